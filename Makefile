@@ -1,0 +1,46 @@
+# Every target builds .venv by itself when it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test train check lock clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(INSTALLED) ## Serve the newest version in the model store; the released model if it is empty
+	@$(BIN)/python -m trainer release
+	@exec $(BIN)/python -m service
+
+test: $(INSTALLED) ## Run the tests; no network, no data set, at most 4 minutes
+	$(BIN)/python -m pytest
+
+train: $(INSTALLED) ## Train on MNIST and publish the next version
+	$(BIN)/python -m trainer train
+
+check: $(INSTALLED) ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
+	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
+	{ echo '# Every package Digits installs, pinned with hashes; made by `make lock`, installed by every other target.'; \
+	  $(VENV)/uv/bin/uv pip compile pyproject.toml --quiet --universal --generate-hashes --all-extras \
+	    --python-version 3.11 --no-header --no-emit-index-url --upgrade; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## Remove everything that make and the tools built; the model store stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find service trainer tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "Digits needs Python 3.11, 3.12 or 3.13; name one with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "Building $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,206 @@
+"""Turns the bytes of somebody's picture into a page: grey, of bounded size, seen upright.
+
+What is ink on that page, and where, is `service.imaging`'s business.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
+
+# The page's longest side. A digit that fills a twentieth of the picture still has 25 pixels,
+# more than the 20 that the network sees.
+PAGE_SIDE = 512
+
+# How a file begins, and Pillow's class for it. `Image.open` would do the same, but it warns
+# of a big header, through a global limit, before `max_image_pixels` can be compared with it.
+_FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"BM", BmpImageFile),
+    (b"GIF8", GifImageFile),
+    (b"II", TiffImageFile),
+    (b"MM", TiffImageFile),
+)
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+# Grey pictures have a third of their colours' variance in the luminance; below this share
+# ink and paper differ in colour rather than in lightness.
+_LEAST_LUMINANCE_SHARE = 0.08
+_OPAQUE = 0.5
+_STROKE_CONTRAST = 64.0  # grey levels: less is one flat colour with soft edges
+_MIDDLE_GREY = 127.5
+
+# What Pillow's decoders raise on malformed bytes.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class PictureError(Exception):
+    """A picture that cannot become a digit image; its text tells the caller what to do."""
+
+
+class PictureTooLarge(PictureError):
+    """A picture with more pixels than allowed, judged from its header."""
+
+
+def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
+    """Decode one picture, upright, first frame only.
+
+    Returns:
+        The page: Pillow mode L, or F where 8 bits would lose something; 0 is black, 255 is
+        white; the longest side below 2 * `PAGE_SIDE`.
+
+    Raises:
+        PictureTooLarge: its header announces more than `max_image_pixels`.
+        PictureError: it does not decode.
+    """
+    try:
+        with _opened(picture) as image:
+            _check_size(image, max_image_pixels)
+            return _grey(_upright(image))
+    except _DECODER_ERRORS as error:
+        raise PictureError(
+            "The picture does not decode: it is damaged, truncated, or not a PNG, JPEG, WebP, BMP, "
+            "GIF or TIFF file. Save it again and send the whole file."
+        ) from error
+
+
+def _opened(picture: bytes) -> ImageFile.ImageFile:
+    """Read the header with the class that the first bytes name."""
+    for signature, image_class in _FORMATS:
+        if picture.startswith(signature):
+            return image_class(BytesIO(picture))
+    raise ValueError("not one of the accepted formats")
+
+
+def _check_size(image: Image.Image, max_image_pixels: int) -> None:
+    """Refuse a picture whose header announces too many pixels, before any is decoded."""
+    if image.width * image.height > max_image_pixels:
+        raise PictureTooLarge(
+            f"The picture has {image.width} x {image.height} pixels; at most {max_image_pixels} "
+            "are allowed. Scale it down and send it again."
+        )
+
+
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
+    """Decode no more than is needed, and turn as EXIF says."""
+    image.draft(None, (PAGE_SIDE, PAGE_SIDE))  # JPEG only: skips most of the decoding
+    image.load()
+    page = _in_a_plain_mode(image)
+    factor = max(page.size) // PAGE_SIDE
+    if factor > 1:
+        page = page.reduce(factor)
+    turn = _TURNS.get(_orientation(image))
+    return page if turn is None else page.transpose(turn)
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF's orientation; 1, upright, where EXIF is missing or damaged."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _DECODER_ERRORS:
+        return 1
+
+
+def _in_a_plain_mode(image: Image.Image) -> Image.Image:
+    """Convert every mode to L, RGB, RGBA or, with more than 8 bits a sample, F."""
+    if image.mode.startswith(("I", "F")):
+        return image.convert("F")
+    if image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Turn colours and transparency into grey levels."""
+    if image.mode == "F":
+        return _from_deep_samples(image)
+    if image.mode == "L":
+        return image.copy()
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        return _on_a_ground(image)
+    return _from_colours(image.convert("RGB"))
+
+
+def _from_colours(image: Image.Image) -> Image.Image:
+    """Take the luminance; or, if ink and paper are equally light, the axis of their colours.
+
+    The axis is the first principal component of the colours of a few samples.
+    """
+    few = image.resize((64, 64), Image.Resampling.NEAREST)
+    colours = np.asarray(few, dtype=np.float32).reshape(-1, 3)
+    mean = colours.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
+    luminance_variance = float(np.var(colours @ _LUMINANCE))
+    if luminance_variance >= _LEAST_LUMINANCE_SHARE * float(variances[-1]):
+        return image.convert("L")
+    axis = axes[:, -1].astype(np.float32)
+    along = (np.asarray(image, dtype=np.float32) - mean) @ axis
+    return Image.fromarray(np.clip(along + np.float32(_MIDDLE_GREY), 0, 255))
+
+
+def _from_deep_samples(image: Image.Image) -> Image.Image:
+    """Scale 16-bit, 32-bit and float samples to [0, 255]."""
+    samples = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
+    lowest, highest = min(float(samples.min()), 0.0), float(samples.max())
+    # 8-bit and 16-bit white are known; other pictures are as bright as their brightest sample.
+    white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
+    return Image.fromarray((samples - np.float32(lowest)) * np.float32(255 / (white - lowest)))
+
+
+def _on_a_ground(image: Image.Image) -> Image.Image:
+    """Fill what is transparent.
+
+    A drawing on nothing gets the ground that contrasts with it, whatever its colour. A sheet
+    with cut-out corners (mostly opaque, with strokes of its own) gets the sheet's colour.
+    """
+    luminance = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32)
+    opacity = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
+    opaque = luminance[opacity >= _OPAQUE]
+    if opaque.size == 0:
+        return Image.fromarray(opacity * np.float32(255))
+    darkest, median, lightest = np.percentile(opaque, (1, 50, 99))
+    is_sheet = opaque.size > luminance.size / 2 and lightest - darkest >= _STROKE_CONTRAST
+    ground = median if is_sheet else (0.0 if median >= _MIDDLE_GREY else 255.0)
+    return Image.fromarray(luminance * opacity + np.float32(ground) * (1 - opacity))

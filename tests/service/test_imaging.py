@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from service.imaging import (
+    MEDIA_TYPES,
+    PictureError,
+    PictureTooLarge,
+    picture_from_pixels,
+    pixels_from_picture,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 4_000_000
+PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+
+# Strokes in a unit square, as (x, y) points.
+SEVEN = (((0.2, 0.1), (0.8, 0.1), (0.4, 0.9)),)
+FOUR = (((0.6, 0.9), (0.6, 0.1), (0.15, 0.6), (0.85, 0.6)),)
+FIVE_IN_TWO = (
+    ((0.3, 0.15), (0.28, 0.45), (0.6, 0.45), (0.75, 0.65), (0.6, 0.88), (0.25, 0.85)),
+    ((0.4, 0.1), (0.75, 0.1)),
+)
+DIGITS = (SEVEN, FOUR, FIVE_IN_TWO)
+
+
+def drawn(
+    strokes: tuple[tuple[tuple[float, float], ...], ...] = SEVEN,
+    canvas: tuple[int, int] = (200, 200),
+    box: tuple[int, int, int] = (40, 40, 120),
+    pen: int = 10,
+) -> Image.Image:
+    """White strokes on black, mode L; `box` is left, top and side of the square drawn in."""
+    image = Image.new("L", canvas, 0)
+    draw = ImageDraw.Draw(image)
+    left, top, side = box
+    for stroke in strokes:
+        points = [(left + x * side, top + y * side) for x, y in stroke]
+        draw.line(points, fill=255, width=pen, joint="curve")
+        for x, y in points:
+            draw.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), fill=255)
+    return image
+
+
+def inverted(image: Image.Image) -> Image.Image:
+    """Dark for light."""
+    return image.point(lambda level: 255 - level)
+
+
+def encoded(image: Image.Image, pillow_format: str = "PNG", **options: Any) -> bytes:
+    """The picture as a file."""
+    file = io.BytesIO()
+    image.save(file, format=pillow_format, **options)
+    return file.getvalue()
+
+
+def cleaned(picture: Image.Image | bytes) -> NDArray[np.float32]:
+    """What the service makes of a picture."""
+    data = picture if isinstance(picture, bytes) else encoded(picture)
+    return pixels_from_picture(data, MAX_PIXELS)
+
+
+def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Sum of absolute differences over the mean ink: 0 for equal rows, 2 for strokes apart.
+
+    Taken at the best of the nine shifts by a pixel, because centring rounds to whole pixels.
+    """
+    still, moving = np.pad(one.reshape(28, 28), 1), np.pad(other.reshape(28, 28), 1)
+    shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    smallest = min(np.abs(still - np.roll(moving, shift, (0, 1))).sum() for shift in shifts)
+    return float(smallest / ((one.sum() + other.sum()) / 2))
+
+
+def ink_box(row: NDArray[np.float32]) -> tuple[int, int]:
+    """Height and width of what is inked."""
+    image = row.reshape(28, 28)
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def centre_of_mass(row: NDArray[np.float32]) -> tuple[float, float]:
+    """Row and column, as pixel indices."""
+    image = row.reshape(28, 28).astype(np.float64)
+    places = np.arange(28)
+    total = image.sum()
+    return (
+        float(image.sum(axis=1) @ places / total),
+        float(image.sum(axis=0) @ places / total),
+    )
+
+
+class TestForm:
+    """What comes out has the form of an MNIST image."""
+
+    @settings(max_examples=20, deadline=None)
+    @given(
+        strokes=st.sampled_from(DIGITS),
+        left=st.integers(0, 180),
+        top=st.integers(0, 130),
+        side=st.integers(40, 100),
+        pen=st.integers(2, 14),
+        ink=st.sampled_from(["light", "dark"]),
+    )
+    def test_any_drawing_takes_the_form_of_mnist(
+        self,
+        strokes: tuple[tuple[tuple[float, float], ...], ...],
+        left: int,
+        top: int,
+        side: int,
+        pen: int,
+        ink: str,
+    ) -> None:
+        """784 values in [0, 1], longest side 20, centre of mass within half a pixel of (14, 14)."""
+        picture = drawn(strokes, (300, 250), (left + 10, top + 10, side), pen)
+        row = cleaned(inverted(picture) if ink == "dark" else picture)
+        assert row.shape == (784,)
+        assert row.dtype == np.float32
+        assert row.min() == 0
+        assert 0.95 <= row.max() <= 1
+        assert 19 <= max(ink_box(row)) <= 20
+        assert centre_of_mass(row) == pytest.approx((14, 14), abs=0.51)
+
+    def test_place_and_size_do_not_matter(self) -> None:
+        """A digit in a corner, half as big, comes out as the one in the middle."""
+        middle = cleaned(drawn(canvas=(400, 400), box=(100, 100, 200), pen=20))
+        corner = cleaned(drawn(canvas=(400, 400), box=(8, 280, 100), pen=10))
+        assert difference(middle, corner) < 0.15
+
+    def test_a_tiny_digit_on_a_large_canvas_is_read_from_close(self) -> None:
+        """A digit of 4 % of the canvas keeps its shape."""
+        close = cleaned(drawn(FOUR, (200, 200), (40, 40, 120), 12))
+        far = cleaned(drawn(FOUR, (1000, 1000), (700, 200, 40), 4))
+        assert difference(close, far) < 0.3
+
+    @pytest.mark.parametrize("pen", [1, 2, 30])
+    def test_hairlines_and_markers_get_a_usual_stroke_width(self, pen: int) -> None:
+        """Very thin and very thick strokes end up about as wide as MNIST's."""
+        row = cleaned(drawn(FOUR, pen=pen))
+        usual = cleaned(drawn(FOUR, pen=13))
+        assert 0.55 < row.sum() / usual.sum() < 1.7
+
+    def test_a_bar_that_is_apart_stays(self) -> None:
+        """The bar of a 5, drawn as a stroke of its own, is part of the digit."""
+        with_bar, without = cleaned(drawn(FIVE_IN_TWO)), cleaned(drawn(FIVE_IN_TWO[:1]))
+        assert difference(with_bar, without) > 0.3
+
+    def test_specks_are_dropped(self) -> None:
+        """Dust in the corner doesn't shrink the digit."""
+        dusty = drawn()
+        ImageDraw.Draw(dusty).ellipse((5, 185, 9, 189), fill=255)
+        assert difference(cleaned(dusty), cleaned(drawn())) < 0.05
+
+    @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("frame", [(0, 0, 199, 199), (30, 25, 170, 175)])
+    def test_a_frame_around_the_digit_is_dropped(
+        self,
+        strokes: tuple[tuple[tuple[float, float], ...], ...],
+        frame: tuple[int, int, int, int],
+    ) -> None:
+        """A box on a form, or the border of a canvas, is not part of the digit."""
+        boxed = drawn(strokes)
+        ImageDraw.Draw(boxed).rectangle(frame, outline=255, width=4)
+        assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.2
+
+
+class TestLight:
+    """Ink is ink, whatever its colour and the light on the paper."""
+
+    @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("pen", [3, 10, 22])
+    def test_polarity_does_not_matter(self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int) -> None:
+        """Dark on light gives nearly the row of light on dark."""
+        light = drawn(strokes, pen=pen)
+        assert difference(cleaned(light), cleaned(inverted(light))) < 0.02
+
+    def test_uneven_light_does_not_matter(self) -> None:
+        """A lamp gradient of 40 % changes little."""
+        ink = np.asarray(drawn(), dtype=np.float32) / 255
+        light = np.linspace(1.0, 0.6, 200, dtype=np.float32)[:, None]
+        page = ((230 - 190 * ink) * light).astype(np.uint8)
+        assert difference(cleaned(Image.fromarray(page)), cleaned(drawn())) < 0.25
+
+    def test_faint_ink_is_read(self) -> None:
+        """A contrast of 10 % of the range suffices."""
+        ink = np.asarray(drawn(), dtype=np.float32) / 255
+        page = (150 - 25 * ink).astype(np.uint8)
+        assert difference(cleaned(Image.fromarray(page)), cleaned(drawn())) < 0.1
+
+    def test_noise_hardly_matters(self) -> None:
+        """Noise of 8 % leaves the digit and brings in nothing else."""
+        noise = np.random.default_rng(7).normal(0, 20, (200, 200))
+        page = np.clip(255 - np.asarray(drawn()) + noise, 0, 255).astype(np.uint8)
+        assert difference(cleaned(Image.fromarray(page)), cleaned(drawn())) < 0.2
+
+    def test_ink_as_light_as_its_paper_is_seen_by_its_colour(self) -> None:
+        """Orange on sky blue of the same luminance is read."""
+        ink = np.asarray(drawn(), dtype=np.float32)[..., None] / 255
+        page = (1 - ink) * [160, 215, 235] + ink * [255, 195, 0]
+        picture = Image.fromarray(page.astype(np.uint8), mode=None)
+        assert difference(cleaned(picture), cleaned(drawn())) < 0.1
+
+
+class TestDecoding:
+    """Every accepted format and mode decodes to the same digit."""
+
+    def test_the_media_types_are_those_of_the_contract(self) -> None:
+        """One media type for each of the six formats."""
+        assert set(MEDIA_TYPES) == {f"image/{name}" for name in ("png", "jpeg", "webp", "bmp", "gif", "tiff")}
+
+    @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
+    @pytest.mark.parametrize("mode", ["L", "RGB"])
+    def test_formats(self, pillow_format: str, mode: str) -> None:
+        """All six formats give the row of the PNG."""
+        picture = inverted(drawn()).convert(mode)
+        assert difference(cleaned(encoded(picture, pillow_format)), cleaned(drawn())) < 0.05
+
+    @pytest.mark.parametrize(
+        ("mode", "pillow_format"),
+        [
+            ("1", "PNG"), ("1", "TIFF"), ("P", "PNG"), ("P", "GIF"), ("LA", "PNG"),
+            ("RGBA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "TIFF"), ("CMYK", "JPEG"),
+            ("CMYK", "TIFF"), ("YCbCr", "TIFF"), ("LAB", "TIFF"), ("I", "TIFF"), ("F", "TIFF"),
+        ],
+    )  # fmt: skip
+    def test_modes(self, mode: str, pillow_format: str) -> None:
+        """Palette, 1-bit, CMYK, Lab, deep and opaque pictures with alpha give the same row."""
+        picture = inverted(drawn())
+        converted = (picture.convert("RGB") if mode == "LAB" else picture).convert(mode)
+        if mode == "LAB":
+            converted = Image.merge("LAB", (picture, picture.point(lambda _: 128),
+                                            picture.point(lambda _: 128)))  # fmt: skip
+        assert difference(cleaned(encoded(converted, pillow_format)), cleaned(drawn())) < 0.1
+
+    @pytest.mark.parametrize("pillow_format", ["PNG", "TIFF"])
+    def test_sixteen_bits(self, pillow_format: str) -> None:
+        """16-bit grey is scaled, not clipped."""
+        deep = Image.fromarray(np.asarray(inverted(drawn()), dtype=np.uint16) * 257)
+        assert difference(cleaned(encoded(deep, pillow_format)), cleaned(drawn())) < 0.02
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+    def test_exif_orientation(self, orientation: int, pillow_format: str) -> None:
+        """A picture that EXIF turns equals the upright one."""
+        undo = {
+            2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+            6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+            8: Image.Transpose.ROTATE_270,
+        }.get(orientation)  # fmt: skip
+        upright = inverted(drawn(canvas=(240, 200)))
+        stored = upright if undo is None else upright.transpose(undo)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        turned = encoded(stored, pillow_format, exif=exif)
+        assert difference(cleaned(turned), cleaned(upright)) < 0.05
+
+    def test_the_first_frame_of_an_animation_counts(self) -> None:
+        """A GIF is read by its first frame."""
+        frames = [inverted(drawn(strokes)) for strokes in (FOUR, SEVEN)]
+        gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+        assert difference(cleaned(gif), cleaned(frames[0])) < 0.02
+
+    def test_a_big_jpeg_is_reduced_while_it_decodes(self) -> None:
+        """A drawing of 4 megapixels gives the row of the small one."""
+        big = inverted(drawn(canvas=(2000, 2000), box=(400, 400, 1200), pen=100))
+        small = big.resize((200, 200), Image.Resampling.BOX)
+        assert difference(cleaned(encoded(big, "JPEG")), cleaned(small)) < 0.15
+
+
+class TestTransparency:
+    """Transparent pictures are read as what they show."""
+
+    @pytest.mark.parametrize("ink", [0, 128, 255])
+    def test_alpha_is_ink(self, ink: int) -> None:
+        """Strokes of any colour on nothing equal strokes on paper."""
+        strokes = drawn()
+        transparent = Image.merge("LA", (strokes.point(lambda _: ink), strokes))
+        assert difference(cleaned(transparent), cleaned(strokes)) < 0.02
+
+    def test_a_sheet_with_cut_out_corners_is_paper(self) -> None:
+        """Ink on a mostly opaque sheet is read; the sheet's outline is not."""
+        alpha = Image.new("L", (200, 200), 0)
+        ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 199, 199), radius=60, fill=255)
+        sheet = Image.merge("LA", (inverted(drawn()), alpha))
+        assert difference(cleaned(sheet), cleaned(drawn())) < 0.05
+
+    def test_a_palette_with_a_transparent_colour(self) -> None:
+        """A GIF whose paper is transparent is read."""
+        flat = drawn().point(lambda level: 255 * (level > 127))
+        gif = encoded(inverted(flat).convert("P"), "GIF", transparency=255)
+        assert difference(cleaned(gif), cleaned(flat)) < 0.05
+
+
+class TestPassThrough:
+    """A picture that already has MNIST's form is not touched."""
+
+    @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("pen", [6, 12])
+    def test_what_was_cleaned_once_stays(self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int) -> None:
+        """`picture_from_pixels` and back gives the row, to the 8 bits of a PNG."""
+        row = cleaned(drawn(strokes, pen=pen))
+        again = cleaned(picture_from_pixels(row))
+        assert np.abs(again - row).max() <= 0.5 / 255 + 1e-6
+        assert np.array_equal(cleaned(picture_from_pixels(again)), again)
+
+    def test_what_the_model_saw_is_a_greyscale_png(self) -> None:
+        """28x28, mode L, full ink white."""
+        row = np.zeros(784, dtype=np.float32)
+        row[28] = 1
+        image = Image.open(io.BytesIO(picture_from_pixels(row)))
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (28, 28))
+        assert image.getpixel((0, 1)) == 255
+        assert image.getpixel((1, 0)) == 0
+
+
+class TestRefusals:
+    """What is no digit image is refused with a sentence that says what to do."""
+
+    @pytest.mark.parametrize("size", [(1, 1), (28, 28), (640, 480), (3000, 2)])
+    @pytest.mark.parametrize("level", [0, 128, 255])
+    def test_flat_pictures(self, size: tuple[int, int], level: int) -> None:
+        """One flat grey has no digit on it."""
+        with pytest.raises(PictureError, match=r"blank.*\."):
+            cleaned(Image.new("L", size, level))
+
+    def test_fully_transparent(self) -> None:
+        """Nothing is drawn on nothing."""
+        with pytest.raises(PictureError, match="blank"):
+            cleaned(Image.new("RGBA", (100, 100), (0, 0, 0, 0)))
+
+    @settings(max_examples=15, deadline=None)
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        side=st.sampled_from([20, 28, 64, 128, 300, 700]),
+        spread=st.floats(1, 90),
+        kind=st.sampled_from(["uniform", "normal", "jpeg"]),
+    )
+    def test_noise(self, seed: int, side: int, spread: float, kind: str) -> None:
+        """Noise without strokes is refused, faint or strong, coarse or fine."""
+        numbers = np.random.default_rng(seed)
+        draw = numbers.uniform if kind == "uniform" else numbers.normal
+        noise = draw(-spread if kind == "uniform" else 0, spread, (side, side))
+        page = Image.fromarray(np.clip(128 + noise, 0, 255).astype(np.uint8))
+        with pytest.raises(PictureError, match=r"\.$"):
+            cleaned(encoded(page, "JPEG" if kind == "jpeg" else "PNG"))
+
+    def test_a_gradient(self) -> None:
+        """Uneven light on an empty page is not ink."""
+        page = np.linspace(90, 230, 300)[:, None] * np.ones(200)
+        with pytest.raises(PictureError, match="stands out"):
+            cleaned(Image.fromarray(page.astype(np.uint8)))
+
+    def test_too_many_pixels(self) -> None:
+        """One pixel over the limit is over the limit; at the limit it is read."""
+        picture = encoded(drawn(canvas=(200, 200)))
+        pixels_from_picture(picture, 40_000)
+        with pytest.raises(PictureTooLarge, match=r"200 x 200 pixels; at most 39999"):
+            pixels_from_picture(picture, 39_999)
+
+    @pytest.mark.parametrize("side", [3000, 10_000, 30_000])
+    def test_a_bomb_is_judged_by_its_header(self, side: int) -> None:
+        """A PNG that announces a huge picture is refused with no pixel in it to decode."""
+        header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        chunks = b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in ((b"IHDR", header), (b"IDAT", b"not pixels"), (b"IEND", b""))
+        )
+        with pytest.raises(PictureTooLarge, match="at most"):
+            cleaned(b"\x89PNG\r\n\x1a\n" + chunks)
+
+    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+    @settings(max_examples=60, deadline=None)
+    @given(
+        start=st.sampled_from(
+            [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF89a", b"II*\0", b"MM\0*"]
+        ),
+        rest=st.binary(max_size=300),
+    )
+    def test_random_bytes(self, start: bytes, rest: bytes) -> None:
+        """Bytes that are no picture are a `PictureError`, whatever they begin with."""
+        with pytest.raises(PictureError, match=r"decode|at most|blank|Nothing|noise"):
+            cleaned(start + rest)
+
+    @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
+    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+    @settings(max_examples=8, deadline=None)
+    @given(share=st.floats(0, 0.7))
+    def test_truncated_files(self, pillow_format: str, share: float) -> None:
+        """A file of which the end is missing is never half read."""
+        whole = encoded(inverted(drawn()).convert("RGB"), pillow_format)
+        with pytest.raises(PictureError, match="truncated"):
+            cleaned(whole[: int(share * len(whole))])
+
+    @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
+    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+    @settings(max_examples=10, deadline=None)
+    @given(flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1))
+    def test_damaged_files(self, pillow_format: str, flips: list[tuple[float, int]]) -> None:
+        """A file with changed bytes gives a row or a `PictureError`, nothing else."""
+        data = bytearray(encoded(inverted(drawn()).convert("RGB"), pillow_format))
+        for place, change in flips:
+            data[int(place * len(data))] ^= change
+        with contextlib.suppress(PictureError):
+            assert cleaned(bytes(data)).shape == (784,)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Many pictures on several threads give the rows of one thread."""
+    pictures = [
+        encoded(inverted(drawn(strokes, pen=pen)), pillow_format)
+        for strokes in DIGITS
+        for pen in (3, 8, 16)
+        for pillow_format in PILLOW_FORMATS
+    ]
+    alone = [cleaned(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(cleaned, pictures))
+    assert np.array_equal(np.array(alone), np.array(together))

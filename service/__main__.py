@@ -1,0 +1,111 @@
+"""`python -m service`: serve the model store. `python -m service check`: say whether that would work."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from pydantic import ValidationError
+
+from service import logs
+from service.manifest import VersionRejected, read_manifest, verify_files
+from service.model_store import ModelStore, StoredVersion
+from service.settings import Settings
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for; return the exit code."""
+    command = _parser().parse_args(arguments).command
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        _complain(error)
+        return USAGE
+    return check(settings) if command == "check" else _serve(settings)
+
+
+def check(settings: Settings) -> int:
+    """Print the settings, and whether the model store holds a version that is whole."""
+    for name, value in settings.model_dump().items():
+        _say(f"DIGITS_{name.upper()}={value}")
+    snapshot = ModelStore(settings.model_store, settings.model_name).look()
+    if snapshot.trouble:
+        _say(f"{snapshot.trouble} ({settings.model_store / settings.model_name})")
+    whole = [_check_version(stored) for stored in snapshot.versions]
+    if any(whole):
+        return DONE
+    _say("No version can serve. Publish one with `python -m trainer release` or `python -m trainer train`.")
+    return FAILED
+
+
+def _check_version(stored: StoredVersion) -> bool:
+    try:
+        manifest, _ = read_manifest(stored.folder)
+        verify_files(stored.folder, manifest)
+    except VersionRejected as error:
+        _say(f"version {stored.number}: {error}")
+        return False
+    _say(f"version {stored.number}: whole; test accuracy {manifest.metrics.test_accuracy:.2%}")
+    return True
+
+
+def _serve(settings: Settings) -> int:
+    # Imported here: `check` and `--help` need none of it.
+    from service.server import serve
+
+    logs.configure(settings.log_format)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(settings)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        _say(
+            f"Cannot listen on {where}: {os.strerror(error.errno or 0)}. Choose another DIGITS_PORT.",
+            sys.stderr,
+        )
+        return FAILED
+    return DONE
+
+
+def _complain(error: ValidationError) -> None:
+    for problem in error.errors(include_url=False, include_input=False):
+        name = "_".join(["DIGITS", *(str(part).upper() for part in problem["loc"])])
+        _say(f"{name if problem['loc'] else 'Settings'}: {problem['msg']}", sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description="Serve handwritten-digit predictions over HTTP from the versions in a model store.",
+        epilog=_settings_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["check"],
+        help="print the settings and say whether the store holds a servable version",
+    )
+    return parser
+
+
+def _settings_help() -> str:
+    lines = ["settings, as environment variables:"]
+    for name, field in Settings.model_fields.items():
+        lines += [
+            f"  DIGITS_{name.upper()} (default {field.default})",
+            f"      {field.description}",
+        ]
+    return "\n".join(lines)
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    (stream or sys.stdout).write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

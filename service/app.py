@@ -1,0 +1,76 @@
+"""The application: makes the service's parts, opens them in order, closes them in reverse."""
+
+import contextlib
+import importlib.metadata
+from collections.abc import AsyncIterator
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from service.batching import Batcher
+from service.bodies import BodyReader, Limits
+from service.exchange import ExchangeMiddleware
+from service.loading import Load, Loader
+from service.metrics import Metrics
+from service.model_store import ModelStore
+from service.openapi import DESCRIPTION, add_problem_schema
+from service.pool import Pool
+from service.problems import add_problem_handlers
+from service.registry import Registry
+from service.routes import docs, health, metrics, models, predict
+from service.settings import Settings
+from service.state import Drain, ServiceState
+
+
+class LifespanState(TypedDict):
+    """What each request finds in its `state`."""
+
+    service: ServiceState
+
+
+def create_app(settings: Settings, load: Load | None = None, drain: Drain | None = None) -> FastAPI:
+    """Make the service.
+
+    Args:
+        settings: All of its choices.
+        load: Loads a version; by default from its files, with the engine that the settings name.
+        drain: Turned on from outside when the process is to stop.
+    """
+    drain = drain or Drain()
+    measured = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
+        store = ModelStore(settings.model_store, settings.model_name)
+        registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
+        async with (
+            Pool(settings.queue_limit).running() as pool,
+            Batcher(measured, settings.max_batch_size, settings.queue_limit).running() as batcher,
+            registry.running(),
+        ):
+            reader = BodyReader(_limits(settings), pool)
+            yield {"service": ServiceState(settings, store, registry, batcher, reader, measured, drain)}
+
+    app = FastAPI(
+        title="Digits",
+        description=DESCRIPTION,
+        version=importlib.metadata.version("digits"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for routes in (predict, models, health, metrics, docs):
+        app.include_router(routes.router)
+    add_problem_handlers(app)
+    add_problem_schema(app)
+    app.add_middleware(ExchangeMiddleware, metrics=measured, draining=lambda: drain.draining)
+    return app
+
+
+def _loader(settings: Settings) -> Loader:
+    return Loader(settings.engine, settings.cache.expanduser(), settings.max_batch_size)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.max_body_bytes, settings.max_image_pixels, settings.max_instances)

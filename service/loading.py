@@ -1,0 +1,177 @@
+"""Loading a version: from its folder in the model store to an engine that has proved itself.
+
+Whole (the manifest matches), sane (the golden images match) and warm (every batch size has run).
+Preparing happens in a process of its own; see `prepare`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from service.engines import Engine
+from service.golden import GoldenImages, read_golden
+from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
+from service.model_store import StoredVersion
+from service.prepare import program_name
+
+# Preparing takes 5 to 10 seconds on a core of its own, and took 4 minutes beside ten busy processes on two slow
+# ones; a SavedModel that takes longer hangs.
+PREPARE_TIMEOUT_SECONDS = 300.0
+# A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
+MAX_CACHED_PROGRAMS = 24
+# One line of JSON is expected; a process that says more than this is not read on.
+_MAX_REPORT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """A version that may serve; immutable, and alive for as long as a request holds it."""
+
+    stored: StoredVersion
+    manifest: Manifest
+    engine: Engine
+    loaded_at_seconds: float = field(default_factory=time.time)
+
+    @property
+    def number(self) -> int:
+        """The version's number."""
+        return self.stored.number
+
+
+Load = Callable[[StoredVersion], Awaitable[LoadedVersion]]
+"""Loads a stored version, or raises `VersionRejected` with the reason."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads versions with the chosen engine; compiled programs are kept in the folder `cache`."""
+
+    engine: Literal["litert", "tensorflow"]
+    cache: Path
+    max_batch_size: int
+    prepare_timeout_seconds: float = PREPARE_TIMEOUT_SECONDS
+
+    async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+        """Load `stored`, preparing it first if its program is not in the cache.
+
+        Raises:
+            VersionRejected: The version may not serve.
+        """
+        manifest, manifest_sha256, golden = await asyncio.to_thread(_read_whole, stored)
+        program = self.cache / program_name(manifest_sha256)
+        if self.engine == "litert" and program.exists():
+            # A damaged cache says nothing about the version: its program is then made anew.
+            with contextlib.suppress(VersionRejected):
+                return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+        await self._prepare(stored.folder)
+        return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+
+    async def _prepare(self, folder: Path) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "service.prepare",
+                str(folder),
+                str(self.cache),
+                "--engine",
+                self.engine,
+            ),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(self.prepare_timeout_seconds):
+                report = await _read_report(process)
+                await process.wait()
+        except TimeoutError:
+            msg = f"preparing it took longer than {self.prepare_timeout_seconds:g} seconds"
+            raise VersionRejected(msg) from None
+        finally:
+            await _end(process)
+        _raise_if_rejected(report, process.returncode)
+
+    async def _open(self, folder: Path, program: Path, golden: GoldenImages) -> Engine:
+        """Make an engine and let it prove itself on the golden images."""
+        if self.engine == "tensorflow":
+            engine = await asyncio.to_thread(_open_saved_model, folder)
+            await asyncio.to_thread(golden.check, engine.run, "the SavedModel")
+            return engine
+        engine = await asyncio.to_thread(_open_program, program, self.max_batch_size)
+        await asyncio.to_thread(golden.check, engine.run, "the compiled program")
+        await asyncio.to_thread(self._prune, program)
+        return engine
+
+    def _prune(self, program: Path) -> None:
+        """Remove the programs that have not been loaded for longest."""
+        os.utime(program)
+        programs = sorted(self.cache.glob("*.tflite"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for old in programs[MAX_CACHED_PROGRAMS:]:
+            old.unlink(missing_ok=True)
+
+
+# The engines are imported where they are opened: a process imports the one that it uses, and TensorFlow only
+# when it is told to.
+
+
+def _open_saved_model(folder: Path) -> Engine:
+    from service.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(folder)
+
+
+def _open_program(program: Path, max_batch_size: int) -> Engine:
+    from service.engines.litert import LiteRTEngine
+
+    try:
+        return LiteRTEngine(program, max_batch_size)
+    except ValueError as error:
+        msg = f"LiteRT cannot read the compiled program: {error}"
+        raise VersionRejected(msg) from error
+
+
+def _read_whole(stored: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
+    manifest, manifest_sha256 = read_manifest(stored.folder)
+    if manifest.version != stored.number:
+        msg = f"the manifest says version {manifest.version}, the folder is {stored.number}"
+        raise VersionRejected(msg)
+    verify_files(stored.folder, manifest)
+    return manifest, manifest_sha256, read_golden(stored.folder)
+
+
+async def _read_report(process: asyncio.subprocess.Process) -> bytes:
+    report = b""
+    while process.stdout and len(report) < _MAX_REPORT_BYTES:
+        part = await process.stdout.read(_MAX_REPORT_BYTES)
+        if not part:
+            break
+        report += part
+    return report
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Leave nothing of the preparing process behind, whatever it started."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
+    try:
+        rejected = json.loads(report.splitlines()[-1])["rejected"]
+    except (IndexError, ValueError, KeyError, TypeError):
+        how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
+        msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
+        raise VersionRejected(msg) from None
+    if rejected is not None:
+        raise VersionRejected(str(rejected))

@@ -1,0 +1,46 @@
+"""Log lines on standard error: text for people, JSON for machines; nothing of a picture is ever in one."""
+
+import json
+import logging
+import logging.config
+from datetime import UTC, datetime
+from typing import Literal
+
+# What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
+_FIELDS = ("request_id", "method", "route", "status", "duration_ms", "rows", "version", "reason")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the fields of the service."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record as JSON; line breaks inside are escaped, so that a line is always one record."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {field: getattr(record, field) for field in _FIELDS if hasattr(record, field)}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(log_format: Literal["text", "json"]) -> None:
+    """Send the lines of the service and of uvicorn to standard error."""
+    formatters = {
+        "text": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
+        "json": {"()": JsonFormatter},
+    }
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {log_format: formatters[log_format]},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
+            "root": {"handlers": ["stderr"], "level": "INFO"},
+        }
+    )
+    # uvicorn says of each start and stop what this service says itself.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -1,0 +1,187 @@
+"""The manifest of a version: what the trainer wrote down, validated, and the check that the files match it.
+
+Reading and checking only; the trainer has its own writer, and a contract test holds the two together.
+"""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+MANIFEST_PATH = "assets.extra/manifest.json"
+GOLDEN_PATH = "assets.extra/golden.npz"
+_REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
+# A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
+_MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+class VersionRejected(Exception):
+    """A version that may not serve; its message is the reason, a sentence for the operator."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line: reasons are shown in lists."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _inside_the_version(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
+        msg = "must be a relative path inside the version's folder"
+        raise ValueError(msg)
+    return path
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[str, AfterValidator(_inside_the_version)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FileEntry(_Frozen):
+    """Size and digest of one file."""
+
+    bytes: NonNegativeInt
+    sha256: Sha256
+
+
+class Dataset(_Frozen):
+    """What the network learned from and was tested on."""
+
+    name: str
+    canonical: bool
+    sha256: dict[str, Sha256]
+    training_images: PositiveInt
+    held_out_images: NonNegativeInt
+    test_images: PositiveInt
+
+
+class DigitMetrics(_Frozen):
+    """How well one digit is recognised."""
+
+    digit: Annotated[int, Field(ge=0, le=9)]
+    images: NonNegativeInt
+    precision: Fraction
+    recall: Fraction
+
+
+class Metrics(_Frozen):
+    """How good the network is; everything but `held_out_accuracy` is on the test images."""
+
+    test_accuracy: Fraction
+    test_accuracy_interval: tuple[Fraction, Fraction]
+    test_errors: NonNegativeInt
+    test_nll: NonNegativeFloat
+    test_ece: Fraction
+    temperature: PositiveFloat
+    held_out_accuracy: Fraction
+    per_class: list[DigitMetrics]
+
+
+class Baseline(_Frozen):
+    """What predictions looked like on the test images: by digit, and by confidence in 20 equal bins."""
+
+    class_counts: Annotated[list[NonNegativeInt], Field(min_length=10, max_length=10)]
+    confidence_counts: Annotated[list[NonNegativeInt], Field(min_length=20, max_length=20)]
+
+
+class Manifest(_Frozen):
+    """One version's manifest.json."""
+
+    schema_version: Literal[1]
+    name: str
+    version: PositiveInt
+    created: datetime
+    git_commit: str | None
+    code_sha256: Sha256
+    recipe: dict[str, Any]
+    seed: int
+    dataset: Dataset
+    libraries: dict[str, str]
+    parameters: PositiveInt
+    multiply_accumulates: PositiveInt
+    training_seconds: NonNegativeFloat
+    metrics: Metrics
+    baseline: Baseline
+    files: dict[RelativePath, FileEntry]
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """Read and validate the manifest of the version in `folder`.
+
+    Returns:
+        The manifest and the SHA-256 of its bytes, which names everything the version consists of.
+
+    Raises:
+        VersionRejected: It is missing, too large, or not of the schema.
+    """
+    raw = _read_bounded(folder / MANIFEST_PATH)
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        msg = f"{MANIFEST_PATH} is not valid: {where or 'the document'}: {first['msg']}"
+        raise VersionRejected(msg) from error
+    return manifest, hashlib.sha256(raw).hexdigest()
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check that every file the manifest lists is there with the stated size and digest.
+
+    Raises:
+        VersionRejected: A file is missing, unreadable or differs, or the manifest leaves out a necessary one.
+    """
+    for required in _REQUIRED_FILES:
+        if required not in manifest.files:
+            msg = f"{MANIFEST_PATH} does not list {required}"
+            raise VersionRejected(msg)
+    for path, entry in manifest.files.items():
+        _verify_file(folder / path, path, entry)
+
+
+def _verify_file(file: Path, path: str, entry: FileEntry) -> None:
+    try:
+        size = file.stat().st_size
+        if size != entry.bytes:
+            msg = f"{path} has {size} bytes, the manifest says {entry.bytes}"
+            raise VersionRejected(msg)
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise VersionRejected(msg) from error
+    if digest != entry.sha256:
+        msg = f"{path} does not have the SHA-256 that the manifest states"
+        raise VersionRejected(msg)
+
+
+def _read_bounded(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except FileNotFoundError as error:
+        msg = f"{MANIFEST_PATH} is missing: the version is not completely written"
+        raise VersionRejected(msg) from error
+    except OSError as error:
+        msg = f"{MANIFEST_PATH} cannot be read: {error.strerror}"
+        raise VersionRejected(msg) from error
+    if len(raw) > _MAX_MANIFEST_BYTES:
+        msg = f"{MANIFEST_PATH} is larger than {_MAX_MANIFEST_BYTES} bytes"
+        raise VersionRejected(msg)
+    return raw

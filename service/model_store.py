@@ -1,0 +1,102 @@
+"""The model store as the service sees it: which versions lie there, and which one its policy asks for.
+
+Looks only; whether a version is whole and sane is for `manifest` and `prepare` to say.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+# TensorFlow Serving's layout: a plain positive integer. `007`, `v2` and `.publishing-x` are not versions.
+_VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class Policy(BaseModel):
+    """policy.json: which version to serve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    serve: Literal["latest"] | PositiveInt = "latest"
+
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""Path, size in bytes and modification time in nanoseconds of every file of a version."""
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A version's folder; the fingerprint changes whenever one of its files does."""
+
+    number: int
+    folder: Path
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The store at one moment; versions newest first, `trouble` says what could not be read."""
+
+    versions: tuple[StoredVersion, ...]
+    policy: Policy | None
+    trouble: str | None = None
+
+
+class ModelStore:
+    """The versions of one model below `root`."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self.folder = root / name
+        self._policy_file = self.folder / "policy.json"
+
+    def look(self) -> Snapshot:
+        """List the versions and read the policy.
+
+        A store that is missing or unreadable is empty with `trouble`; a policy that cannot be read
+        is None with `trouble`. Nothing is raised: the service goes on with what it has.
+        """
+        try:
+            policy = self._policy()
+            trouble = None
+        except ValidationError as error:
+            trouble = (
+                f'policy.json cannot be used ({error.errors()[0]["msg"]}); write {{"serve": "latest"}} or a number'
+            )
+            policy = None
+        except OSError as error:
+            policy, trouble = None, f"policy.json cannot be read: {error.strerror}"
+        try:
+            return Snapshot(self._versions(), policy, trouble)
+        except OSError as error:
+            return Snapshot((), policy, f"the model store cannot be read: {error.strerror}")
+
+    def _policy(self) -> Policy:
+        try:
+            return Policy.model_validate_json(self._policy_file.read_bytes())
+        except FileNotFoundError:
+            return Policy()
+
+    def _versions(self) -> tuple[StoredVersion, ...]:
+        numbers = [
+            int(entry.name) for entry in self.folder.iterdir() if _VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+        ]
+        return tuple(self._version(number) for number in sorted(numbers, reverse=True))
+
+    def _version(self, number: int) -> StoredVersion:
+        folder = self.folder / str(number)
+        return StoredVersion(number, folder, _fingerprint(folder))
+
+
+def _fingerprint(folder: Path) -> Fingerprint:
+    """What changes when a file does: cheap to take at each poll, unlike digests."""
+    entries = []
+    for file in sorted(folder.rglob("*")):
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # removed since the listing, or a link to nowhere: what needs the file will say so
+        entries.append((file.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return tuple(entries)

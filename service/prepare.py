@@ -1,0 +1,145 @@
+"""`python -m service.prepare VERSION CACHE`: turn one version of the model store into a program that can serve.
+
+A short-lived process of its own, the only place where the service uses TensorFlow: a SavedModel that
+crashes, hangs or eats memory takes this process down and no other. It prints one line of JSON,
+`{"rejected": null}` or `{"rejected": "<reason>"}`, and ends with 0 or 1.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from service.golden import GoldenImages, Run, read_golden
+from service.manifest import VersionRejected, first_line, read_manifest, verify_files
+
+# The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
+PROGRAM_TOLERANCE = 1e-5
+# TensorFlow and a digit network take 0.6 GB of private memory; a graph that wants more than this is not one of ours.
+MAX_MEMORY_BYTES = 3 * 1024**3
+# Preparing runs beside serving: the requests come first.
+NICENESS = 10
+
+
+def main() -> int:
+    """Prepare the version named on the command line; return the exit code."""
+    arguments = _parse_arguments()
+    _limit_this_process()
+    if arguments.until_stdin_closes:
+        threading.Thread(target=_end_with_the_server, daemon=True).start()
+    try:
+        prepare(arguments.version, arguments.cache, arguments.engine)
+    except VersionRejected as error:
+        return _report(str(error))
+    except MemoryError:
+        return _report(f"preparing it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; whatever it is, the version may not serve
+        return _report(f"preparing it failed: {type(error).__name__}: {first_line(error)}")
+    return _report(None)
+
+
+def prepare(version: Path, cache: Path, engine: str) -> None:
+    """Verify the version in the folder `version` and put its compiled program into the folder `cache`.
+
+    With `engine` "tensorflow" the version is verified and nothing is compiled.
+
+    Raises:
+        VersionRejected: The version is not whole, not sane, or cannot be compiled.
+    """
+    manifest, manifest_sha256 = read_manifest(version)
+    verify_files(version, manifest)
+    golden = read_golden(version)
+    # Only now, with the files known to be what the trainer wrote, is TensorFlow worth its four seconds.
+    from service.engines.tensorflow import TensorFlowEngine
+
+    saved_model = TensorFlowEngine(version)
+    golden.check(saved_model.run, "the SavedModel")
+    if engine == "litert":
+        program = _compile(saved_model.signature)
+        _publish(program, cache / program_name(manifest_sha256), golden, saved_model.run)
+
+
+def program_name(manifest_sha256: str) -> str:
+    """Name of a version's program in the cache: a function of everything the version consists of."""
+    return f"{manifest_sha256}.tflite"
+
+
+def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
+    """Compile the signature's probabilities into a LiteRT program, float32.
+
+    The variables are frozen into constants first: converting the SavedModel as it lies loses Keras 3's
+    weights without a word, and every output is NaN.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    def probabilities(pixels: Any) -> Any:  # noqa: ANN401 - a symbolic tensor
+        return signature(pixels=pixels)["probabilities"]
+
+    function = tf.function(probabilities, input_signature=[tf.TensorSpec([None, 784], tf.float32, "pixels")])
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    try:
+        program: bytes = converter.convert()
+    except (ValueError, RuntimeError) as error:
+        msg = f"LiteRT cannot run this network ({first_line(error)}); DIGITS_ENGINE=tensorflow can"
+        raise VersionRejected(msg) from error
+    return program
+
+
+def _publish(program: bytes, destination: Path, golden: GoldenImages, reference: Run) -> None:
+    """Check the program against the SavedModel and move it to its place by one rename."""
+    from service.engines.litert import LiteRTEngine
+
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".preparing-") as folder:
+        unproven = Path(folder, destination.name)
+        unproven.write_bytes(program)
+        compiled = LiteRTEngine(unproven, max_batch_size=len(golden.pixels))
+        by_saved_model = GoldenImages(golden.pixels, reference(golden.pixels))
+        by_saved_model.check(compiled.run, "the compiled program", PROGRAM_TOLERANCE)
+        unproven.replace(destination)
+
+
+def _limit_this_process() -> None:
+    """Bound memory and priority."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_the_server() -> None:
+    """The server holds the other end of standard input: it closes when the server is gone, however it went."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _report(rejected: str | None) -> int:
+    sys.stdout.write(json.dumps({"rejected": rejected}) + "\n")
+    return 0 if rejected is None else 1
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m service.prepare",
+        description="Verify one version of the model store and compile it into the program cache.",
+    )
+    parser.add_argument("version", type=Path, help="folder of the version, such as models/digits/3")
+    parser.add_argument("cache", type=Path, help="folder for compiled programs")
+    parser.add_argument("--engine", choices=["litert", "tensorflow"], default="litert")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when the process at the other end of stdin is gone"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Without a graphics card TensorFlow still looks for one; preparing never needs it.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The registry: watches the model store and decides which version serves.
+
+The store's newest version serves, or the one that policy.json pins. A version that fails to load is
+quarantined with its reason until its files change; whatever happens, the version that serves goes on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.loading import Load, LoadedVersion
+from service.manifest import VersionRejected
+from service.metrics import Metrics
+from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
+
+# Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
+# and a rollback is instant. A loaded version takes about 10 MB.
+LOADED_VERSIONS = 3
+
+log = logging.getLogger("digits.registry")
+
+
+class State(StrEnum):
+    """What becomes of a version."""
+
+    SERVING = "serving"
+    LOADED = "loaded"
+    LOADING = "loading"
+    QUARANTINED = "quarantined"
+    STORED = "stored"
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """A version and its state; `reason` says why it is quarantined."""
+
+    number: int
+    state: State
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Quarantine:
+    fingerprint: Fingerprint
+    reason: str
+
+
+class Registry:
+    """Keeps the right versions loaded; read by requests, changed only by its own task."""
+
+    def __init__(self, store: ModelStore, load: Load, metrics: Metrics, poll_seconds: float) -> None:
+        self._store = store
+        self._load = load
+        self._metrics = metrics
+        self._poll_seconds = poll_seconds
+        self._snapshot = Snapshot((), None)
+        self._loaded: dict[int, LoadedVersion] = {}
+        self._quarantined: dict[int, _Quarantine] = {}
+        self._loading: asyncio.Task[None] | None = None
+        self._loading_number: int | None = None
+        self._look_again = asyncio.Event()
+        self.serving: LoadedVersion | None = None
+        self.trouble: str | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the store for as long as the context is open."""
+        watching = asyncio.create_task(self._watch(), name="registry")
+        try:
+            yield
+        finally:
+            for task in (watching, self._loading):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+
+    def loaded(self, number: int) -> LoadedVersion | None:
+        """The loaded version of that number, if there is one."""
+        return self._loaded.get(number)
+
+    def stored(self, number: int) -> StoredVersion | None:
+        """The version of that number that lies in the store, loaded or not."""
+        return next((stored for stored in self._snapshot.versions if stored.number == number), None)
+
+    def statuses(self) -> list[VersionStatus]:
+        """Every version that is in the store or loaded, newest first."""
+        numbers = {stored.number for stored in self._snapshot.versions} | self._loaded.keys()
+        return [self._status(number) for number in sorted(numbers, reverse=True)]
+
+    def waiting_for(self) -> str:
+        """Why no version serves, as a sentence that says what to do."""
+        if self._loading_number is not None:
+            return f"Version {self._loading_number} is being loaded; that takes some seconds."
+        if self._snapshot.versions:
+            reasons = [f"{status.number}: {status.reason}" for status in self.statuses() if status.reason]
+            return f"No version in the model store may serve. {'; '.join(reasons)}."
+        where = self.trouble or "the model store holds no version"
+        return (
+            f"{where[0].upper()}{where[1:]}. Publish one with `python -m trainer release` or `python -m trainer train`."
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            self._look_again.clear()
+            await self.look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._look_again.wait()
+
+    async def look(self) -> None:
+        """Look at the store once: switch to the version that should serve, start loading what is missing."""
+        snapshot = await asyncio.to_thread(self._store.look)
+        if snapshot.versions or not self.serving:
+            self._snapshot = snapshot
+        wanted = self._wanted()
+        self._note_trouble(snapshot.trouble or self._trouble_with_pin())
+        self._switch(wanted)
+        self._forget_the_rest(wanted)
+        if snapshot is self._snapshot:  # a store that has vanished has nothing to load
+            self._load_next(wanted)
+
+    def _wanted(self) -> list[StoredVersion]:
+        """The versions to have loaded, the one that should serve first."""
+        usable = [stored for stored in self._snapshot.versions if not self._is_quarantined(stored)]
+        first = self._numbered(usable, self._pinned())
+        if not first and self._pinned() is not None and self.serving:
+            first = self._numbered(usable, self.serving.number)
+        return [*first, *(stored for stored in usable if stored not in first)][:LOADED_VERSIONS]
+
+    def _pinned(self) -> int | None:
+        """The version that the policy asks for; with a policy that cannot be read, the one that serves."""
+        policy = self._snapshot.policy
+        if policy is None:
+            return self.serving.number if self.serving else None
+        return policy.serve if isinstance(policy.serve, int) else None
+
+    def _trouble_with_pin(self) -> str | None:
+        pinned = self._pinned()
+        stored = self._numbered(self._snapshot.versions, pinned)
+        if pinned is None or (stored and not self._is_quarantined(stored[0])):
+            return None
+        quarantine = self._quarantined.get(pinned)
+        why = f"is quarantined: {quarantine.reason}" if quarantine else "is not in the model store"
+        return f"policy.json pins version {pinned}, which {why}"
+
+    @staticmethod
+    def _numbered(versions: Iterable[StoredVersion], number: int | None) -> list[StoredVersion]:
+        return [stored for stored in versions if stored.number == number]
+
+    def _switch(self, wanted: list[StoredVersion]) -> None:
+        """Serve the first wanted version once it is loaded; until then, what serves goes on."""
+        ready = [self._loaded[stored.number] for stored in wanted if stored.number in self._loaded]
+        if not ready or ready[0] is self.serving:
+            return
+        if self.serving is None or ready[0].number == wanted[0].number:
+            self.serving = ready[0]
+            self._metrics.serve(self.serving)
+            log.info("serving version %d", self.serving.number, extra={"version": self.serving.number})
+
+    def _forget_the_rest(self, wanted: list[StoredVersion]) -> None:
+        keep = {stored.number for stored in wanted} | ({self.serving.number} if self.serving else set())
+        for number in self._loaded.keys() - keep:
+            del self._loaded[number]
+        stored_numbers = {stored.number for stored in self._snapshot.versions}
+        for number in self._quarantined.keys() - stored_numbers:
+            del self._quarantined[number]
+
+    def _load_next(self, wanted: list[StoredVersion]) -> None:
+        """Load one wanted version at a time: preparing takes a whole core."""
+        missing = [stored for stored in wanted if self._needs_loading(stored)]
+        if missing and self._loading is None:
+            self._loading_number = missing[0].number
+            self._loading = asyncio.create_task(self._load_version(missing[0]), name="load version")
+
+    def _needs_loading(self, stored: StoredVersion) -> bool:
+        """Whether its files are other than those that were loaded, or that were found bad."""
+        loaded, quarantine = self._loaded.get(stored.number), self._quarantined.get(stored.number)
+        known = [loaded.stored.fingerprint] if loaded else []
+        known += [quarantine.fingerprint] if quarantine else []
+        return stored.fingerprint not in known
+
+    async def _load_version(self, stored: StoredVersion) -> None:
+        started = time.monotonic()
+        log.info("loading version %d", stored.number, extra={"version": stored.number})
+        try:
+            loaded = await self._load(stored)
+        except VersionRejected as error:
+            self._quarantine(stored, str(error))
+        except Exception as error:
+            # Nothing that a version holds may end the registry: it would never look at the store again.
+            log.exception("loading version %d failed", stored.number)
+            self._quarantine(stored, f"loading it failed: {type(error).__name__}")
+        else:
+            self._accept(loaded)
+            self._metrics.load_duration.observe(time.monotonic() - started)
+        finally:
+            self._loading = self._loading_number = None
+            self._look_again.set()
+
+    def _accept(self, loaded: LoadedVersion) -> None:
+        number = loaded.number
+        self._loaded[number] = loaded
+        self._quarantined.pop(number, None)
+        self._metrics.loads.labels("loaded").inc()
+        if self.serving and self.serving.number == number:  # the same number with other files
+            self.serving = loaded
+            self._metrics.serve(loaded)
+
+    def _quarantine(self, stored: StoredVersion, reason: str) -> None:
+        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason)
+        self._metrics.loads.labels("rejected").inc()
+        log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
+
+    def _is_quarantined(self, stored: StoredVersion) -> bool:
+        quarantine = self._quarantined.get(stored.number)
+        return (
+            quarantine is not None
+            and quarantine.fingerprint == stored.fingerprint
+            and stored.number not in self._loaded
+        )
+
+    def _status(self, number: int) -> VersionStatus:
+        quarantine = self._quarantined.get(number)
+        reason = quarantine.reason if quarantine else None
+        if self.serving and self.serving.number == number:
+            return VersionStatus(number, State.SERVING, reason)
+        if number == self._loading_number:
+            return VersionStatus(number, State.LOADING)
+        if number in self._loaded:
+            return VersionStatus(number, State.LOADED, reason)
+        if quarantine:
+            return VersionStatus(number, State.QUARANTINED, reason)
+        return VersionStatus(number, State.STORED)
+
+    def _note_trouble(self, trouble: str | None) -> None:
+        if trouble and trouble != self.trouble:
+            log.warning("%s", trouble)
+        self.trouble = trouble

@@ -1,0 +1,77 @@
+"""The service's settings: one frozen class, read from `DIGITS_*` environment variables.
+
+The README's table is made from the same fields; a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; every field is the environment variable `DIGITS_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DIGITS_",
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    model_store: Path = Path("models")
+    """Folder that holds `<model name>/<version>/`."""
+
+    model_name: str = Field(default="digits", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Which model of the store to serve."""
+
+    engine: Literal["litert", "tensorflow"] = "litert"
+    """What runs the network: a compiled LiteRT program, or the SavedModel itself in TensorFlow."""
+
+    cache: Path = Path("~/.cache/digits/programs")
+    """Folder for compiled programs; a restart that finds its program there is ready at once."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+
+    poll_seconds: PositiveSeconds = 2.0
+    """How often the model store is looked at."""
+
+    max_batch_size: PositiveInt = Field(default=64, le=1024)
+    """Most rows that the network runs at once."""
+
+    queue_limit: PositiveInt = 20_000
+    """Most rows, and pictures being decoded, that may wait; more are answered with 429."""
+
+    request_timeout_seconds: PositiveSeconds = 10.0
+    """Deadline of a request, its body included; the header X-Request-Timeout-Seconds can shorten it."""
+
+    max_body_bytes: PositiveInt = 16 * 1024 * 1024
+    """Largest request body."""
+
+    max_image_pixels: PositiveInt = 25_000_000
+    """Largest picture, width x height; judged before it is decoded."""
+
+    max_instances: PositiveInt = 10_000
+    """Most rows or pictures in one request."""
+
+    drain_seconds: Seconds = 5.0
+    """How long the service keeps answering after SIGTERM, so that load balancers can turn away."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written to standard error."""
+
+    @model_validator(mode="after")
+    def _queue_holds_the_largest_request(self) -> Self:
+        """A request that is larger than the queue could never be admitted."""
+        if self.queue_limit < self.max_instances:
+            msg = f"queue_limit ({self.queue_limit}) must be at least max_instances ({self.max_instances})"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,41 @@
+"""What the routes share: the parts of one running service, made by `app` and handed over with each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.batching import Batcher
+from service.bodies import BodyReader
+from service.metrics import Metrics
+from service.model_store import ModelStore
+from service.registry import Registry
+from service.settings import Settings
+
+
+class Drain:
+    """Whether the service has been told to stop and only finishes what it has."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """The parts of one running service."""
+
+    settings: Settings
+    store: ModelStore
+    registry: Registry
+    batcher: Batcher
+    reader: BodyReader
+    metrics: Metrics
+    drain: Drain
+
+
+def _state(request: Request) -> ServiceState:
+    state: ServiceState = request.state.service
+    return state
+
+
+State = Annotated[ServiceState, Depends(_state)]

@@ -1,0 +1,57 @@
+"""Running services in this process: real servers on ports of their own, in threads."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
+from service.state import Drain
+from tests.service.fakes import FakeLoader, write_version
+
+# Milliseconds on an idle machine; the limit is for a busy one.
+WAIT_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def running_service(root: Path, drain: Drain | None = None) -> Iterator[httpx.Client]:
+    """A service that serves version 1 of a new model store below `root`; gives a client."""
+    write_version(root, 1)
+    app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain)
+    with listening(app) as port, client_of(port) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
+        yield client
+
+
+def client_of(port: int) -> httpx.Client:
+    """A client of the service on that port of this machine."""
+    # verify=False: reading certificates takes longer than a test, and nothing here is encrypted.
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS, verify=False)  # noqa: S501
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+    """Wait for something that another thread or process brings about; fail when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def listening(app: FastAPI) -> Iterator[int]:
+    """A real server in a thread of this process; gives its port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started or not thread.is_alive())
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)

@@ -1,0 +1,278 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from service.arrays import PIXELS, SIDE, rows_from_bytes, rows_from_json
+from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
+
+MAX_INSTANCES = 5
+HALF = [0.5] * PIXELS
+HALF_GRID = [[0.5] * SIDE] * SIDE
+
+batches = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, MAX_INSTANCES), st.just(PIXELS)),
+    elements=st.floats(0, 1),
+    fill=st.floats(0, 1),
+)
+
+
+def from_json(sent: Any) -> NDArray[np.float32]:
+    """What the service makes of a JSON body."""
+    body = sent.encode() if isinstance(sent, str) else json.dumps(sent).encode()
+    return rows_from_json(body, MAX_INSTANCES)
+
+
+def refused(sent: Any) -> InvalidInput:
+    """The problem with a JSON body that is refused as invalid input; it has one pointer."""
+    with pytest.raises(InvalidInput) as raised:
+        from_json(sent)
+    assert len(raised.value.errors) == 1
+    return raised.value
+
+
+def pointed_at(sent: Any) -> str:
+    """Where the problem with a JSON body lies."""
+    return refused(sent).errors[0].pointer
+
+
+def with_value(value: Any, at: int = 5) -> list[Any]:
+    """A row of which one number is something else."""
+    return [*HALF[:at], value, *HALF[at + 1 :]]
+
+
+@settings(deadline=None, max_examples=30)
+@given(batches)
+def test_instances_arrive_as_they_were_sent(sent: NDArray[np.float64]) -> None:
+    """A batch of numbers in [0, 1] arrives in order, within float32's precision."""
+    rows = from_json({"instances": sent.tolist()})
+
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, sent.astype(np.float32))
+
+
+@settings(deadline=None, max_examples=15)
+@given(batches)
+def test_grids_equal_flat_rows(sent: NDArray[np.float64]) -> None:
+    """28 rows of 28 mean the same as 784 values, and the two may stand side by side."""
+    grids = sent.reshape(-1, SIDE, SIDE).tolist()
+    mixed = [grid if index % 2 else row for index, (grid, row) in enumerate(zip(grids, sent.tolist(), strict=True))]
+
+    flat = from_json({"instances": sent.tolist()})
+
+    np.testing.assert_array_equal(from_json({"instances": grids}), flat)
+    np.testing.assert_array_equal(from_json({"instances": mixed}), flat)
+
+
+@settings(deadline=None, max_examples=15)
+@given(arrays.arrays(np.uint8, (3, PIXELS), fill=st.integers(0, 255)))
+def test_levels_mean_the_same_as_bytes_and_as_numbers(levels: NDArray[np.uint8]) -> None:
+    """0-255 as JSON, 0-255 as raw bytes and 0-1 as JSON are one picture."""
+    as_levels = from_json({"instances": levels.tolist(), "max_value": 255})
+    as_numbers = from_json({"instances": (levels / 255).tolist()})
+    as_bytes = rows_from_bytes(levels.tobytes(), MAX_INSTANCES)
+
+    np.testing.assert_allclose(as_levels, as_numbers, atol=1e-7)
+    np.testing.assert_allclose(as_bytes, as_numbers, atol=1e-7)
+    assert as_bytes.dtype == np.float32
+
+
+def test_pixels_is_a_batch_of_one() -> None:
+    """One image gives one row."""
+    assert from_json({"pixels": HALF}).shape == (1, PIXELS)
+
+
+@pytest.mark.parametrize(("value", "limits"), [(0, {}), (1, {}), (0, {"max_value": 255}), (255, {"max_value": 255})])
+def test_the_ends_of_the_range_belong_to_it(value: int, limits: dict[str, int]) -> None:
+    """Whole numbers are numbers, and both bounds are allowed."""
+    assert from_json({"pixels": [value] * PIXELS, **limits})[0, 0] == bool(value)
+
+
+@pytest.mark.parametrize("length", [0, 1, 783, 785])
+def test_a_wrong_length_is_told(length: int) -> None:
+    """The problem has the length that was found and the one that is expected."""
+    problem = refused({"pixels": [0.5] * length})
+
+    assert problem.errors[0].pointer == "/pixels"
+    assert f"has {length}" in problem.detail
+    assert "784" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("instance", "pointer", "found"),
+    [
+        ([], "", "has 0"),
+        (HALF[:-1], "", "has 783"),
+        (HALF_GRID[:-1], "", "has 27"),
+        ([[]], "", "has 1"),
+        ([*HALF_GRID[:9], [0.5] * 27, *HALF_GRID[10:]], "/9", "has 27"),
+        ([*HALF_GRID[:9], [], *HALF_GRID[10:]], "/9", "has 0"),
+    ],
+)
+def test_a_wrong_shape_is_pointed_at(instance: list[Any], pointer: str, found: str) -> None:
+    """The pointer names the instance, and inside a grid the row."""
+    problem = refused({"instances": [HALF, instance]})
+
+    assert problem.errors[0].pointer == f"/instances/1{pointer}"
+    assert found in problem.detail
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, 255, 1.0000001, -1e-9])
+def test_a_value_out_of_range_is_told(value: float) -> None:
+    """The problem has the place, the value as it was sent and the range, and says how to send 0 to 255."""
+    problem = refused({"pixels": with_value(value)})
+
+    assert problem.errors[0].pointer == "/pixels/5"
+    assert f"is {value}; values lie in [0, 1]" in problem.detail
+    assert '"max_value": 255' in problem.detail
+
+
+@pytest.mark.parametrize("value", [-1, 256, 255.00001])
+def test_a_level_out_of_range_is_told(value: float) -> None:
+    """With `max_value` 255 the range is that of bytes."""
+    problem = refused({"pixels": with_value(value), "max_value": 255})
+
+    assert problem.errors[0].pointer == "/pixels/5"
+    assert f"is {value}; values lie in [0, 255]" in problem.detail
+
+
+@settings(deadline=None, max_examples=20)
+@given(row=st.integers(0, 2), column=st.integers(0, PIXELS - 1), grid=st.booleans())
+def test_the_pointer_is_in_terms_of_what_was_sent(row: int, column: int, *, grid: bool) -> None:
+    """In a grid the pointer counts rows and columns, in a flat row values."""
+    sent = np.full((3, PIXELS), 0.5)
+    sent[row, column] = 2
+    instances = sent.reshape(3, SIDE, SIDE) if grid else sent
+
+    place = f"{column // SIDE}/{column % SIDE}" if grid else str(column)
+    assert pointed_at({"instances": instances.tolist()}) == f"/instances/{row}/{place}"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400])
+@pytest.mark.parametrize("member", ["pixels", "instances"])
+def test_what_is_not_finite_is_refused(number: str, member: str) -> None:
+    """NaN and infinity, also by way of a number too large for a float, are pointed at."""
+    values = json.dumps(with_value("HERE")).replace('"HERE"', number)
+    body = f'{{"pixels": {values}}}' if member == "pixels" else f'{{"instances": [{values}]}}'
+
+    problem = refused(body)
+
+    assert problem.errors[0].pointer == ("/pixels/5" if member == "pixels" else "/instances/0/5")
+    assert "finite" in problem.detail
+
+
+@pytest.mark.parametrize("value", ["0.5", "a", True, False, None, {}, [0.5]])
+def test_what_is_no_number_is_pointed_at(value: Any) -> None:
+    """Texts that look like numbers, booleans, null and nested values are no numbers."""
+    assert pointed_at({"pixels": with_value(value)}) == "/pixels/5"
+    assert pointed_at({"instances": [HALF, with_value(value)]}) == "/instances/1/5"
+    assert pointed_at({"instances": [[*HALF_GRID[:3], with_value(value)[:SIDE]]]}) == "/instances/0/3/5"
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"pixels": "0.5"}, "/pixels"),
+        ({"pixels": {}}, "/pixels"),
+        ({"pixels": HALF_GRID}, "/pixels/0"),
+        ({"instances": []}, "/instances"),
+        ({"instances": {}}, "/instances"),
+        ({"instances": ["a"]}, "/instances/0"),
+        ({"instances": [None]}, "/instances/0"),
+        ({"instances": HALF}, "/instances/0"),
+        ({"instances": [HALF_GRID[:5] + HALF]}, "/instances/0/5"),
+        ({"instances": [[HALF_GRID]]}, "/instances/0/0/0"),
+        ({"pixels": HALF, "max_value": 256}, "/max_value"),
+        ({"pixels": HALF, "max_value": "255"}, "/max_value"),
+        ({"pixels": HALF, "max_value": None}, "/max_value"),
+        ({"pixels": HALF, "max_value": True}, "/max_value"),
+        ({"pixels": HALF, "extra": 1}, "/extra"),
+        ({"pixels": HALF, "instances": [HALF]}, ""),
+        ({"pixels": None}, ""),
+        ({}, ""),
+        ([], ""),
+        ([HALF], ""),
+        ("null", ""),
+        ("5", ""),
+    ],
+)
+def test_another_structure_is_pointed_at(sent: Any, pointer: str) -> None:
+    """Wrong members, wrong nesting and wrong top levels are refused where they are wrong."""
+    assert pointed_at(sent) == pointer
+
+
+def test_pointers_are_escaped() -> None:
+    """A made-up member's name is written as RFC 6901 asks: `~` is `~0`, `/` is `~1`."""
+    assert pointed_at({"pixels": HALF, "a/b~c": 1}) == "/a~1b~0c"
+
+
+@pytest.mark.parametrize("name", ["list[x", "k" * 10_000])
+def test_a_made_up_member_is_named_in_bounds(name: str) -> None:
+    """Any name is pointed at, but an answer does not grow with a name of ten thousand letters."""
+    problem = refused({"pixels": HALF, name: 1})
+
+    assert problem.errors[0].pointer.startswith(f"/{name[:6]}")
+    assert len(problem.detail) < 1000
+
+
+@pytest.mark.parametrize(
+    "body", ["", " ", "{", '{"pixels": [0.5, ', "not json", "{'pixels': []}", "\ufeff{}", "[" * 5000]
+)
+def test_what_is_not_json_is_malformed(body: str) -> None:
+    """A truncated or foreign body is refused with the parser's place."""
+    with pytest.raises(MalformedBody, match=r"The body is not JSON: .* at line \d+ column \d+\."):
+        from_json(body)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
+def test_any_bytes_are_refused_with_a_problem(body: bytes) -> None:
+    """Whatever arrives, it is a problem of the client's and not a crash."""
+    with pytest.raises(Problem) as raised:
+        rows_from_json(body, MAX_INSTANCES)
+
+    assert raised.value.status in (400, 422)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+lists = st.lists(scalars | st.lists(scalars, max_size=3), max_size=3)
+members = st.sampled_from(["pixels", "instances", "max_value", "x/y"])
+documents = scalars | lists | st.dictionaries(members, scalars | lists, max_size=3)
+
+
+@settings(deadline=None, max_examples=100)
+@given(documents)
+def test_any_json_that_is_no_picture_is_refused_with_one_place(document: Any) -> None:
+    """Whatever the structure, the problem has one place and a sentence."""
+    problem = refused(document)
+
+    assert problem.detail.endswith(".")
+    assert problem.errors[0].detail in problem.detail
+
+
+def test_too_many_instances_are_told() -> None:
+    """One image over the limit is too large, with both numbers; the limit itself is allowed."""
+    assert len(from_json({"instances": [HALF] * MAX_INSTANCES})) == MAX_INSTANCES
+    with pytest.raises(TooLarge, match="may hold 5 images, this one holds 6"):
+        from_json({"instances": [HALF] * (MAX_INSTANCES + 1)})
+
+
+@pytest.mark.parametrize("size", [0, 1, 783, 785, 2 * PIXELS - 1])
+def test_bytes_must_be_a_multiple_of_784(size: int) -> None:
+    """A body of another size, an empty one included, is refused with its size."""
+    has = f"has {size} " if size else "is empty"
+    with pytest.raises(InvalidInput, match=f"784 bytes for each image; it {has}"):
+        rows_from_bytes(bytes(size), MAX_INSTANCES)
+
+
+def test_too_many_rows_of_bytes_are_told() -> None:
+    """One row over the limit is too large, with both numbers; the limit itself is allowed."""
+    assert len(rows_from_bytes(bytes(MAX_INSTANCES * PIXELS), MAX_INSTANCES)) == MAX_INSTANCES
+    with pytest.raises(TooLarge, match="may hold 5 images, this one holds 6"):
+        rows_from_bytes(bytes((MAX_INSTANCES + 1) * PIXELS), MAX_INSTANCES)

@@ -1,0 +1,215 @@
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.batching import Batcher
+from service.loading import LoadedVersion
+from service.metrics import Metrics
+from service.problems import DeadlinePassed, QueueFull
+from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
+
+
+def rows_of(*digits: int) -> NDArray[np.float32]:
+    return np.stack([row_of(digit) for digit in digits])
+
+
+def soon() -> float:
+    return time.monotonic() + 30
+
+
+async def read(batcher: Batcher, version: LoadedVersion, *digits: int) -> list[int]:
+    inference = await batcher.infer(version, rows_of(*digits), soon())
+    return [int(digit) for digit in inference.probabilities.argmax(axis=1)]
+
+
+def run_with(batcher: Batcher, story: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with batcher.running():
+            await story()
+
+    asyncio.run(whole())
+
+
+def test_lone_request_is_answered_with_its_own_rows() -> None:
+    """A request alone runs at once, as a batch of its own rows."""
+    engine = FirstPixelEngine()
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        assert await read(batcher, loaded_version(engine=engine), 3, 1, 4) == [3, 1, 4]
+
+    run_with(batcher, story)
+    assert engine.batches == [3]
+
+
+def test_rows_that_arrive_while_a_batch_runs_share_the_next_one() -> None:
+    """Requests that arrive while the network is busy are run together, not one by one."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        reading = [asyncio.create_task(read(batcher, version, digit)) for digit in range(6)]
+        await asyncio.sleep(0)
+        assert engine.gate is not None
+        engine.gate.set()
+        assert await asyncio.gather(*reading) == [[digit] for digit in range(6)]
+
+    run_with(batcher, story)
+    assert engine.batches == [1, 5]
+
+
+def test_versions_never_share_a_batch() -> None:
+    """Each row is run by the version that its request was admitted with."""
+    old, new = FirstPixelEngine(gate=threading.Event()), FirstPixelEngine()
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        first, second = loaded_version(1, old), loaded_version(2, new)
+        reading = [
+            asyncio.create_task(read(batcher, version, digit))
+            for digit, version in enumerate([first, first, second, second, first])
+        ]
+        await asyncio.sleep(0)
+        assert old.gate is not None
+        old.gate.set()
+        await asyncio.gather(*reading)
+
+    run_with(batcher, story)
+    assert (old.batches, new.batches) == ([1, 1, 1], [2])
+
+
+def test_single_passes_between_the_slices_of_a_bulk_request() -> None:
+    """A bulk request does not hold back a small one that arrives after it."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=1000)
+    order: list[str] = []
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+
+        async def note(name: str, *digits: int) -> None:
+            assert await read(batcher, version, *digits) == list(digits)
+            order.append(name)
+
+        bulk = asyncio.create_task(note("bulk", *[digit % 10 for digit in range(40)]))
+        await asyncio.sleep(0)
+        single = asyncio.create_task(note("single", 7))
+        await asyncio.sleep(0)
+        assert engine.gate is not None
+        engine.gate.set()
+        await asyncio.gather(bulk, single)
+
+    run_with(batcher, story)
+    assert order == ["single", "bulk"]
+
+
+def test_full_queue_refuses_with_the_time_to_come_back() -> None:
+    """What does not fit into the queue is refused at once, and what is in it is still answered."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=3)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        reading = [asyncio.create_task(read(batcher, version, digit)) for digit in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as refused:
+            await read(batcher, version, 9)
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        assert engine.gate is not None
+        engine.gate.set()
+        assert await asyncio.gather(*reading) == [[digit] for digit in range(4)]
+        assert await read(batcher, version, 9) == [9]
+
+    run_with(batcher, story)
+
+
+def test_deadline_is_kept_while_the_network_is_busy() -> None:
+    """A request whose deadline passes is told at once, is never run, and gives its place in the queue back."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=4)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        running = asyncio.create_task(read(batcher, version, 1))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlinePassed):
+            await batcher.infer(version, rows_of(2, 2, 2, 2), time.monotonic() + 0.01)
+        waiting = asyncio.create_task(read(batcher, version, 3, 3, 3, 3))
+        await asyncio.sleep(0)
+        assert engine.gate is not None
+        engine.gate.set()
+        assert await running == [1]
+        assert await waiting == [3, 3, 3, 3]
+
+    run_with(batcher, story)
+    assert engine.batches == [1, 4]
+
+
+def test_failing_engine_fails_its_batch_only() -> None:
+    """An exception in the network reaches the callers of that batch; the next one runs as usual."""
+
+    class FailingOnce(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            answer = super().run(pixels)
+            if len(self.batches) == 1:
+                msg = "broken"
+                raise RuntimeError(msg)
+            return answer
+
+    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=FailingOnce())
+        with pytest.raises(RuntimeError, match="broken"):
+            await read(batcher, version, 1)
+        assert await read(batcher, version, 2) == [2]
+
+    run_with(batcher, story)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    requests=st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 9), min_size=1, max_size=9),  # its rows
+            st.integers(0, 2),  # its version
+            st.integers(0, 3),  # loop turns until it is sent
+            st.none() | st.integers(0, 4),  # loop turns until its caller goes away
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    max_batch_size=st.integers(1, 8),
+)
+def test_rows_never_swap_owners(requests: list[tuple[list[int], int, int, int | None]], max_batch_size: int) -> None:
+    """Whatever arrives, mixes and goes away, each caller gets exactly its own rows and the queue ends empty."""
+    metrics = Metrics()
+    batcher = Batcher(metrics, max_batch_size, queue_limit=1000)
+    versions = [loaded_version(number) for number in (1, 2, 3)]
+
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def caller(digits: list[int], version: int, before: int, patience: int | None) -> None:
+        await turns(before)
+        reading = asyncio.create_task(read(batcher, versions[version], *digits))
+        if patience is not None:
+            await turns(patience)
+            reading.cancel()
+        answered = (await asyncio.gather(reading, return_exceptions=True))[0]
+        assert answered == digits or (patience is not None and isinstance(answered, asyncio.CancelledError))
+
+    async def story() -> None:
+        await asyncio.gather(*(caller(*request) for request in requests))
+
+    run_with(batcher, story)
+    assert metrics.registry.get_sample_value("digits_queue_rows") == 0

@@ -1,0 +1,166 @@
+import asyncio
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from starlette.datastructures import Headers
+
+from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
+from service.imaging import MEDIA_TYPES
+from service.pool import Pool
+from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
+
+LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=10_000, max_instances=3)
+
+
+def picture(side: int = 60, pillow_format: str = "PNG") -> bytes:
+    """A picture of a one, dark on light."""
+    image = Image.new("L", (side, side), 255)
+    ImageDraw.Draw(image).line((side / 2, side / 5, side / 2, side * 4 / 5), fill=0, width=side // 10)
+    file = io.BytesIO()
+    image.save(file, format=pillow_format)
+    return file.getvalue()
+
+
+def rows_of(content: bytes, content_type: str) -> NDArray[np.float32]:
+    """The rows that a body holds."""
+
+    async def read() -> NDArray[np.float32]:
+        async with Pool(limit=100).running() as pool:
+            body = Body(content_type.split(";")[0], content, Headers({"content-type": content_type}))
+            return await BodyReader(LIMITS, pool).rows(body)
+
+    return asyncio.run(read())
+
+
+def form(*files: tuple[str, Any], **fields: str) -> tuple[bytes, str]:
+    """A multipart form as httpx writes it: its bytes and its Content-Type."""
+    request = httpx.Request("POST", "http://test", files=files, data=fields)
+    return request.read(), request.headers["content-type"]
+
+
+@pytest.mark.parametrize("media_type", MEDIA_TYPES)
+def test_a_picture_is_one_row(media_type: str) -> None:
+    """Each picture format is read as one cleaned-up image."""
+    rows = rows_of(picture(pillow_format=media_type.removeprefix("image/").upper()), media_type)
+
+    assert rows.shape == (1, 784)
+    assert rows.dtype == np.float32
+    assert rows.max() > 0.5
+
+
+def test_the_pictures_of_a_form_keep_their_order() -> None:
+    """Parts named file and files are read in the order of the form, other parts are left out."""
+    first, second = picture(60), picture(90)
+
+    rows = rows_of(*form(("file", first), ("other", b"no picture"), ("files", second)))
+
+    np.testing.assert_array_equal(rows, np.concatenate([rows_of(first, "image/png"), rows_of(second, "image/png")]))
+
+
+def test_a_form_without_a_picture_is_told_how_to_send_one() -> None:
+    """A form of other fields only is refused with the name that is expected."""
+    with pytest.raises(InvalidInput, match="send it as a part named file"):
+        rows_of(*form(("image", picture())))
+
+
+def test_a_bad_picture_in_a_form_is_pointed_at() -> None:
+    """The pointer has the field and the picture's place in the form."""
+    with pytest.raises(InvalidInput) as raised:
+        rows_of(*form(("file", picture()), ("file", b"no picture")))
+
+    assert raised.value.errors[0].pointer == "/file/1"
+
+
+def test_too_many_parts_are_refused_before_they_are_parsed() -> None:
+    """A form over the limit is too large, whatever its parts hold."""
+    with pytest.raises(TooLarge, match="may hold 3 images, this one holds 4"):
+        rows_of(*form(*[("file", b"")] * 4))
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+def test_a_form_cut_short_is_malformed(kept: float) -> None:
+    """A form without its closing boundary is not taken for a smaller one."""
+    content, content_type = form(("file", picture()))
+
+    with pytest.raises(MalformedBody, match="ends before its closing boundary"):
+        rows_of(content[: int(len(content) * kept)], content_type)
+
+
+def test_a_form_without_boundary_is_malformed() -> None:
+    """A Content-Type set by hand lacks the boundary; the problem says who makes it."""
+    with pytest.raises(MalformedBody, match="names no boundary; let the HTTP client make the header"):
+        rows_of(form(("file", picture()))[0], FORM)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"--b",
+                b"--b--",
+                b"\r\n",
+                b'Content-Disposition: form-data; name="file"; filename="x"',
+                b'Content-Disposition: form-data; name="file"',
+                b"Content-Disposition: form-data",
+                b"no header",
+                b"\x00\xff: \x80",
+            ]
+        )
+        | st.binary(max_size=5),
+        max_size=12,
+    )
+)
+def test_any_form_is_refused_with_a_problem(pieces: list[bytes]) -> None:
+    """Whatever is sent as a form, it is a problem of the client's and not a crash."""
+    with pytest.raises(Problem) as raised:
+        rows_of(b"".join(pieces) + b"\r\n--b--\r\n", f"{FORM}; boundary=b")
+
+    assert raised.value.status in (400, 413, 422)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    header=st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II", b""]),
+    rest=st.binary(),
+)
+def test_any_picture_is_refused_with_a_problem(header: bytes, rest: bytes) -> None:
+    """Bytes that only begin like a picture are invalid input."""
+    with pytest.raises(Problem) as raised:
+        rows_of(header + rest, "image/png")
+
+    assert raised.value.status in (413, 422)
+
+
+def test_a_picture_over_the_pixel_limit_is_too_large() -> None:
+    """A picture is judged by the size in its header; the limit itself is allowed."""
+    assert len(rows_of(picture(side=100), "image/png")) == 1
+    with pytest.raises(TooLarge, match=r"10,?000"):
+        rows_of(picture(side=101), "image/png")
+
+
+def test_large_json_is_read_like_small_json() -> None:
+    """What is parsed in a thread gives the same rows, and the same problems, as what is parsed at once."""
+    instance = "[" + ",".join(["0.5"] * 784) + "]"
+    padding = " " * 70_000
+
+    small = rows_of(f'{{"instances": [{instance}]}}'.encode(), JSON)
+    large = rows_of(f'{{"instances": [{instance}]{padding}}}'.encode(), JSON)
+
+    np.testing.assert_array_equal(small, large)
+    with pytest.raises(MalformedBody):
+        rows_of(f"{{{padding}".encode(), JSON)
+
+
+def test_bytes_are_rows() -> None:
+    """Raw bytes are a batch of 784 each."""
+    rows = rows_of(bytes(784) + b"\xff" * 784, BYTES)
+
+    np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))

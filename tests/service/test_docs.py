@@ -1,0 +1,55 @@
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.service.running import running_service
+
+ASSET = re.compile(r'(?:src|href)="([^"]*)"')
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One service for all tests of this module that change nothing in it."""
+    with running_service(tmp_path_factory.mktemp("store")) as client:
+        yield client
+
+
+def test_the_reference_needs_nothing_from_outside(client: httpx.Client) -> None:
+    """The page refers to this service only, so it works with no network."""
+    page = client.get("/docs")
+
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert not re.findall(r"""(?:https?:)?//[^\s"']+""", " ".join(ASSET.findall(page.text)))
+    assert "cdn" not in page.text.lower()
+
+
+def test_what_the_reference_refers_to_is_served(client: httpx.Client) -> None:
+    """Script, style, icon and the OpenAPI document are there."""
+    page = client.get("/docs").text
+
+    assets = ASSET.findall(page)
+    assert len(assets) >= 3
+    for asset in [*assets, "/openapi.json"]:
+        response = client.get(asset)
+        assert response.status_code == 200, asset
+        assert response.content
+    assert "/openapi.json" in page
+
+
+@pytest.mark.parametrize(
+    ("asset", "media_type"),
+    [("swagger-ui-bundle.js", "javascript"), ("swagger-ui.css", "text/css"), ("favicon.png", "image/png")],
+)
+def test_assets_have_their_media_types(client: httpx.Client, asset: str, media_type: str) -> None:
+    """Browsers refuse scripts and styles of another type."""
+    assert media_type in client.get(f"/docs/{asset}").headers["Content-Type"]
+
+
+def test_the_start_page_leads_to_the_reference(client: httpx.Client) -> None:
+    """The address that `make serve` prints shows something."""
+    response = client.get("/", follow_redirects=True)
+
+    assert response.status_code == 200
+    assert response.url.path == "/docs"

@@ -1,0 +1,213 @@
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.exchange import ExchangeMiddleware
+from service.metrics import Metrics
+from service.problems import NotReady, add_problem_handlers
+from tests.service.assertions import assert_problem
+
+INSIDE = "row 17 of the inside"
+
+
+class Bug(Exception):
+    """What a route of the example raises unforeseen."""
+
+
+def example(metrics: Metrics, *, draining: bool = False) -> FastAPI:
+    """An app with a route for each way a request may end."""
+    app = FastAPI()
+
+    @app.get("/fine/{name}")
+    async def fine(name: str) -> str:
+        return name
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise Bug(INSIDE)
+
+    @app.get("/problem")
+    async def problem() -> None:
+        raise NotReady("Wait a moment.", retry_after_seconds=3)
+
+    add_problem_handlers(app)
+    app.add_middleware(ExchangeMiddleware, metrics=metrics, draining=lambda: draining)
+    return app
+
+
+FINE = example(Metrics())
+
+
+def ask(app: FastAPI, method: str, path: str, headers: dict[str, Any] | None = None) -> httpx.Response:
+    """Send one request to the app, without a server."""
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.request(method, path, headers=headers)
+
+    return asyncio.run(send())
+
+
+def counted(metrics: Metrics, **labels: str) -> float | None:
+    """How many requests the metrics have counted under these labels."""
+    return metrics.registry.get_sample_value("digits_http_requests_total", labels)
+
+
+@contextmanager
+def lines_of_access(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
+    """The records of the access log while the context is open."""
+    with caplog.at_level(logging.INFO, "digits.access"):
+        caplog.clear()
+        yield caplog.records
+
+
+def test_an_exception_is_a_problem_that_tells_nothing() -> None:
+    """A fault of the service is a 500 with the request's id and none of the exception."""
+    metrics = Metrics()
+
+    response = ask(example(metrics), "GET", "/bug", {"X-Request-ID": "mine"})
+
+    problem = assert_problem(response, 500, "internal")
+    assert problem["request_id"] == "mine"
+    assert INSIDE not in response.text
+    assert "Bug" not in response.text
+
+
+def test_an_exception_is_counted() -> None:
+    """A 500 is a request like any other, and a rejection."""
+    metrics = Metrics()
+
+    ask(example(metrics), "GET", "/bug")
+
+    assert counted(metrics, method="GET", route="/bug", status="500") == 1
+    assert metrics.registry.get_sample_value("digits_rejected_total", {"reason": "internal"}) == 1
+    assert metrics.registry.get_sample_value("digits_http_requests_in_progress") == 0
+
+
+def test_an_exception_is_logged_with_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has what the answer keeps back: the exception, under the request's id."""
+    with lines_of_access(caplog) as records:
+        ask(example(Metrics()), "GET", "/bug", {"X-Request-ID": "mine"})
+
+    failed = next(record for record in records if record.exc_info)
+    assert "mine" in failed.getMessage()
+    assert INSIDE in caplog.text
+
+
+def test_a_problem_keeps_its_headers() -> None:
+    """Retry-After gets through, beside the request's id."""
+    response = ask(example(Metrics()), "GET", "/problem")
+
+    assert_problem(response, 503, "not-ready")
+    assert response.headers["Retry-After"] == "3"
+
+
+def test_a_wrong_method_names_the_right_ones() -> None:
+    """405 has the header Allow, counts under the route's template and not under the path."""
+    metrics = Metrics()
+
+    response = ask(example(metrics), "POST", "/fine/x")
+
+    assert_problem(response, 405, "method-not-allowed")
+    assert response.headers["Allow"] == "GET"
+    assert counted(metrics, method="POST", route="/fine/{name}", status="405") == 1
+
+
+def test_routes_are_templates() -> None:
+    """However many paths a route has, its label is one; so is that of all paths there are not."""
+    metrics = Metrics()
+    app = example(metrics)
+
+    for name in "abc":
+        ask(app, "GET", f"/fine/{name}")
+        ask(app, "GET", f"/nothing/{name}")
+
+    assert counted(metrics, method="GET", route="/fine/{name}", status="200") == 3
+    assert counted(metrics, method="GET", route="unmatched", status="404") == 3
+
+
+@pytest.mark.parametrize("method", ["BREW", "PROPFIND", "get", "x" * 500])
+def test_made_up_methods_are_one_label(method: str) -> None:
+    """Clients can make up methods; the metrics have one label for all of them."""
+    metrics = Metrics()
+
+    app = example(metrics)
+    asyncio.run(_bare_request(app, method))
+
+    assert counted(metrics, method="other", route="/fine/{name}", status="405") == 1
+
+
+async def _bare_request(app: FastAPI, method: str) -> None:
+    """Call the app as a server does; httpx would write the method in capitals."""
+    scope = {"type": "http", "method": method, "path": "/fine/x", "headers": [], "query_string": b"", "scheme": "http"}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_: Any) -> None:
+        pass
+
+    await app(scope, receive, send)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(max_size=140))
+def test_a_request_id_is_kept_or_made(sent: bytes) -> None:
+    """Only an id of 1 to 128 harmless characters is repeated; any other is replaced by one that is."""
+    response = ask(FINE, "GET", "/fine/x", {"X-Request-ID": sent})
+
+    given_back = response.headers["X-Request-ID"].encode()
+    assert re.fullmatch(rb"[A-Za-z0-9._-]{1,128}", given_back)
+    if re.fullmatch(rb"[A-Za-z0-9._-]{1,128}", sent):
+        assert given_back == sent
+    else:
+        assert given_back != sent
+
+
+def test_made_request_ids_differ() -> None:
+    """Two requests without an id are told apart."""
+    app = example(Metrics())
+
+    assert ask(app, "GET", "/fine/x").headers["X-Request-ID"] != ask(app, "GET", "/fine/x").headers["X-Request-ID"]
+
+
+def test_each_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The access line has id, method, route, status, duration and the reason of a refusal."""
+    with lines_of_access(caplog) as records:
+        ask(example(Metrics()), "GET", "/problem", {"X-Request-ID": "mine"})
+
+    (record,) = records
+    fields = {name: getattr(record, name) for name in ("request_id", "method", "route", "status", "reason")}
+    assert fields == {
+        "request_id": "mine",
+        "method": "GET",
+        "route": "/problem",
+        "status": 503,
+        "reason": "not-ready",
+    }
+    assert json.dumps(record.__dict__["duration_ms"])
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/metrics"])
+def test_what_machines_ask_every_second_is_not_logged(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    """Probes and scrapes would bury the rest."""
+    with lines_of_access(caplog) as records:
+        ask(example(Metrics()), "GET", path)
+
+    assert not records
+
+
+def test_a_draining_service_closes_its_connections() -> None:
+    """Each answer tells the client not to use the connection again; otherwise it may."""
+    assert ask(example(Metrics(), draining=True), "GET", "/fine/x").headers["connection"] == "close"
+    assert "connection" not in ask(example(Metrics()), "GET", "/fine/x").headers

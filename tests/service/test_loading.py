@@ -1,0 +1,81 @@
+import asyncio
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader
+from service.manifest import VersionRejected, read_manifest
+from service.model_store import ModelStore, StoredVersion
+
+
+@pytest.fixture
+def stored(released_store: Path) -> StoredVersion:
+    return ModelStore(released_store, "digits").look().versions[0]
+
+
+@pytest.fixture
+def own_cache(program_cache: Path, tmp_path: Path) -> Path:
+    """A copy of the warm cache that a test may damage."""
+    return shutil.copytree(program_cache, tmp_path / "cache")
+
+
+def load(stored: StoredVersion, cache: Path, prepare_timeout_seconds: float = 120) -> LoadedVersion:
+    return asyncio.run(Loader("litert", cache, 8, prepare_timeout_seconds)(stored))
+
+
+def test_warm_cache_needs_no_preparing(stored: StoredVersion, own_cache: Path) -> None:
+    """With the program in the cache a version loads at once: no process gets the time to prepare anything."""
+    loaded = load(stored, own_cache, prepare_timeout_seconds=0)
+    assert loaded.number == 1
+    assert loaded.manifest.metrics.test_accuracy >= 0.996
+
+
+def test_damaged_program_is_made_anew(stored: StoredVersion, own_cache: Path) -> None:
+    """A damaged cache does not count against the version: its program is compiled again."""
+    (program,) = own_cache.glob("*.tflite")
+    whole = program.read_bytes()
+    program.write_bytes(whole[: len(whole) // 2])
+    assert load(stored, own_cache).number == 1
+    assert program.stat().st_size == len(whole)
+
+
+def test_preparing_has_a_deadline(stored: StoredVersion, tmp_path: Path) -> None:
+    """A version whose preparing takes too long is rejected, and the process is gone."""
+    with pytest.raises(VersionRejected, match=r"longer than 0\.05 seconds"):
+        load(stored, tmp_path / "cache", prepare_timeout_seconds=0.05)
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache: Path) -> None:
+    """A folder that was copied under another number says so, rather than serving under it."""
+    with pytest.raises(VersionRejected, match="the manifest says version 1, the folder is 7"):
+        load(replace(stored, number=7), own_cache)
+
+
+def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
+    """Programs that were not loaded for longest make room for new ones."""
+    for number in range(MAX_CACHED_PROGRAMS + 5):
+        (own_cache / f"{number}.tflite").touch()
+    load(stored, own_cache)
+    kept = {program.stem for program in own_cache.glob("*.tflite")}
+    assert len(kept) == MAX_CACHED_PROGRAMS
+    assert read_manifest(stored.folder)[1] in kept
+
+
+def test_prepare_rejects_damage_without_tensorflow(released_store: Path, tmp_path: Path) -> None:
+    """`python -m service.prepare` ends with 1 and the reason for a version whose files are not what it says."""
+    version = shutil.copytree(released_store / "digits" / "1", tmp_path / "1")
+    (version / "saved_model.pb").write_bytes(b"damaged")
+    ended = subprocess.run(
+        [sys.executable, "-m", "service.prepare", str(version), str(tmp_path / "cache")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout.startswith('{"rejected": "saved_model.pb has 7 bytes')

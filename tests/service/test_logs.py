@@ -1,0 +1,115 @@
+import io
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.logs import JsonFormatter
+from service.metrics import Metrics
+from tests.service.test_exchange import ask, example
+
+
+def formatted(message: str, **fields: Any) -> str:
+    """One record as the JSON formatter writes it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    record = logging.getLogger("digits.test").makeRecord(
+        *("digits.test", logging.WARNING, __file__, 1, message, (), None), extra=fields
+    )
+    handler.emit(record)
+    return stream.getvalue()
+
+
+def configured(log_format: str, statements: str) -> str:
+    """What a process with these logs writes to standard error."""
+    program = f"import logging; from service import logs; logs.configure({log_format!r}); {statements}"
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stderr
+
+
+def test_a_line_has_time_level_logger_and_message() -> None:
+    """What every record has is in every line."""
+    line = json.loads(formatted("hello"))
+
+    assert line.pop("time").endswith("+00:00")
+    assert line == {"level": "warning", "logger": "digits.test", "message": "hello"}
+
+
+def test_the_service_s_fields_are_members() -> None:
+    """What the service adds is searchable; what others add is left out."""
+    line = json.loads(formatted("hello", request_id="a", status=200, rows=3, password="x"))  # noqa: S106 - an example
+
+    assert (line["request_id"], line["status"], line["rows"]) == ("a", 200, 3)
+    assert "password" not in line
+
+
+@settings(deadline=None, max_examples=60)
+@given(message=st.text(), reason=st.text())
+def test_a_record_is_always_one_line(message: str, reason: str) -> None:
+    """Line breaks of every kind, in message or fields, stay inside the JSON."""
+    written = formatted(message, reason=reason)
+
+    assert len(written.splitlines()) == 1
+    assert json.loads(written)["message"] == message
+    assert json.loads(written)["reason"] == reason
+
+
+def test_an_exception_is_in_its_line() -> None:
+    """A traceback has many lines, its record has one."""
+    written = configured(
+        "json",
+        "\ntry: 1 / 0\nexcept ZeroDivisionError: logging.getLogger('digits').exception('failed')",
+    )
+
+    (line,) = written.splitlines()
+    assert "ZeroDivisionError" in json.loads(line)["exception"]
+    assert json.loads(line)["message"] == "failed"
+
+
+def test_text_is_for_people() -> None:
+    """The text format has time, level and message on a line."""
+    written = configured("text", "logging.getLogger('digits.access').info('hello')")
+
+    assert written.endswith(" INFO    hello\n")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_uvicorn_s_own_notes_are_left_out(log_format: str) -> None:
+    """Uvicorn's warnings are shown, its notes of each start and stop are not."""
+    written = configured(log_format, "logging.getLogger('uvicorn.error').info('note')")
+
+    assert written == ""
+    assert "careful" in configured(log_format, "logging.getLogger('uvicorn.error').warning('careful')")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"a\nINFO forged", b"a\r\nforged", b'a","level":"info', b"\x1b[31mred", "a\u2028b".encode()],
+)
+def test_a_request_id_cannot_forge_a_line(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no plain id is not in the log at all, so neither format can be deceived."""
+    with caplog.at_level(logging.INFO, "digits.access"):
+        ask(example(Metrics()), "GET", "/fine/x", {"X-Request-ID": sent})
+
+    (record,) = (record for record in caplog.records if record.name == "digits.access")
+    for formatter in (JsonFormatter(), logging.Formatter("%(message)s")):
+        written = formatter.format(record)
+        assert len(written.splitlines()) == 1
+        assert "forged" not in written
+        assert "\x1b" not in written
+
+
+def test_the_access_log_has_the_route_and_not_the_path(caplog: pytest.LogCaptureFixture) -> None:
+    """A path may hold anything, also what somebody would not like to find in a log."""
+    with caplog.at_level(logging.INFO, "digits.access"):
+        ask(example(Metrics()), "GET", "/fine/private%0Aname?token=secret")
+
+    written = "\n".join(JsonFormatter().format(record) for record in caplog.records)
+    assert "private" not in written
+    assert "secret" not in written
+    assert "/fine/{name}" in written

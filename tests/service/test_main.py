@@ -1,0 +1,65 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.__main__ import main
+from service.settings import Settings
+from tests.service.fakes import write_version
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_names_every_setting() -> None:
+    """`--help` lists each setting as its environment variable."""
+    shown = run("--help").stdout
+    assert all(f"DIGITS_{name.upper()} " in shown for name in Settings.model_fields)
+
+
+def test_check_says_which_versions_are_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` names each version, says what is wrong with a bad one, and ends with 0 if one is whole."""
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    write_version(tmp_path, 1)
+    (write_version(tmp_path, 2) / "saved_model.pb").write_bytes(b"damaged")
+    assert main(["check"]) == 0
+    shown = capsys.readouterr().out
+    assert "version 1: whole" in shown
+    assert "version 2: saved_model.pb has 7 bytes" in shown
+
+
+def test_check_of_an_empty_store_fails_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` ends with 1 when nothing can serve, and names the command that changes that."""
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    assert main(["check"]) == 1
+    assert "python -m trainer release" in capsys.readouterr().out
+
+
+def test_wrong_setting_is_named() -> None:
+    """A setting out of its range ends the start with 2 and says which one."""
+    ended = run(DIGITS_PORT="99999")
+    assert ended.returncode == 2
+    assert "DIGITS_PORT" in ended.stderr
+
+
+def test_taken_port_is_said_plainly() -> None:
+    """A port that another program has ends the start with 1 and a sentence, not a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = run(DIGITS_PORT=str(taken.getsockname()[1]))
+    assert ended.returncode == 1
+    assert "Choose another DIGITS_PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,129 @@
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from fastapi.routing import APIRoute
+from hypothesis import given, settings
+from schemathesis.checks import CHECKS
+
+from service.app import create_app
+from service.problems import BY_STATUS
+from service.routes import health, metrics, models, predict
+from service.settings import Settings
+from tests.service.fakes import FakeLoader
+from tests.service.running import running_service
+
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return create_app(Settings(), load=FakeLoader()).openapi()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One service for all tests of this module that change nothing in it."""
+    with running_service(tmp_path_factory.mktemp("store")) as client:
+        yield client
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and description of every operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in METHODS:
+                yield path, method, operation
+
+
+def references(part: Any) -> Iterator[str]:
+    """Every `$ref` in a part of the document."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(part, list):
+        for item in part:
+            yield from references(item)
+
+
+def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    """No route of the API is missing; the reference's own pages are not part of it."""
+    routes = {
+        (route.path, method.lower())
+        for router in (health.router, metrics.router, models.router, predict.router)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+
+    assert {(path, method) for path, method, _ in operations(document)} == routes
+    assert len(routes) == 10
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    """Each has an id of its own, a summary and a description."""
+    found = [operation for _, _, operation in operations(document)]
+
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    assert all(operation["summary"] and operation["description"] for operation in found)
+
+
+def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
+    """Each documented error refers to ProblemDocument, in the media type of problems."""
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
+                assert response.get("content") == {"application/problem+json": schema}, (path, method, status)
+
+
+def test_predict_documents_every_body_and_every_error(document: dict[str, Any]) -> None:
+    """The contract's media types and statuses are all there."""
+    operation = document["paths"]["/v1/predict"]["post"]
+
+    pictures = {f"image/{name}" for name in ("png", "jpeg", "webp", "bmp", "gif", "tiff")}
+    arrays = {"application/json", "application/octet-stream", "multipart/form-data"}
+    assert operation["requestBody"]["content"].keys() == pictures | arrays
+    assert operation["requestBody"]["required"]
+    expected = {"200", "400", "404", "413", "415", "422", "429", "500", "503", "504"}
+    assert operation["responses"].keys() == expected
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """A client generator can follow each `$ref`."""
+    for reference in references(document):
+        part: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in part, reference
+            part = part[step]
+
+
+def test_the_introduction_lists_every_problem(document: dict[str, Any]) -> None:
+    """The type of a problem, `/docs#<reason>`, is explained where it leads."""
+    for status, problem in BY_STATUS.items():
+        assert f"| {status} | `/docs#{problem.reason}` | {problem.title} |" in document["info"]["description"]
+
+
+def test_the_service_keeps_to_its_document(client: httpx.Client) -> None:
+    """Schemathesis makes up requests for each operation and finds no answer that the document does not foresee."""
+    schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
+    for operation in schema.get_all_operations():
+        checked_operation(operation.ok(), str(client.base_url))
+
+
+def checked_operation(operation: Any, base_url: str) -> None:
+    """Check some made-up requests of one operation."""
+
+    @settings(max_examples=15, deadline=None)
+    @given(case=operation.as_strategy())
+    def check(case: Any) -> None:
+        # A schema cannot say everything: that a picture has ink on it, or that 784 bytes make an image.
+        case.call_and_validate(base_url=base_url, excluded_checks=[CHECKS.get_one("positive_data_acceptance")])
+
+    check()

@@ -1,0 +1,244 @@
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from service.metrics import Metrics
+from service.model_store import ModelStore
+from service.registry import LOADED_VERSIONS, Registry, State
+from tests.service.fakes import FakeLoader, write_version
+
+
+class Watched:
+    """A registry over a store in a temporary folder, looking every few milliseconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.load = FakeLoader()
+        self.metrics = Metrics()
+        self.registry = Registry(ModelStore(folder, "digits"), self.load, self.metrics, poll_seconds=0.005)
+
+    @property
+    def serving(self) -> int | None:
+        return self.registry.serving.number if self.registry.serving else None
+
+    def state(self, number: int) -> State | None:
+        return next((status.state for status in self.registry.statuses() if status.number == number), None)
+
+    def pin(self, policy: str) -> None:
+        (self.folder / "digits" / "policy.json").write_text(policy)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():  # noqa: ASYNC110 - what the registry does is seen, not announced
+                await asyncio.sleep(0.002)
+
+    async def settled(self) -> None:
+        """Some polls later: time for something that must not happen."""
+        await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self.registry.running():
+            yield
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def run(watched: Watched, story: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with watched.running():
+            await story()
+
+    asyncio.run(whole())
+
+
+def test_empty_store_says_what_it_waits_for_and_serves_what_appears(watched: Watched) -> None:
+    """Without a version the registry says so and names the command; the first version then serves."""
+
+    async def story() -> None:
+        await watched.settled()
+        assert watched.serving is None
+        assert "python -m trainer release" in watched.registry.waiting_for()
+        assert "model store" in watched.registry.waiting_for()
+        write_version(watched.folder, 1)
+        await watched.until(lambda: watched.serving == 1)
+
+    run(watched, story)
+
+
+def test_newest_version_serves_and_a_newer_one_takes_over(watched: Watched) -> None:
+    """The newest version serves from the start; one that is published later takes its place."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2)
+        write_version(watched.folder, 3)
+        await watched.until(lambda: watched.serving == 3)
+        await watched.until(lambda: watched.state(2) is State.LOADED)
+
+    run(watched, story)
+
+
+def test_old_versions_are_let_go(watched: Watched) -> None:
+    """Only the newest few versions stay loaded, however many there are."""
+    for number in range(1, 8):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        loaded = [7, 6, 5][:LOADED_VERSIONS]
+        await watched.until(lambda: all(watched.registry.loaded(number) for number in loaded))
+        await watched.settled()
+        assert sorted(watched.load.loads, reverse=True) == loaded
+        assert watched.state(1) is State.STORED
+        write_version(watched.folder, 8)
+        await watched.until(lambda: watched.serving == 8)
+        await watched.until(lambda: watched.registry.loaded(5) is None)
+
+    run(watched, story)
+
+
+def test_rejected_version_is_quarantined_and_tried_again_when_its_files_change(watched: Watched) -> None:
+    """A bad version never serves; it is tried once, and once more after its files have changed."""
+    write_version(watched.folder, 1)
+    bad = write_version(watched.folder, 2)
+    watched.load.rejected[2] = "golden images differ"
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        await watched.settled()
+        assert watched.state(2) is State.QUARANTINED
+        assert watched.registry.statuses()[0].reason == "golden images differ"
+        assert watched.load.loads.count(2) == 1
+        watched.load.rejected.clear()
+        (bad / "saved_model.pb").write_bytes(b"repaired")
+        await watched.until(lambda: watched.serving == 2)
+        assert watched.registry.statuses()[0].reason is None
+
+    run(watched, story)
+    samples = watched.metrics.registry
+    assert samples.get_sample_value("digits_model_loads_total", {"outcome": "rejected"}) == 1
+    assert samples.get_sample_value("digits_model_loads_total", {"outcome": "loaded"}) == 2
+
+
+def test_only_bad_versions_leave_the_reason(watched: Watched) -> None:
+    """When no version may serve, the reason for each is what the registry waits for."""
+    write_version(watched.folder, 1)
+    watched.load.rejected[1] = "saved_model.pb is damaged"
+
+    async def story() -> None:
+        await watched.until(lambda: watched.state(1) is State.QUARANTINED)
+        assert "1: saved_model.pb is damaged" in watched.registry.waiting_for()
+
+    run(watched, story)
+
+
+def test_loader_that_breaks_does_not_end_the_registry(watched: Watched) -> None:
+    """Whatever a loader raises, the version is quarantined and the next one still serves."""
+    write_version(watched.folder, 1)
+
+    class Broken(FakeLoader):
+        async def __call__(self, stored):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN204 - see FakeLoader
+            if stored.number == 1:
+                msg = "unforeseen"
+                raise RuntimeError(msg)
+            return await super().__call__(stored)
+
+    registry = Registry(ModelStore(watched.folder, "digits"), Broken(), Metrics(), poll_seconds=0.005)
+    watched.registry = registry
+
+    async def story() -> None:
+        await watched.until(lambda: watched.state(1) is State.QUARANTINED)
+        write_version(watched.folder, 2)
+        await watched.until(lambda: watched.serving == 2)
+
+    run(watched, story)
+
+
+def test_policy_pins_and_rolls_back(watched: Watched) -> None:
+    """policy.json chooses the version; without it the newest serves again."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2)
+        watched.pin('{"serve": 1}')
+        await watched.until(lambda: watched.serving == 1)
+        write_version(watched.folder, 3)
+        await watched.settled()
+        assert watched.serving == 1
+        watched.pin('{"serve": "latest"}')
+        await watched.until(lambda: watched.serving == 3)
+
+    run(watched, story)
+
+
+@pytest.mark.parametrize("policy", ['{"serve": 9}', '{"serve": "newest"}', "not json", '{"serve": 0}'])
+def test_impossible_policy_keeps_what_serves_and_says_so(watched: Watched, policy: str) -> None:
+    """A policy that cannot be followed changes nothing, and is reported."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2)
+        watched.pin(policy)
+        await watched.until(lambda: watched.registry.trouble is not None)
+        write_version(watched.folder, 3)
+        await watched.settled()
+        assert watched.serving == 2
+        assert "policy.json" in (watched.registry.trouble or "")
+
+    run(watched, story)
+
+
+def test_removed_version_gives_way_to_the_one_before(watched: Watched) -> None:
+    """Removing the newest version's folder rolls back to the version before it."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2)
+        shutil.rmtree(watched.folder / "digits" / "2")
+        await watched.until(lambda: watched.serving == 1)
+
+    run(watched, story)
+
+
+def test_vanished_store_leaves_the_version_serving(watched: Watched) -> None:
+    """A store that disappears changes nothing but the reported trouble; when it is back, it counts again."""
+    write_version(watched.folder, 1)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        shutil.rmtree(watched.folder / "digits")
+        await watched.until(lambda: watched.registry.trouble is not None)
+        await watched.settled()
+        assert watched.serving == 1
+        write_version(watched.folder, 2)
+        await watched.until(lambda: watched.serving == 2)
+        assert watched.registry.trouble is None
+
+    run(watched, story)
+
+
+def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched) -> None:
+    """What serves is in memory: files that go bad are reported and not served, and tried once only."""
+    folder = write_version(watched.folder, 1)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        watched.load.rejected[1] = "saved_model.pb differs"
+        (folder / "saved_model.pb").write_bytes(b"damaged")
+        await watched.until(lambda: watched.registry.statuses()[0].reason is not None)
+        await watched.settled()
+        assert watched.serving == 1
+        assert watched.load.loads == [1, 1]
+
+    run(watched, story)

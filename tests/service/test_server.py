@@ -1,0 +1,105 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import httpx
+import pytest
+
+from tests.service.running import wait_until
+
+READY_SECONDS = 120.0
+
+
+class Process:
+    """`python -m service` as an operator would start it, on a free port."""
+
+    def __init__(self, store: Path, cache: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service"],
+            env={
+                **os.environ,
+                "DIGITS_MODEL_STORE": str(store),
+                "DIGITS_CACHE": str(cache),
+                "DIGITS_PORT": "0",
+                "DIGITS_POLL_SECONDS": "0.1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        first_line = self.process.stdout.readline()
+        address = re.search(r"http://[0-9.]+:[0-9]+", first_line)
+        assert address, first_line
+        self.client = httpx.Client(base_url=address.group(), timeout=20)
+
+    def ready(self) -> bool:
+        return self.client.get("/health/ready").status_code == 200
+
+    def predict(self) -> httpx.Response:
+        return self.client.post("/v1/predict", content=bytes(784), headers={"Content-Type": "application/octet-stream"})
+
+    def close(self) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def process(released_store: Path, program_cache: Path) -> Iterator[Process]:
+    process = Process(released_store, program_cache, DIGITS_DRAIN_SECONDS="0.5")
+    yield process
+    process.close()
+
+
+def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
+    """After SIGTERM readiness is refused at once, predictions are still answered, and the process ends with 0."""
+    wait_until(process.ready, READY_SECONDS)
+    answers: Queue[int] = Queue()
+    sending = threading.Event()
+
+    def keep_asking() -> None:
+        while True:
+            try:
+                answers.put(process.predict().status_code)
+            except httpx.ConnectError:
+                return
+            sending.set()
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    assert sending.wait(10)
+    process.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not process.ready())
+    refused = process.client.get("/health/ready")
+    assert refused.status_code == 503
+    assert refused.headers["connection"] == "close"
+    assert process.process.wait(timeout=15) == 0
+    asking.join(timeout=15)
+    assert set(answers.queue) == {200}
+
+
+def test_ctrl_c_ends_at_once_without_a_traceback(process: Process) -> None:
+    """Ctrl-C ends the process with 0."""
+    wait_until(process.ready, READY_SECONDS)
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.wait(timeout=15) == 0
+
+
+def test_serving_process_never_imports_tensorflow(process: Process) -> None:
+    """TensorFlow stays out of the process that serves: none of its libraries is mapped there."""
+    wait_until(process.ready, READY_SECONDS)
+    assert process.predict().status_code == 200
+    maps = Path(f"/proc/{process.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("this system does not show a process's libraries")
+    libraries = maps.read_text()
+    assert "ai_edge_litert" in libraries
+    assert "libtensorflow" not in libraries

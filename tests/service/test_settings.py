@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings
+
+
+def test_defaults_are_valid() -> None:
+    """Nothing has to be set: the defaults make a service."""
+    settings = Settings()
+
+    assert settings.port == 8000
+    assert settings.queue_limit >= settings.max_instances
+
+
+def test_each_field_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting is read from `DIGITS_` and its name in capitals."""
+    monkeypatch.setenv("DIGITS_MODEL_STORE", "elsewhere")
+    monkeypatch.setenv("DIGITS_PORT", "9000")
+    monkeypatch.setenv("DIGITS_ENGINE", "tensorflow")
+    monkeypatch.setenv("DIGITS_REQUEST_TIMEOUT_SECONDS", "2.5")
+
+    settings = Settings()
+
+    assert settings.model_store == Path("elsewhere")
+    assert settings.port == 9000
+    assert settings.engine == "tensorflow"
+    assert settings.request_timeout_seconds == 2.5
+
+
+def test_variables_without_the_prefix_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PORT belongs to somebody else."""
+    monkeypatch.setenv("PORT", "9000")
+
+    assert Settings().port == 8000
+
+
+def test_settings_are_frozen() -> None:
+    """What a service was started with cannot change under it."""
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(Settings(), "port", 1)  # noqa: B010 - mypy knows that a plain assignment is wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model_name", "../elsewhere"),
+        ("model_name", ""),
+        ("engine", "onnx"),
+        ("port", -1),
+        ("port", 65536),
+        ("poll_seconds", 0),
+        ("max_batch_size", 0),
+        ("max_batch_size", 1025),
+        ("queue_limit", 0),
+        ("request_timeout_seconds", 0),
+        ("max_body_bytes", 0),
+        ("max_image_pixels", -5),
+        ("max_instances", 0),
+        ("drain_seconds", -1),
+        ("log_format", "xml"),
+    ],
+)
+def test_values_out_of_bounds_are_rejected(name: str, value: object) -> None:
+    """A value that cannot work is refused at the start, by its name."""
+    with pytest.raises(ValidationError) as raised:
+        Settings.model_validate({name: value})
+
+    assert raised.value.errors()[0]["loc"] == (name,)
+
+
+@pytest.mark.parametrize("name", ["poll_seconds", "request_timeout_seconds", "drain_seconds"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_every_wait_is_finite(name: str, value: str) -> None:
+    """Infinity and NaN are no durations."""
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: value})
+
+
+def test_the_queue_holds_the_largest_request() -> None:
+    """A queue smaller than one permitted request is refused with both numbers, one of the same size is not."""
+    assert Settings(queue_limit=10, max_instances=10).queue_limit == 10
+    with pytest.raises(ValidationError, match=r"queue_limit \(9\) must be at least max_instances \(10\)"):
+        Settings(queue_limit=9, max_instances=10)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_field_is_described(name: str) -> None:
+    """`--help` and the README say something about every setting, in a sentence."""
+    description = Settings.model_fields[name].description
+
+    assert description
+    assert description.endswith(".")

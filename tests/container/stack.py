@@ -1,0 +1,129 @@
+"""The project's own docker-compose.yml, brought up under a name and on ports of its own."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+_REPOSITORY = Path(__file__).parents[2]
+# Downloading and unpacking TensorFlow takes most of it; a second build takes seconds.
+_BUILD_SECONDS = 2400
+_COMMAND_SECONDS = 300
+# Stands in for a machine with no way out: nothing listens on the discard port.
+_NO_NETWORK = """
+services:
+  trainer:
+    environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
+"""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running `docker compose up --build --wait`: its containers, and where its ports are published."""
+
+    files: tuple[Path, ...]
+    environment: dict[str, str]
+    service: str
+    prometheus: str
+
+    def up(self) -> None:
+        """Build and start everything, as a user does."""
+        self.compose("up", "--build", "--wait", timeout_seconds=_BUILD_SECONDS)
+
+    def compose(self, *arguments: str, timeout_seconds: float = _COMMAND_SECONDS) -> str:
+        """Run `docker compose` and return its output; fail with what it said on standard error."""
+        files = [part for file in self.files for part in ("--file", str(file))]
+        return _run(["docker", "compose", *files, *arguments], self.environment, timeout_seconds)
+
+    def container(self, service: str) -> str:
+        """Return the id of a service's container, running or not."""
+        return self.compose("ps", "--all", "--quiet", service).strip()
+
+    def inspect(self, service: str, template: str) -> str:
+        """Return what `docker inspect` says of a service's container."""
+        container = self.container(service)
+        return _run(["docker", "inspect", "--format", template, container], self.environment, _COMMAND_SECONDS).strip()
+
+    def python(self, service: str, program: str) -> str:
+        """Run a Python program in a service's container and return what it prints."""
+        return self.compose("exec", "--no-TTY", service, "python", "-c", program).strip()
+
+    def trainer_ends(self, timeout_seconds: float) -> tuple[int, str]:
+        """Wait until the trainer has ended; return its exit code and all that it said."""
+        state = "{{.State.Status}} {{.State.ExitCode}}"
+        ended = poll(
+            lambda: self.inspect("trainer", state), lambda answer: answer.startswith("exited"), timeout_seconds
+        )
+        return int(ended.split()[1]), self.compose("logs", "--no-log-prefix", "trainer")
+
+
+@contextmanager
+def running(project: str, folder: Path, data: Path) -> Iterator[Stack]:
+    """Bring the stack up with the folder `data` for mnist.npz and no other source; take all of it down again.
+
+    Args:
+        project: The Compose project, which no other stack on the machine may have.
+        folder: For a file of the tests' own.
+        data: Stands in for `./data`.
+    """
+    override = folder / "no-network.yml"
+    override.write_text(_NO_NETWORK)
+    service_port, prometheus_port = _free_ports()
+    stack = Stack(
+        files=(_REPOSITORY / "docker-compose.yml", override),
+        environment={
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": project,
+            "DIGITS_DATA": str(data),
+            "DIGITS_PROFILE": "fast",
+            "DIGITS_PORT": str(service_port),
+            "PROMETHEUS_PORT": str(prometheus_port),
+        },
+        service=f"http://127.0.0.1:{service_port}",
+        prometheus=f"http://127.0.0.1:{prometheus_port}",
+    )
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", "--rmi", "local")
+
+
+def poll(ask: Callable[[], Answer], enough: Callable[[Answer], bool], timeout_seconds: float) -> Answer:
+    """Ask twice a second until the answer is enough; a server that is not there yet is asked again."""
+    deadline = time.monotonic() + timeout_seconds
+    answer: object = None
+    while time.monotonic() < deadline:
+        try:
+            answer = result = ask()
+            if enough(result):
+                return result
+        except httpx.TransportError as error:
+            answer = error
+        time.sleep(0.5)
+    msg = f"not within {timeout_seconds} s; the last answer was {answer}"
+    raise AssertionError(msg)
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _run(command: list[str], environment: dict[str, str], timeout_seconds: float) -> str:
+    done = subprocess.run(
+        command, cwd=_REPOSITORY, env=environment, timeout=timeout_seconds, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-4000:]}"
+    return done.stdout

@@ -1,0 +1,168 @@
+"""`docker compose up`, driven as a user drives it."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw
+
+from tests.container.stack import Stack, poll, running
+
+pytestmark = pytest.mark.container
+
+# Training the fast profile takes a minute on 2 idle cores, and was seen to take 10 on slow, busy ones.
+_TRAINING_SECONDS = 1500
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything running on a machine without MNIST and without a network."""
+    folder = tmp_path_factory.mktemp("stack")
+    data = folder / "data"
+    data.mkdir()
+    with running(f"digits-test-{os.getpid()}", folder, data) as stack:
+        yield stack
+
+
+def test_released_model_serves_when_up_returns(stack: Stack) -> None:
+    """`up --wait` returns with the released model serving as version 1."""
+    answer = httpx.get(f"{stack.service}/health/ready")
+    assert answer.status_code == 200
+    assert answer.json()["model"] == {"name": "digits", "version": 1}
+
+
+def test_predicts_a_drawn_picture(stack: Stack) -> None:
+    """A picture sent to the published port is recognised."""
+    answer = httpx.post(
+        f"{stack.service}/v1/predict", content=_picture_of_a_zero(), headers={"Content-Type": "image/png"}
+    )
+    assert answer.status_code == 200
+    assert answer.headers["X-Model-Version"] == "1"
+    assert answer.json()["predictions"][0]["digit"] == 0
+
+
+def test_predicts_an_array(stack: Stack) -> None:
+    """784 numbers sent to the published port are recognised."""
+    answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()})
+    assert answer.status_code == 200
+    assert answer.json()["predictions"][0]["digit"] == 1
+
+
+def test_prometheus_finds_predictions(stack: Stack) -> None:
+    """Prometheus scrapes the service: a prediction made now is found by a query."""
+    httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}).raise_for_status()
+
+    def ask() -> list[dict[str, object]]:
+        query = {"query": 'sum(digits_predictions_total{job="digits", digit="1", version="1"}) > 0'}
+        answer = httpx.get(f"{stack.prometheus}/api/v1/query", params=query).raise_for_status()
+        result: list[dict[str, object]] = answer.json()["data"]["result"]
+        return result
+
+    poll(ask, bool, timeout_seconds=120)
+
+
+@pytest.mark.parametrize("service", ["service", "prometheus", "trainer"])
+def test_no_container_runs_as_root(stack: Stack, service: str) -> None:
+    """Every container has a user other than root, no capabilities and a read-only root file system."""
+    template = "{{.Config.User}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}}"
+    user, capabilities, read_only = stack.inspect(service, template).split()
+    assert user.partition(":")[0] not in {"", "0", "root"}
+    assert (capabilities, read_only) == ("[ALL]", "true")
+
+
+def test_service_can_write_only_its_cache_and_tmp(stack: Stack) -> None:
+    """From inside the service, neither the program nor the model store can be changed."""
+    program = """
+import os
+for folder in ("/", "/opt/digits", "/models", "/cache", "/tmp"):
+    try:
+        open(folder + "/probe", "w").close()
+        os.remove(folder + "/probe")
+    except OSError:
+        continue
+    print(folder, end=" ")
+print(os.getuid(), os.getgid())
+"""
+    assert stack.python("service", program) == "/cache /tmp 10001 10001"
+
+
+def test_restart_finds_its_program(stack: Stack) -> None:
+    """A restarted service serves what it had compiled before; it does not compile again."""
+    program = "import pathlib; print(*sorted((str(f), f.stat().st_mtime_ns) for f in pathlib.Path('/cache').iterdir()))"
+    before = stack.python("service", program)
+    stack.compose("restart", "service")
+    poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda code: code == 200, timeout_seconds=120)
+    assert ".tflite" in before
+    assert stack.python("service", program) == before
+
+
+def test_trainer_without_mnist_leaves_the_released_model(stack: Stack) -> None:
+    """With no MNIST to be had the trainer says so and ends well."""
+    exit_code, said = stack.trainer_ends(timeout_seconds=300)
+    assert exit_code == 0
+    assert "not training" in said
+
+
+def test_second_up_leaves_the_service_running(stack: Stack) -> None:
+    """`up --build --wait` on a running stack succeeds too, and restarts neither service nor Prometheus."""
+    before = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
+    stack.trainer_ends(timeout_seconds=300)
+    stack.up()
+    after = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
+    assert after == before
+
+
+@pytest.mark.skipif("DIGITS_MNIST" not in os.environ, reason="DIGITS_MNIST names no mnist.npz to train on")
+def test_trained_version_takes_over_without_a_failed_request(tmp_path: Path) -> None:
+    """The service takes over what the trainer publishes while requests arrive; a second `up` does not train again."""
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copyfile(os.environ["DIGITS_MNIST"], data / "mnist.npz")
+    with running(f"digits-training-test-{os.getpid()}", tmp_path, data) as stack:
+        with ThreadPoolExecutor(max_workers=4) as clients:
+            asked = [clients.submit(_predict_until_version, stack, 2, _TRAINING_SECONDS) for _ in range(4)]
+        assert all({1, 2} == set(client.result()) for client in asked)
+
+        exit_code, _ = stack.trainer_ends(timeout_seconds=300)
+        assert exit_code == 0
+        stack.up()
+        exit_code, said = stack.trainer_ends(timeout_seconds=300)
+        assert exit_code == 0
+        assert "up to date" in said
+        assert httpx.get(f"{stack.service}/health/ready").json()["model"]["version"] == 2
+
+
+def _predict_until_version(stack: Stack, version: int, timeout_seconds: float) -> list[int]:
+    """Ask twenty times a second until `version` answers; return the versions that did. No request may fail."""
+    pixels = _array_of_a_one()
+    versions: list[int] = []
+    deadline = time.monotonic() + timeout_seconds
+    with httpx.Client() as client:
+        while version not in versions:
+            assert time.monotonic() < deadline, f"version {version} did not serve within {timeout_seconds} s"
+            answer = client.post(f"{stack.service}/v1/predict", json={"pixels": pixels})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["predictions"][0]["digit"] == 1
+            versions.append(answer.json()["model"]["version"])
+            time.sleep(0.05)
+    return versions
+
+
+def _picture_of_a_zero() -> bytes:
+    """A PNG as a drawing program makes it: dark on white, larger than MNIST's, off centre."""
+    picture = Image.new("L", (240, 200), color=255)
+    ImageDraw.Draw(picture).ellipse((60, 20, 150, 170), outline=0, width=16)
+    file = BytesIO()
+    picture.save(file, format="PNG")
+    return file.getvalue()
+
+
+def _array_of_a_one() -> list[float]:
+    """MNIST's form: 28x28, light on dark, in [0, 1]; an upright stroke, 3 wide and 20 high."""
+    return [float(4 <= row < 24 and 13 <= column < 16) for row in range(28) for column in range(28)]

@@ -1,0 +1,49 @@
+"""What deploy/Dockerfile must keep in step with the rest of the repository."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.specifiers import SpecifierSet
+
+_REPOSITORY = Path(__file__).parents[2]
+_DOCKERFILE = (_REPOSITORY / "deploy/Dockerfile").read_text()
+
+
+def test_python_is_one_the_project_supports() -> None:
+    """All stages start from one Python image, whose version pyproject.toml allows."""
+    versions = set(re.findall(r"^FROM python:([\d.]+)-slim-bookworm ", _DOCKERFILE, re.MULTILINE))
+    project = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert len(versions) == 1
+    assert versions.pop() in SpecifierSet(project["requires-python"])
+
+
+def test_compose_builds_targets_that_exist() -> None:
+    """Every build target named in docker-compose.yml is a stage, and none of them runs as root."""
+    services = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())["services"]
+    targets = {service["build"]["target"] for service in services.values() if "build" in service}
+    assert targets == {"trainer", "service"}
+    for target in targets:
+        stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
+        assert stage
+        assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage[1], re.MULTILINE)
+
+
+def test_every_package_needs_a_hash() -> None:
+    """No `uv pip install` takes a package from the index without a hash in requirements.lock."""
+    installs = re.findall(r"uv pip install ((?:[^\\\n]|\\\n)*)", _DOCKERFILE)
+    assert installs
+    for options in installs:
+        from_the_lock = "--require-hashes" in options and "--constraints /packages/requirements.lock" in options
+        assert from_the_lock or ("--no-deps" in options and "/wheel/" in options)
+
+
+def test_what_the_build_copies_reaches_it() -> None:
+    """.dockerignore lets through every file that is copied from the repository, and those exist."""
+    allowed = {line[1:] for line in (_REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", _DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]
+    }
+    assert copied == allowed
+    assert all((_REPOSITORY / name).exists() for name in copied)

@@ -1,0 +1,140 @@
+"""The commands, as people and compose run them: exit codes, last lines, nothing half done."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.synthetic import draw_arrays, write_npz
+from trainer.data import Dataset
+from trainer.manifest import code_sha256, read
+from trainer.profiles import Profile, recipe_facts, recipe_for
+from trainer.store import ModelStore
+
+
+def environment(home: Path) -> dict[str, str]:
+    """This process's environment with an empty home, no data, and a proxy that leads nowhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DIGITS_", "KERAS_", "XDG_"))}
+    nowhere = "http://127.0.0.1:9"
+    return {**kept, "HOME": str(home), "https_proxy": nowhere, "HTTPS_PROXY": nowhere, "NO_COLOR": "1"}
+
+
+def trainer(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m trainer` in an empty home."""
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *arguments],
+        cwd=Path(__file__).parents[2],
+        env=environment(home) | variables,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_train_publishes_and_says_what_next(tmp_path: Path, mnist_npz: Path) -> None:
+    """A run ends with the accuracy, the version, and the next command; settings come from the environment."""
+    done = trainer(
+        tmp_path,
+        *("train", "--profile", "fast", "--epochs", "1"),
+        DIGITS_MNIST=str(mnist_npz),
+        DIGITS_MODEL_STORE=str(tmp_path / "models"),
+        DIGITS_MODEL_NAME="numerals",
+    )
+    assert done.returncode == 0, done.stderr
+    accuracy, published, following = done.stdout.splitlines()[-3:]
+    assert accuracy.startswith("test accuracy")
+    assert "errors in 100" in accuracy
+    assert published == f"published     version 1: {tmp_path / 'models' / 'numerals' / '1'}"
+    assert f"DIGITS_MODEL_STORE={tmp_path / 'models'} DIGITS_MODEL_NAME=numerals make serve" in following
+    assert "not MNIST as published" in done.stderr
+    assert "epoch 1/1" in done.stderr
+    assert read(tmp_path / "models" / "numerals" / "1")["recipe"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["train", "--profile", "slow"], 2, "slow"),
+        (["train", "--epochs", "0"], 2, "epochs"),
+        (["train", "--name", "../up"], 2, "name"),
+        (["fly"], 2, "fly"),
+        (["train", "--data", "missing.npz"], 1, "missing.npz does not exist"),
+        (["bootstrap", "--data", "missing.npz"], 1, "missing.npz does not exist"),
+        (["train"], 1, "DIGITS_MNIST"),
+        (["train", "--store", "LICENSE"], 1, "--store"),
+    ],
+)
+def test_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
+    """Wrong usage is 2, failure is 1, each with a line that says why and no traceback."""
+    store = [] if "--store" in arguments or arguments == ["fly"] else ["--store", str(tmp_path / "models")]
+    done = trainer(tmp_path, *arguments, *store)
+    assert done.returncode == code
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_run_leaves_nothing(tmp_path: Path, mnist_npz: Path) -> None:
+    """Ctrl-C in the middle of training ends with 130 and one line, and the store is as it was."""
+    store = tmp_path / "models"
+    command = ["train", "--profile", "fast", "--epochs", "100000", "--data", str(mnist_npz), "--store", str(store)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "trainer", *command], env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "interrupted: nothing was published"
+    assert "Traceback" not in rest
+    assert list((store / "digits").iterdir()) == []
+
+
+def test_bootstrap_without_data_serves_the_released_model(tmp_path: Path) -> None:
+    """With no data to be had, the released model is published, the reason is said, and all is well."""
+    done = trainer(tmp_path, "bootstrap", "--store", str(tmp_path / "models"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("released")
+    assert done.stdout.splitlines()[1].startswith("not training  MNIST is not on this machine")
+    assert ModelStore(tmp_path / "models", "digits").versions() == [1]
+
+
+def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
+    """A store that has this recipe, code and data is up to date; it stays so without TensorFlow."""
+    store = ModelStore(tmp_path / "models", "digits")
+    store.prepare()
+    trainer(tmp_path, "release", "--store", str(store.root))
+    with store.publication() as folder:  # as a run with the default profile would leave it
+        (folder / "saved_model.pb").touch()
+        manifest = read(store.folder / "1")
+        manifest["recipe"] = recipe_facts(recipe_for(Profile.DEFAULT))
+        manifest["code_sha256"] = code_sha256()
+        manifest["dataset"]["sha256"] = dataset.sha256
+        store.publish(folder, manifest)
+    done = trainer(tmp_path, "bootstrap", "--store", str(store.root), "--data", str(mnist_npz))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("up to date    version 2")
+    assert store.versions() == [1, 2]
+
+
+@pytest.mark.parametrize("command", ["train", "release", "bootstrap"])
+def test_help_has_an_example(tmp_path: Path, command: str) -> None:
+    """Every command explains itself with an example."""
+    done = trainer(tmp_path, command, "--help")
+    assert done.returncode == 0
+    assert f"python -m trainer {command}" in done.stdout
+
+
+def test_user_file_is_never_touched(tmp_path: Path) -> None:
+    """A file with unusual content is used or refused, but keeps its bytes and its place."""
+    path = write_npz(tmp_path / "mnist.npz", y_test=draw_arrays()["y_test"] + 1)
+    before = path.read_bytes()
+    done = trainer(tmp_path, "train", "--data", str(path), "--store", str(tmp_path / "models"))
+    assert done.returncode == 1
+    assert path.read_bytes() == before

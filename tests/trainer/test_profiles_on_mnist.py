@@ -1,0 +1,33 @@
+"""The three profiles on the real MNIST, through the real command: they hold what they promise."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trainer.manifest import read
+
+
+@pytest.mark.training
+@pytest.mark.parametrize(("profile", "floor"), [("tutorial", 0.985), ("fast", 0.990), ("default", 0.995)])
+def test_profile_reaches_its_floor(
+    profile: str, floor: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A profile reaches its accuracy; its seconds are shown, since they depend on who else is computing."""
+    assert "DIGITS_MNIST" in os.environ, "DIGITS_MNIST must name MNIST for this test"
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "trainer", "train", "--profile", profile, "--store", str(tmp_path)],
+        check=True,
+        timeout=3600,
+    )
+    seconds = time.monotonic() - started
+    manifest = read(tmp_path / "digits" / "1")
+    accuracy = manifest["metrics"]["test_accuracy"]
+    with capsys.disabled():
+        sys.stdout.write(f"\n{profile}: {accuracy:.2%} in {seconds:.0f} s, import to published version\n")
+    assert manifest["dataset"]["canonical"]
+    assert accuracy >= floor

@@ -1,0 +1,44 @@
+"""Progress for people: a line an epoch without a terminal, a bar with one."""
+
+import io
+
+from rich.console import Console
+
+from trainer.progress import DownloadProgress, FittingProgress
+
+
+def run(console: Console) -> None:
+    """Goes through two epochs of three steps."""
+    with FittingProgress(console) as progress:
+        progress.start(epochs=2, steps_per_epoch=3)
+        for loss in (0.5, 0.25):
+            for _ in range(3):
+                progress.step(loss)
+            progress.epoch(loss, 0.9)
+
+
+def test_log_has_a_line_an_epoch() -> None:
+    """Where there is no terminal, each epoch is one whole line with loss, accuracy and time left."""
+    output = io.StringIO()
+    run(Console(file=output, width=20, soft_wrap=True))
+    first, second = output.getvalue().splitlines()
+    assert first.startswith("epoch 1/2  loss 0.5000  held-out accuracy 90.00%")
+    assert second.startswith("epoch 2/2  loss 0.2500")
+    assert second.endswith(", 0 s left")
+
+
+def test_terminal_has_a_bar() -> None:
+    """On a terminal, loss, accuracy and time left stand beside a bar."""
+    output = io.StringIO()
+    run(Console(file=output, force_terminal=True, width=120, color_system=None))
+    last = output.getvalue().splitlines()[-1]
+    assert "epoch 2/2  loss 0.2500  held-out accuracy 90.00%" in last
+    assert "left" in last
+
+
+def test_download_tells_how_far_it_is() -> None:
+    """On a terminal, a download shows its bytes."""
+    output = io.StringIO()
+    with DownloadProgress(Console(file=output, force_terminal=True, width=120, color_system=None)) as progress:
+        progress.update(500_000, 1_000_000)
+    assert "0.5/1.0 MB" in output.getvalue()

@@ -1,0 +1,192 @@
+"""Publication: a version is there whole or not at all, under a number of its own, whoever else publishes."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, read
+from trainer.release import RELEASED_FOLDER
+from trainer.store import Disk, ModelStore, StoreError
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    """Any manifest; name, version and files are stated anew on publication."""
+    return read(RELEASED_FOLDER)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """An empty store."""
+    store = ModelStore(tmp_path, "digits")
+    store.prepare()
+    return store
+
+
+def publish(store: ModelStore, manifest: Manifest) -> Path:
+    """Publishes a version of two small files."""
+    with store.publication() as folder:
+        (folder / "variables").mkdir()
+        (folder / "variables" / "data").write_bytes(b"weights")
+        (folder / "saved_model.pb").write_bytes(b"graph")
+        return store.publish(folder, manifest)
+
+
+def unfinished(store: ModelStore) -> list[Path]:
+    """Lists what is being published."""
+    return list(store.folder.glob(".publishing-*"))
+
+
+def assert_whole(store: ModelStore) -> None:
+    """Every version has a manifest with its number and its files."""
+    for number in store.versions():
+        manifest = read(store.folder / str(number))
+        assert (manifest["name"], manifest["version"]) == ("digits", number)
+        assert manifest["files"] == describe_files(store.folder / str(number))
+
+
+def test_numbers_count_up_from_the_highest(store: ModelStore, manifest: Manifest) -> None:
+    """The next number is one more than the highest, whatever is missing below or lies beside."""
+    assert publish(store, manifest).name == "1"
+    (store.folder / "9").mkdir()
+    (store.folder / "012").mkdir()
+    (store.folder / "notes.txt").touch()
+    assert publish(store, manifest).name == "10"
+    assert store.versions() == [1, 9, 10]
+    assert unfinished(store) == []
+
+
+def test_failure_leaves_nothing(store: ModelStore) -> None:
+    """An exception while a version is written, Ctrl-C too, removes what was written."""
+
+    def interrupted() -> None:
+        with store.publication() as folder:
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(store.folder.iterdir()) == []
+
+
+class RecordingDisk(Disk):
+    """Does nothing else than a disk, but remembers the order, and may let another trainer be faster."""
+
+    def __init__(self, rivals: int = 0) -> None:
+        self.done: list[str] = []
+        self._rivals = rivals
+
+    def synchronise(self, path: Path) -> None:
+        self.done.append(f"sync {path.name}")
+        super().synchronise(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        if self._rivals:
+            self._rivals -= 1
+            target.mkdir()
+            (target / "saved_model.pb").touch()
+        assert read(source)["version"] == int(target.name)
+        self.done.append(f"rename {target.name}")
+        super().rename(source, target)
+
+
+def test_everything_is_on_the_disk_before_the_rename(tmp_path: Path, manifest: Manifest) -> None:
+    """Files, then their folders, then the manifest and its folders, then the rename, then the parent."""
+    disk = RecordingDisk()
+    store = ModelStore(tmp_path, "digits", disk)
+    store.prepare()
+    publish(store, manifest)
+    before, after = disk.done[: disk.done.index("rename 1")], disk.done[disk.done.index("rename 1") + 1 :]
+    assert after == ["sync digits"]
+    assert before.index("sync data") < before.index("sync variables") < before.index("sync manifest.json")
+    assert before.index("sync saved_model.pb") < before.index("sync manifest.json")
+    assert before[-2] == "sync assets.extra"
+    assert before[-1].startswith("sync .publishing-")
+
+
+def test_taken_number_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
+    """If others take the number at the last instant, the next one is tried, with a manifest that says so."""
+    store = ModelStore(tmp_path, "digits", RecordingDisk(rivals=2))
+    store.prepare()
+    assert publish(store, manifest).name == "3"
+    assert read(store.folder / "3")["version"] == 3
+    assert not (store.folder / "1" / MANIFEST_PATH).exists()
+
+
+def test_concurrent_publishers_get_a_number_each(store: ModelStore, manifest: Manifest) -> None:
+    """Eight that publish at once have eight whole versions."""
+    start = threading.Barrier(8)
+    folders: list[str] = []
+
+    def run() -> None:
+        start.wait(timeout=30)
+        folders.append(publish(store, manifest).name)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(map(int, folders)) == store.versions() == list(range(1, 9))
+    assert_whole(store)
+
+
+PUBLISH_FOREVER = """
+import sys
+from pathlib import Path
+from trainer.manifest import read
+from trainer.release import RELEASED_FOLDER
+from trainer.store import ModelStore
+store = ModelStore(Path(sys.argv[1]), "digits")
+while True:
+    with store.publication() as folder:
+        (folder / "variables").mkdir()
+        (folder / "variables" / "data").write_bytes(b"w" * 100_000)
+        print(store.publish(folder, read(RELEASED_FOLDER)), flush=True)
+"""
+
+
+@pytest.mark.parametrize("published", [1, 2, 5, 9])
+def test_killed_publisher_leaves_only_an_unfinished_folder(store: ModelStore, published: int) -> None:
+    """SIGKILL at any instant leaves whole versions, and at most one folder that no server looks at."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PUBLISH_FOREVER, str(store.root)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(published):
+            assert process.stdout.readline()
+        process.kill()  # somewhere in the next publication
+    assert len(store.versions()) >= published
+    assert_whole(store)
+    assert len(unfinished(store)) <= 1
+    others = set(store.folder.iterdir()) - set(unfinished(store))
+    assert {path.name for path in others} == {str(number) for number in store.versions()}
+
+
+def test_abandoned_folders_are_removed_after_a_day(store: ModelStore) -> None:
+    """A day-old unfinished folder goes at the next run; a younger one may be at work and stays."""
+    for name, age_seconds in (("old", 90_000), ("young", 3_600)):
+        folder = store.folder / f".publishing-{name}"
+        (folder / "variables").mkdir(parents=True)
+        now = folder.stat().st_mtime
+        os.utime(folder, (now - age_seconds, now - age_seconds))
+    store.prepare()
+    assert [path.name for path in unfinished(store)] == [".publishing-young"]
+
+
+def test_store_that_cannot_be_written_is_found_early(tmp_path: Path) -> None:
+    """A store that is a file, say, is an error before any training."""
+    (tmp_path / "models").touch()
+    with pytest.raises(StoreError, match="--store"):
+        ModelStore(tmp_path / "models", "digits").prepare()
+
+
+def test_versions_without_manifest_are_passed_over(store: ModelStore, manifest: Manifest) -> None:
+    """Looking for a manifest passes over versions that others put there without one."""
+    publish(store, manifest)
+    (store.folder / "2").mkdir()
+    assert [found["version"] for found in store.manifests()] == [1]

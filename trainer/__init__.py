@@ -1,0 +1,1 @@
+"""Trains a digit network on MNIST and publishes it as a version into a model store."""

@@ -1,0 +1,86 @@
+"""What a version's probabilities are worth, against the labels: plain NumPy, no network."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data import DIGITS
+from trainer.manifest import Baseline, ClassMetrics, TestMetrics
+
+_CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
+_CONFIDENCE_BINS = 20
+_TINY = 1e-12  # a probability that rounded to zero still has a logarithm
+_Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+def measure(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> TestMetrics:
+    """Measures probabilities float32 [N, 10] against labels uint8 [N]."""
+    errors = count_errors(probabilities, labels)
+    right = len(labels) - errors
+    return {
+        "test_accuracy": right / len(labels),
+        "test_accuracy_interval": list(wilson_interval(right, len(labels))),
+        "test_errors": errors,
+        "test_nll": negative_log_likelihood(probabilities, labels),
+        "test_ece": expected_calibration_error(probabilities, labels),
+        "per_class": per_class(probabilities, labels),
+    }
+
+
+def count_errors(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> int:
+    """Counts the rows whose likeliest digit is not the label."""
+    return int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Bounds a proportion at 95 % (Wilson 1927), sound also where nearly all succeed."""
+    proportion = successes / trials
+    spread = _Z_95**2 / trials
+    middle = (proportion + spread / 2) / (1 + spread)
+    half = math.sqrt(proportion * (1 - proportion) * spread + spread**2 / 4) / (1 + spread)
+    # Rounding must not put the proportion itself outside.
+    return min(proportion, max(0.0, middle - half)), max(proportion, min(1.0, middle + half))
+
+
+def negative_log_likelihood(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+    """The mean surprise at the right digit, in nats."""
+    likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.mean(np.log(np.maximum(likelihood, _TINY))))
+
+
+def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+    """The mean distance of confidence from accuracy, over 15 equal bins of confidence."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+    excess = np.bincount(bins, weights=confidence - right, minlength=_CALIBRATION_BINS)
+    return float(np.abs(excess).sum() / len(labels))
+
+
+def per_class(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> list[ClassMetrics]:
+    """Precision and recall of each digit; 0 where there is nothing to divide by."""
+    predicted = probabilities.argmax(axis=1)
+    metrics: list[ClassMetrics] = []
+    for digit in range(DIGITS):
+        right = int(np.count_nonzero((predicted == digit) & (labels == digit)))
+        answers = int(np.count_nonzero(predicted == digit))
+        images = int(np.count_nonzero(labels == digit))
+        metrics.append(
+            {
+                "digit": digit,
+                "images": images,
+                "precision": right / answers if answers else 0.0,
+                "recall": right / images if images else 0.0,
+            }
+        )
+    return metrics
+
+
+def baseline(probabilities: NDArray[np.float32]) -> Baseline:
+    """Counts the answers of each digit, and of each twentieth of confidence."""
+    counts, _ = np.histogram(probabilities.max(axis=1), bins=_CONFIDENCE_BINS, range=(0.0, 1.0))
+    # A float32 sum may exceed 1 by a rounding error; such a row belongs into the last bin.
+    counts[-1] += len(probabilities) - counts.sum()
+    classes = np.bincount(probabilities.argmax(axis=1), minlength=DIGITS)
+    return {"class_counts": classes.tolist(), "confidence_counts": counts.tolist()}

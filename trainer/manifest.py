@@ -1,0 +1,206 @@
+"""The manifest: what a version says about itself, from the recipe to the checksum of every file.
+
+The types below are the schema, version 1; the service has its own reader of it. No TensorFlow here.
+"""
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeAlias, TypedDict
+
+SCHEMA_VERSION = 1
+MANIFEST_PATH = Path("assets.extra") / "manifest.json"
+_PACKAGE = Path(__file__).parent
+_GIT_TIMEOUT_SECONDS = 5.0
+
+RecipeFacts: TypeAlias = dict[str, str | int | float | list[int]]
+
+
+class DatasetFacts(TypedDict):
+    """What the network learned from; the digests are over each array's bytes."""
+
+    name: str
+    canonical: bool
+    sha256: dict[str, str]
+    training_images: int
+    held_out_images: int
+    test_images: int
+
+
+class ClassMetrics(TypedDict):
+    """How well one digit is read; `images` is how many of it the test set has."""
+
+    digit: int
+    images: int
+    precision: float
+    recall: float
+
+
+class TestMetrics(TypedDict):
+    """What the published SavedModel scored on the test set; the interval is Wilson's at 95 %."""
+
+    test_accuracy: float
+    test_accuracy_interval: list[float]
+    test_errors: int
+    test_nll: float
+    test_ece: float
+    per_class: list[ClassMetrics]
+
+
+class Metrics(TestMetrics):
+    """The same, and what the images held out were used for."""
+
+    temperature: float
+    held_out_accuracy: float
+
+
+class Baseline(TypedDict):
+    """The predictions on the test set, against which a service can see drift."""
+
+    class_counts: list[int]
+    confidence_counts: list[int]
+
+
+class FileFacts(TypedDict):
+    """One file's size and checksum."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """All that `manifest.json` holds."""
+
+    schema_version: int
+    name: str
+    version: int
+    created: str
+    git_commit: str | None
+    code_sha256: str
+    recipe: RecipeFacts
+    seed: int
+    dataset: DatasetFacts
+    libraries: dict[str, str]
+    parameters: int
+    multiply_accumulates: int
+    training_seconds: float
+    metrics: Metrics
+    baseline: Baseline
+    files: dict[str, FileFacts]
+
+
+def read(version_folder: Path) -> Manifest:
+    """Reads a version's manifest.
+
+    Raises:
+        OSError: There is none to read.
+        ValueError: It is not JSON.
+    """
+    manifest: Manifest = json.loads((version_folder / MANIFEST_PATH).read_bytes())
+    return manifest
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Writes a manifest as JSON for people and programs."""
+    return (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
+
+
+def describe_files(version_folder: Path) -> dict[str, FileFacts]:
+    """States size and SHA-256 of every file in a version folder but the manifest itself."""
+    files = sorted(path for path in version_folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(version_folder).as_posix(): _describe_file(path)
+        for path in files
+        if path.relative_to(version_folder) != MANIFEST_PATH
+    }
+
+
+def code_sha256(package: Path = _PACKAGE) -> str:
+    """Digests the trainer's own sources: each file's path and bytes, in order of path."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        source = path.read_bytes()
+        # The length keeps a path's end and a file's start apart.
+        digest.update(f"{path.relative_to(package).as_posix()}\0{len(source)}\0".encode())
+        digest.update(source)
+    return digest.hexdigest()
+
+
+def git_commit(package: Path = _PACKAGE) -> str | None:
+    """Names the git commit that these sources are of; None if they differ from it, or have none."""
+    # Ignored files count, because an installed copy may lie in another project's repository.
+    try:
+        answer = subprocess.run(
+            [
+                "/usr/bin/env",
+                "git",
+                "status",
+                "--porcelain=v2",
+                "--branch",
+                "--ignored",
+                "--untracked-files=all",
+                "--",
+                "*.py",
+            ],
+            cwd=package,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    headers, changes = _split_status(answer.stdout.decode(errors="replace"))
+    commit = headers.get("branch.oid", "")
+    return commit if re.fullmatch("[0-9a-f]{40}", commit) and not changes else None
+
+
+def library_versions() -> dict[str, str]:
+    """Names the versions of all that shapes the result, without importing any of it."""
+    libraries = {"python": platform.python_version()}
+    for name in ("tensorflow", "keras", "numpy"):
+        libraries[name] = _installed_version(name)
+    return libraries
+
+
+def now() -> str:
+    """The time in UTC, to the second, as in `2026-11-22T20:40:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def same_training(manifest: Manifest, recipe: RecipeFacts, code: str, array_digests: Mapping[str, str]) -> bool:
+    """Whether a version came from this recipe, these sources and these images."""
+    return (
+        manifest["recipe"] == recipe
+        and manifest["code_sha256"] == code
+        and manifest["dataset"]["sha256"] == dict(array_digests)
+    )
+
+
+def _describe_file(path: Path) -> FileFacts:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _installed_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return version(f"{name}-cpu")  # TensorFlow's build without GPU code
+
+
+def _split_status(status: str) -> tuple[dict[str, str], list[str]]:
+    """Splits what git says into its headers (`# branch.oid 9fceb02...`) and a line for each change."""
+    headers, changes = {}, []
+    for line in status.splitlines():
+        if line.startswith("# "):
+            name, _, value = line[2:].partition(" ")
+            headers[name] = value
+        else:
+            changes.append(line)
+    return headers, changes

@@ -1,0 +1,48 @@
+"""What TensorFlow is told about this machine before it is imported, and what the processor can do.
+
+Environment variables are the only way to say most of it, and they count only before the import.
+"""
+
+import os
+from pathlib import Path
+
+_CPU_DESCRIPTION = Path("/proc/cpuinfo")
+
+
+def prepare_tensorflow() -> None:
+    """Sets TensorFlow's environment: CPU only, one thread a core, no start-up noise.
+
+    What the user has set already stays as it is.
+    """
+    cores = str(_usable_cores())
+    for name, value in {
+        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only: its start-up speaks of GPUs and oneDNN
+        "TF_ENABLE_ONEDNN_OPTS": "1",  # the fast convolutions
+        "CUDA_VISIBLE_DEVICES": "-1",  # MNIST trains in minutes on a CPU; results stay comparable
+        "KERAS_BACKEND": "tensorflow",  # whatever ~/.keras/keras.json says
+        "TF_NUM_INTRAOP_THREADS": cores,
+        "TF_NUM_INTEROP_THREADS": cores,
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def training_precision(cpu_description: Path = _CPU_DESCRIPTION) -> str:
+    """Names Keras' precision policy for training on this processor.
+
+    bfloat16 trains 1.35 to 1.9 times as fast where the processor multiplies it, at no loss of
+    accuracy, and slower than float32 everywhere else.
+
+    Returns:
+        `mixed_bfloat16` with avx512_bf16, else `float32`.
+    """
+    try:
+        has_bfloat16 = "avx512_bf16" in cpu_description.read_text(encoding="utf-8").split()
+    except OSError:  # not Linux
+        has_bfloat16 = False
+    return "mixed_bfloat16" if has_bfloat16 else "float32"
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,136 @@
+"""The model store as the trainer sees it: which versions there are, and how one more gets in.
+
+A version is written into a `.publishing-` folder that no server looks at, forced to the disk, and
+then put in place by one rename. So it is there whole, or not at all, whatever happens at whatever
+instant.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.errors import TrainerError
+from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
+
+_UNFINISHED_PREFIX = ".publishing-"
+_ABANDONED_SECONDS = 24 * 3600.0  # nobody publishes for a day; writing takes a second
+_MAX_ATTEMPTS = 100  # to get a number: as many trainers may finish at the same instant
+
+
+class StoreError(TrainerError):
+    """The model store can't take a version; the message says why."""
+
+
+class Disk:
+    """The two operations that make a version last; a test passes one that records them."""
+
+    def synchronise(self, path: Path) -> None:
+        """Forces a file's content, or a folder's entries, out of memory onto the disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Gives a folder another name in one step; fails if a version has that name."""
+        source.rename(target)
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """One model's folder in a model store, `<store>/<name>`."""
+
+    root: Path
+    name: str
+    disk: Disk = field(default_factory=Disk)
+
+    @property
+    def folder(self) -> Path:
+        """Where the versions are."""
+        return self.root / self.name
+
+    def prepare(self) -> None:
+        """Makes the folder, and removes what publishers that were killed left behind a day ago.
+
+        Raises:
+            StoreError: It can't be written to; better to know before training than after.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for unfinished in self.folder.glob(f"{_UNFINISHED_PREFIX}*"):
+                if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(unfinished, ignore_errors=True)
+            with self.publication():
+                pass
+        except OSError as error:
+            raise StoreError(f"{self.folder} can't be written to ({error}): name another by --store") from error
+
+    def versions(self) -> list[int]:
+        """Lists the version numbers in order."""
+        if not self.folder.is_dir():
+            return []
+        names = (entry.name for entry in self.folder.iterdir())
+        return sorted(int(name) for name in names if name.isdecimal() and not name.startswith("0"))
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Reads the versions' manifests, passing over versions that have none to read."""
+        for number in reversed(self.versions()):
+            try:
+                yield read(self.folder / str(number))
+            except (OSError, ValueError):
+                continue
+
+    @contextmanager
+    def publication(self) -> Iterator[Path]:
+        """Gives an empty folder to write a version into; what has not been published is removed."""
+        # Made with the user's own umask: mkdtemp's folders are closed to the service's user.
+        unfinished = self.folder / f"{_UNFINISHED_PREFIX}{secrets.token_hex(8)}"
+        unfinished.mkdir()
+        try:
+            yield unfinished
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def publish(self, unfinished: Path, manifest: Manifest) -> Path:
+        """Makes a written folder the next version.
+
+        Args:
+            unfinished: What `publication` gave, with everything written but the manifest.
+            manifest: Its name, version and files are stated anew here.
+
+        Returns:
+            The version's folder.
+
+        Raises:
+            StoreError: No number could be had.
+        """
+        files = describe_files(unfinished)
+        for path in sorted(unfinished.rglob("*"), reverse=True):  # files before their folders
+            self.disk.synchronise(path)
+        for _ in range(_MAX_ATTEMPTS):
+            number = max(self.versions(), default=0) + 1
+            self._write_manifest(unfinished, {**manifest, "name": self.name, "version": number, "files": files})
+            target = self.folder / str(number)
+            try:
+                self.disk.rename(unfinished, target)
+            except OSError as error:
+                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+                    raise
+                continue  # another trainer was faster
+            self.disk.synchronise(self.folder)
+            return target
+        raise StoreError(f"{self.folder}: no free version number in {_MAX_ATTEMPTS} attempts")
+
+    def _write_manifest(self, unfinished: Path, manifest: Manifest) -> None:
+        path = unfinished / MANIFEST_PATH
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(manifest))
+        for changed in (path, path.parent, unfinished):
+            self.disk.synchronise(changed)

@@ -1,0 +1,92 @@
+"""A training run, from images to a published version; the other modules do the work."""
+
+from pathlib import Path
+
+from trainer.calibration import fit_temperature
+from trainer.data import Dataset
+from trainer.evaluation import baseline, count_errors, measure
+from trainer.export import probabilities_of, save, save_golden
+from trainer.fitting import Fitted, fit, scale
+from trainer.manifest import (
+    SCHEMA_VERSION,
+    Baseline,
+    Manifest,
+    Metrics,
+    code_sha256,
+    git_commit,
+    library_versions,
+    now,
+)
+from trainer.network import multiply_accumulates
+from trainer.profiles import Recipe, recipe_facts
+from trainer.progress import FittingProgress
+from trainer.store import ModelStore
+
+
+def train(
+    recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, progress: FittingProgress
+) -> tuple[Path, Metrics]:
+    """Trains, measures and publishes one version.
+
+    What is measured is the SavedModel as it lies on the disk, in float32 and calibrated: the very
+    thing that will be served.
+
+    Returns:
+        The version's folder, and what it scored.
+
+    Raises:
+        DivergedError: Training failed.
+        StoreError: The version could not be published.
+    """
+    fitted = fit(recipe, dataset, seed, progress)
+    held_out_labels = dataset.y_train[-dataset.held_out_images :]
+    temperature = fit_temperature(fitted.held_out_logits, held_out_labels)
+    with store.publication() as folder:
+        save(fitted.network, temperature, folder)
+        pixels = scale(dataset.x_test)
+        probabilities = probabilities_of(folder, pixels)
+        save_golden(folder, pixels, probabilities, dataset.y_test)
+        held_out_errors = count_errors(fitted.held_out_logits, held_out_labels)
+        metrics: Metrics = {
+            **measure(probabilities, dataset.y_test),
+            "temperature": temperature,
+            "held_out_accuracy": 1 - held_out_errors / dataset.held_out_images,
+        }
+        manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(probabilities))
+        return store.publish(folder, manifest), metrics
+
+
+def _describe(
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    fitted: Fitted,
+    metrics: Metrics,
+    expected: Baseline,
+) -> Manifest:
+    """States everything about a version but what only its publication decides."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": "",
+        "version": 0,
+        "created": now(),
+        "git_commit": git_commit(),
+        "code_sha256": code_sha256(),
+        "recipe": recipe_facts(recipe),
+        "seed": seed,
+        "dataset": {
+            "name": "mnist",
+            "canonical": dataset.canonical,
+            "sha256": dataset.sha256,
+            "training_images": fitted.training_images,
+            "held_out_images": dataset.held_out_images,
+            "test_images": len(dataset.x_test),
+        },
+        "libraries": library_versions(),
+        "parameters": fitted.network.count_params(),
+        "multiply_accumulates": multiply_accumulates(fitted.network),
+        "training_seconds": round(fitted.seconds, 1),
+        "metrics": metrics,
+        "baseline": expected,
+        "files": {},
+    }

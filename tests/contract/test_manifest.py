@@ -1,0 +1,46 @@
+"""The trainer writes manifests and the service reads them; neither imports the other, so a test holds them together."""
+
+import json
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+from pydantic import BaseModel
+
+from service import manifest as read
+from trainer import manifest as written
+
+PAIRS = [
+    (read.Manifest, written.Manifest),
+    (read.Metrics, written.Metrics),
+    (read.Baseline, written.Baseline),
+    (read.Dataset, written.DatasetFacts),
+    (read.DigitMetrics, written.ClassMetrics),
+    (read.FileEntry, written.FileFacts),
+]
+
+
+@pytest.mark.parametrize(("reader", "writer"), PAIRS)
+def test_writer_and_reader_name_the_same_members(reader: type[BaseModel], writer: type) -> None:
+    """What the trainer writes is what the service reads: the same members, none more and none less."""
+    assert set(reader.model_fields) == set(get_type_hints(writer))
+
+
+def test_released_manifest_is_read_whole(released_store: Path) -> None:
+    """The manifest that the trainer publishes is valid for the service, and loses nothing on the way."""
+    folder = released_store / "digits" / "1"
+    manifest, _ = read.read_manifest(folder)
+    read.verify_files(folder, manifest)
+    document = json.loads((folder / read.MANIFEST_PATH).read_text())
+    assert manifest.model_dump(mode="json") == document
+
+
+def test_released_model_says_how_it_was_made(released_store: Path) -> None:
+    """The released model is a real one: canonical MNIST, at least 99.6 % on its test images, under 2 MiB."""
+    folder = released_store / "digits" / "1"
+    manifest, _ = read.read_manifest(folder)
+    assert manifest.dataset.canonical
+    assert manifest.metrics.test_accuracy >= 0.996
+    assert manifest.metrics.test_errors == round(10_000 * (1 - manifest.metrics.test_accuracy))
+    assert manifest.recipe["profile"] == "default"
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 2 * 1024**2

@@ -2,6 +2,7 @@
 
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from service.manifest import GOLDEN_PATH, VersionRejected, first_line
 # What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4
 
-# What reading a damaged archive raises: any of its bytes may name another compression or an encryption.
+# What reading a damaged archive raises: any of its bytes may name another compression, an encryption, or be part
+# of an array's header, which is Python text.
 _UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, RuntimeError),
-    *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, MemoryError),
+    *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
 )
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -20,7 +20,7 @@ from trainer.manifest import Metrics, code_sha256, same_training
 from trainer.profiles import Profile, Recipe, recipe_facts, recipe_for
 from trainer.progress import DownloadProgress, FittingProgress
 from trainer.release import release as release_into
-from trainer.runtime import prepare_tensorflow
+from trainer.runtime import prepare_tensorflow, silenced_stderr
 from trainer.store import ModelStore
 
 _INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended: 128 + SIGINT
@@ -136,7 +136,8 @@ def _load(given: Path | None, console: Console) -> Dataset:
 def _train(recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, console: Console) -> None:
     console.print(f"training {recipe.profile} on {dataset.source} (starting TensorFlow) ...")
     prepare_tensorflow()
-    from trainer import training  # here, because it imports TensorFlow
+    with silenced_stderr():
+        from trainer import training  # here, because it imports TensorFlow
 
     with FittingProgress(console) as progress:
         folder, metrics = training.train(recipe, dataset, seed, store, progress)

@@ -116,7 +116,8 @@ def read(path: Path) -> Dataset:
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a damaged file open if it opens it itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in ARRAY_NAMES}
     except KeyError as error:
         raise DataError(

@@ -4,8 +4,11 @@ Environment variables are the only way to say most of it, and they count only be
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+_STDERR = 2
 _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
@@ -24,6 +27,22 @@ def prepare_tensorflow() -> None:
         "TF_NUM_INTEROP_THREADS": cores,
     }.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Keeps from stderr what TensorFlow's libraries write while they load; no setting turns it off.
+
+    It is the descriptor that is turned away, because C++ writes there. Exceptions come through.
+    """
+    kept = os.dup(_STDERR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def training_precision(cpu_description: Path = _CPU_DESCRIPTION) -> str:

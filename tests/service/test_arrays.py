@@ -250,7 +250,7 @@ documents = scalars | lists | st.dictionaries(members, scalars | lists, max_size
 @given(documents)
 def test_any_json_that_is_no_picture_is_refused_with_one_place(document: Any) -> None:
     """Whatever the structure, the problem has one place and a sentence."""
-    problem = refused(document)
+    problem = refused(json.dumps(document))
 
     assert problem.detail.endswith(".")
     assert problem.errors[0].detail in problem.detail

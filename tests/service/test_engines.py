@@ -43,5 +43,5 @@ def test_row_has_the_same_answer_alone_and_in_any_batch(engine: LiteRTEngine, da
 def test_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
     """Anything but a LiteRT program raises ValueError."""
     (tmp_path / "program.tflite").write_bytes(b"not a program")
-    with pytest.raises(ValueError, match="Model"):
+    with pytest.raises(ValueError, match="model"):
         LiteRTEngine(tmp_path / "program.tflite", 4)

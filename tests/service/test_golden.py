@@ -23,7 +23,7 @@ def version(tmp_path: Path) -> Path:
     return with_golden(tmp_path, pixels=PIXELS, probabilities=PROBABILITIES)
 
 
-def with_golden(version: Path, **arrays: NDArray[Any]) -> Path:
+def with_golden(version: Path, **arrays: Any) -> Path:
     """The version with other golden images."""
     np.savez_compressed(version / GOLDEN_PATH, **arrays)
     return version

@@ -4,13 +4,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.bodies import BYTES
 from service.state import Drain
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
-from tests.service.running import wait_until
 from tests.service.fakes import FakeLoader, write_version
-from tests.service.running import running_service
-from tests.service.test_predict import BYTES, predict
+from tests.service.running import running_service, wait_until
+from tests.service.test_predict import predict
 
 
 @pytest.fixture

@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from service.bodies import BYTES
 from service.loading import LoadedVersion
 from service.manifest import Manifest
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
 from tests.service.conftest import StartService
+from tests.service.fakes import (
+    FakeLoader,
+    FirstPixelEngine,
+    loaded_version,
+    manifest_document,
+    row_of,
+    write_version,
+)
 from tests.service.running import wait_until
-from tests.service.fakes import FakeLoader, FirstPixelEngine, loaded_version, manifest_document, write_version
 from tests.service.scraping import Scrape, scrape
-from tests.service.test_predict import BYTES, as_levels, predict, row_of
+from tests.service.test_predict import as_levels, predict
 
 PREDICT = "/v1/predict"
 

@@ -7,8 +7,8 @@ import pytest
 from service.manifest import MANIFEST_PATH
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
-from tests.service.running import wait_until
 from tests.service.fakes import FakeLoader, write_version
+from tests.service.running import wait_until
 
 VERSION = "/v1/models/digits/versions"
 

@@ -16,7 +16,7 @@ def answered(problem: Problem, path: str = "/v1/predict") -> httpx.Response:
     response = answer(problem, path, "id-1")
     request = httpx.Request("POST", httpx.URL("http://test").copy_with(path=path))
     headers = {**response.headers, "X-Request-ID": "id-1"}
-    return httpx.Response(response.status_code, headers=headers, content=response.body, request=request)
+    return httpx.Response(response.status_code, headers=headers, content=bytes(response.body), request=request)
 
 
 def subclasses(of: type[Problem]) -> Iterator[type[Problem]]:

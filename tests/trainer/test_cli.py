@@ -52,6 +52,7 @@ def test_train_publishes_and_says_what_next(tmp_path: Path, mnist_npz: Path) -> 
     assert f"DIGITS_MODEL_STORE={tmp_path / 'models'} DIGITS_MODEL_NAME=numerals make serve" in following
     assert "not MNIST as published" in done.stderr
     assert "epoch 1/1" in done.stderr
+    assert "oneDNN" not in done.stderr
     assert read(tmp_path / "models" / "numerals" / "1")["recipe"]["epochs"] == 1
 
 

@@ -4,6 +4,7 @@ import gzip
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,8 @@ def damage(path: Path, kind: str) -> None:
         with path.open("wb") as file:
             np.save(file, np.zeros(3, np.uint8))
     elif kind == "pickled":
-        np.savez(path, **{name: np.array([{}], dtype=object) for name in ARRAY_NAMES})
+        pickled: dict[str, Any] = {name: np.array([{}], dtype=object) for name in ARRAY_NAMES}
+        np.savez(path, **pickled)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_measures_agree_with_each_other(sample: tuple[NDArray[np.float32], NDArr
     """Accuracy, errors, recall, precision and the histograms count the same rows."""
     probabilities, labels = sample
     metrics, counts = measure(probabilities, labels), baseline(probabilities)
-    assert metrics["test_accuracy"] == 1 - pytest.approx(metrics["test_errors"] / len(labels))
+    assert metrics["test_accuracy"] == pytest.approx(1 - metrics["test_errors"] / len(labels))
     assert metrics["test_errors"] == count_errors(probabilities, labels)
     right = sum(entry["recall"] * entry["images"] for entry in metrics["per_class"])
     assert right == pytest.approx(len(labels) - metrics["test_errors"])

@@ -84,6 +84,7 @@ class Loader:
                 str(self.cache),
                 "--engine",
                 self.engine,
+                "--until-stdin-closes",
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -103,3 +103,30 @@ def test_serving_process_never_imports_tensorflow(process: Process) -> None:
     libraries = maps.read_text()
     assert "ai_edge_litert" in libraries
     assert "libtensorflow" not in libraries
+
+
+def test_killed_server_takes_its_preparing_process_along(released_store: Path, tmp_path: Path) -> None:
+    """A server that is killed while it prepares a version leaves no process behind that goes on with it."""
+    cache = tmp_path / "cache"
+    process = Process(released_store, cache)
+    try:
+        wait_until(lambda: bool(processes_naming(cache)))
+    finally:
+        process.close()
+    wait_until(lambda: not processes_naming(cache))
+    assert not list(cache.glob("*.tflite")), "it went on to the end"
+
+
+def processes_naming(path: Path) -> list[int]:
+    """The running processes that have `path` among their arguments."""
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("this system does not show other processes' arguments")
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = command.read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if str(path).encode() in arguments:
+            found.append(int(command.parent.name))
+    return found

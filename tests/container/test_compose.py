@@ -94,7 +94,7 @@ print(os.getuid(), os.getgid())
 
 def test_restart_finds_its_program(stack: Stack) -> None:
     """A restarted service serves what it had compiled before; it does not compile again."""
-    program = "import pathlib; print(*sorted((str(f), f.stat().st_mtime_ns) for f in pathlib.Path('/cache').iterdir()))"
+    program = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
     before = stack.python("service", program)
     stack.compose("restart", "service")
     poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda code: code == 200, timeout_seconds=120)

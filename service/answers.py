@@ -5,9 +5,9 @@ of its ten numbers would cost more than the network.
 """
 
 import base64
+import functools
 import json
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from service import imaging
 from service.manifest import Manifest
 from service.registry import State, VersionStatus
 
-# Six digits: one in a million is finer than any two processors agree on.
-_DECIMALS = 6
+# Six decimals: one in a million is finer than any two processors agree on. One formatted string takes 5 us, the
+# same through a dictionary and json 27.
+_PREDICTION = '{"digit":%d,"confidence":%.6f,"probabilities":[' + ",".join(["%.6f"] * 10) + "]}"
 
 
 class _Answer(BaseModel):
@@ -102,7 +103,7 @@ class HealthAnswer(_Answer):
 
 def prediction_json(
     probabilities: NDArray[np.float32],
-    model: ModelVersion,
+    model: bytes,
     request_id: str,
     seen: NDArray[np.float32] | None = None,
 ) -> bytes:
@@ -110,25 +111,30 @@ def prediction_json(
 
     Args:
         probabilities: float32 [n, 10].
-        model: The version that answered.
-        request_id: Of the request.
+        model: The JSON of the version that answered, see `model_json`.
+        request_id: Of the request; letters, digits and `._-` only.
         seen: The rows, float32 [n, 784], if their pictures are to be included.
     """
-    digits = probabilities.argmax(axis=1).tolist()
-    rounded = np.round(probabilities.astype(np.float64), _DECIMALS).tolist()
-    predictions: list[dict[str, Any]] = [
-        {"digit": digit, "confidence": row[digit], "probabilities": row}
-        for digit, row in zip(digits, rounded, strict=True)
-    ]
+    predictions = []
+    for row in probabilities.tolist():
+        confidence = max(row)
+        predictions.append(_PREDICTION % (row.index(confidence), confidence, *row))
     if seen is not None:
-        for prediction, row in zip(predictions, seen, strict=True):
-            prediction["seen"] = _data_url(imaging.picture_from_pixels(row))
-    answer = {
-        "predictions": predictions,
-        "model": {"name": model.name, "version": model.version},
-        "request_id": request_id,
-    }
-    return json.dumps(answer, separators=(",", ":")).encode()
+        pictures = [_data_url(imaging.picture_from_pixels(row)) for row in seen]
+        predictions = [
+            f'{prediction[:-1]},"seen":"{picture}"}}' for prediction, picture in zip(predictions, pictures, strict=True)
+        ]
+    return b'{"predictions":[%b],"model":%b,"request_id":"%b"}' % (
+        ",".join(predictions).encode(),
+        model,
+        request_id.encode(),
+    )
+
+
+@functools.cache
+def model_json(name: str, version: int) -> bytes:
+    """Write a `ModelVersion`; the same few are written over and over."""
+    return json.dumps({"name": name, "version": version}, separators=(",", ":")).encode()
 
 
 def version_answer(status: VersionStatus) -> VersionAnswer:

@@ -3,12 +3,14 @@
 import contextlib
 import importlib.metadata
 from collections.abc import AsyncIterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from service.batching import Batcher
 from service.bodies import BodyReader, Limits
+from service.cores import usable_cores
 from service.exchange import ExchangeMiddleware
 from service.loading import Load, Loader
 from service.metrics import Metrics
@@ -17,7 +19,8 @@ from service.openapi import DESCRIPTION, add_problem_schema
 from service.pool import Pool
 from service.problems import add_problem_handlers
 from service.registry import Registry
-from service.routes import docs, health, metrics, models, predict
+from service.routes import docs, health, models, predict
+from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
 
@@ -28,30 +31,36 @@ class LifespanState(TypedDict):
     service: ServiceState
 
 
-def create_app(settings: Settings, load: Load | None = None, drain: Drain | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, load: Load | None = None, drain: Drain | None = None, metrics: Metrics | None = None
+) -> FastAPI:
     """Make the service.
 
     Args:
         settings: All of its choices.
         load: Loads a version; by default from its files, with the engine that the settings name.
         drain: Turned on from outside when the process is to stop.
+        metrics: Shared with other workers; by default of this app alone.
     """
     drain = drain or Drain()
-    measured = Metrics()
+    measured = metrics or Metrics()
+    threads = usable_cores()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         store = ModelStore(settings.model_store, settings.model_name)
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
-            Pool(settings.queue_limit).running() as pool,
-            Batcher(measured, settings.max_batch_size, settings.queue_limit).running() as batcher,
+            Pool(settings.queue_limit, threads).running() as pool,
+            Batcher(measured, settings.max_batch_size, settings.queue_limit, threads).running() as batcher,
             registry.running(),
         ):
             reader = BodyReader(_limits(settings), pool)
             yield {"service": ServiceState(settings, store, registry, batcher, reader, measured, drain)}
 
-    app = FastAPI(
+    app = Digits(
+        measured,
+        drain,
         title="Digits",
         description=DESCRIPTION,
         version=importlib.metadata.version("digits"),
@@ -60,12 +69,24 @@ def create_app(settings: Settings, load: Load | None = None, drain: Drain | None
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (predict, models, health, metrics, docs):
+    for routes in (predict, models, health, metrics_route, docs):
         app.include_router(routes.router)
     add_problem_handlers(app)
     add_problem_schema(app)
-    app.add_middleware(ExchangeMiddleware, metrics=measured, draining=lambda: drain.draining)
     return app
+
+
+class Digits(FastAPI):
+    """FastAPI with the exchange around all of it, so that the shortcut passes by what FastAPI puts around a route."""
+
+    def __init__(self, metrics: Metrics, drain: Drain, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        super().__init__(**options)
+        inner = predict.PredictShortcut(super().__call__)
+        self._exchange = ExchangeMiddleware(inner, metrics, lambda: drain.draining)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange."""
+        await self._exchange(scope, receive, send)
 
 
 def _loader(settings: Settings) -> Loader:

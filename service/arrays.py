@@ -1,12 +1,14 @@
 """Arrays sent by clients, as JSON or as raw bytes, to rows of pixels.
 
-pydantic validates the JSON's structure and types; lengths and ranges are checked on the arrays,
-where that costs microseconds and can name the place and the number.
+JSON that is plainly right goes from its bytes into an array by simdjson, without a Python number in between; all
+else is for pydantic, which validates structure and types, and says what is wrong. Lengths and ranges are checked on
+the arrays, where that costs microseconds and can name the place and the number.
 """
 
 from typing import Annotated, Literal, Self
 
 import numpy as np
+import simdjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -23,6 +25,8 @@ GridRow = Annotated[list[Number], Field(fail_fast=True, json_schema_extra={"minI
 Grid = Annotated[list[GridRow], Field(fail_fast=True, json_schema_extra={"minItems": SIDE, "maxItems": SIDE})]
 Instance = Annotated[Row | Grid, Field(union_mode="left_to_right")]
 Instances = Annotated[list[Instance], Field(fail_fast=True, json_schema_extra={"minItems": 1})]
+_FULL_INK = np.float32(255)
+_BITS = {max_value: np.float64(max_value).view(np.uint64) for max_value in (1, 255)}
 # JSON's true equals 1 in Python, and is no number for a client.
 MaxValue = Annotated[Literal[1, 255], BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 # A made-up member's name is the client's own text: enough of it to recognise.
@@ -56,6 +60,12 @@ def rows_from_json(body: bytes, max_instances: int) -> NDArray[np.float32]:
         TooLarge: More instances than allowed.
         InvalidInput: Another structure, length, type or range; points at the place.
     """
+    plain = _plain_rows(body, max_instances)
+    return _validated_rows(body, max_instances) if plain is None else plain
+
+
+def _validated_rows(body: bytes, max_instances: int) -> NDArray[np.float32]:
+    """Read any body by way of pydantic; raises as `rows_from_json` does."""
     try:
         sent = ArrayBody.model_validate_json(body)
     except ValidationError as error:
@@ -82,7 +92,7 @@ def rows_from_bytes(body: bytes, max_instances: int) -> NDArray[np.float32]:
         detail = f"The body must have 784 bytes for each image; {has}."
         raise InvalidInput(detail)
     check_count(rows, max_instances)
-    return np.frombuffer(body, np.uint8).reshape(rows, PIXELS).astype(np.float32) / np.float32(255)
+    return np.divide(np.frombuffer(body, np.uint8), _FULL_INK, dtype=np.float32).reshape(rows, PIXELS)
 
 
 def check_count(count: int, max_instances: int) -> None:
@@ -90,6 +100,39 @@ def check_count(count: int, max_instances: int) -> None:
     if count > max_instances:
         detail = f"One request may hold {max_instances} images, this one holds {count}; send several requests."
         raise TooLarge(detail)
+
+
+def _plain_rows(body: bytes, max_instances: int) -> NDArray[np.float32] | None:
+    """Read a body that is right in all respects, and has rows of 784 rather than 28 of 28; None for any other.
+
+    The same as by way of pydantic, in a fifth of the time: a test compares the two on all sorts of bodies.
+    """
+    if not body.startswith(b"{"):  # white space, a byte order mark or no object: rare, or wrong
+        return None
+    try:
+        document = simdjson.Parser().parse(body)
+        if not isinstance(document, simdjson.Object) or len(document) > 2:
+            return None
+        max_value = document["max_value"] if len(document) == 2 else 1
+        if type(max_value) is not int or max_value not in _BITS:
+            return None
+        single = "pixels" in document
+        images = document["pixels" if single else "instances"]
+        if not isinstance(images, simdjson.Array):
+            return None
+        rows = [images] if single else list(images)
+        # as_buffer would flatten whatever is nested inside: as many brackets as rows rule that out.
+        if not 0 < len(rows) <= max_instances or body.count(b"[") != len(rows) + (not single):
+            return None
+        if not all(isinstance(row, simdjson.Array) and len(row) == PIXELS for row in rows):
+            return None
+        values = np.frombuffer(images.as_buffer(of_type="d"))
+    except (ValueError, TypeError, KeyError, RuntimeError):  # not JSON, not numbers, another member, a huge number
+        return None
+    # The bits of a double, taken as an integer, rise with it from 0 on, and are greater for negative ones.
+    if values.view(np.uint64).max() > _BITS[max_value]:
+        return None
+    return (values if max_value == 1 else values / max_value).astype(np.float32).reshape(len(rows), PIXELS)
 
 
 def _instances(instances: list[Instance], max_instances: int) -> NDArray[np.float64]:

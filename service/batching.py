@@ -1,15 +1,16 @@
 """Continuous batching: rows that arrive while a batch runs go together into the next one.
 
 There is no timer: a lone request runs at once, and batches grow by themselves as soon as there is more
-to do than the network can keep up with. One thread runs the network; the queue lives in the event loop.
+to do than the network can keep up with. A few rows run in the event loop's own thread, those of one turn
+of the loop together; bulk runs in threads, in slices, between which the few have their turn.
 """
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,22 @@ from numpy.typing import NDArray
 
 from service.loading import LoadedVersion
 from service.metrics import Metrics
-from service.problems import DeadlinePassed, QueueFull
+from service.pool import background_threads
+from service.problems import DeadlinePassed, QueueFull, client_gone
 
 # Weight of the newest batch in the measured rate: about the last twenty batches count.
 _RATE_WEIGHT = 0.05
 
+Leaves = Callable[[], Awaitable[None]]
+"""Returns when the caller is gone; awaited only while rows have to wait."""
 
-@dataclass(frozen=True)
+
+async def stays() -> None:
+    """A caller that never leaves."""
+    await asyncio.get_running_loop().create_future()
+
+
+@dataclass(frozen=True, slots=True)
 class Inference:
     """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds."""
 
@@ -35,12 +45,18 @@ class Inference:
 class _Request:
     """The rows of one request: how many have been taken into batches, and the answers so far."""
 
+    __slots__ = (
+        *("version", "pixels", "deadline", "probabilities", "answered", "arrived"),
+        *("queue_seconds", "run_seconds", "taken", "finished"),
+    )
+
     def __init__(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> None:
         self.version = version
         self.pixels = pixels
         self.deadline = deadline
-        self.probabilities = np.empty((len(pixels), 10), np.float32)
-        self.answered: asyncio.Future[Inference] = asyncio.get_running_loop().create_future()
+        self.probabilities: NDArray[np.float32] | None = None
+        # None as its result: the rows were not run in their first turn.
+        self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
         self.arrived = time.monotonic()
         self.queue_seconds = 0.0
         self.run_seconds = 0.0
@@ -52,8 +68,29 @@ class _Request:
         """Rows that no batch has taken yet."""
         return len(self.pixels) - self.taken
 
+    def receive(self, start: int, probabilities: NDArray[np.float32]) -> None:
+        """Take the answers of the rows from `start` on."""
+        if len(probabilities) == len(self.pixels):
+            self.probabilities = probabilities
+        else:
+            if self.probabilities is None:
+                self.probabilities = np.empty((len(self.pixels), 10), np.float32)
+            self.probabilities[start : start + len(probabilities)] = probabilities
+        self.finished += len(probabilities)
 
-@dataclass(frozen=True)
+    def answer(self) -> None:
+        """Give the answer, if all of it is there and somebody waits for it."""
+        if self.finished == len(self.pixels) and not self.answered.done():
+            assert self.probabilities is not None  # noqa: S101 - set by the first answers
+            self.answered.set_result(Inference(self.probabilities, self.queue_seconds, self.run_seconds))
+
+    def fail(self, error: BaseException) -> None:
+        """Give the error, if somebody waits."""
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
 class _Slice:
     """Rows `start` to `stop` of a request, as part of a batch."""
 
@@ -65,15 +102,27 @@ class _Slice:
 class Batcher:
     """Runs the rows of concurrent requests together; use it as `async with batcher.running()`."""
 
-    def __init__(self, metrics: Metrics, max_batch_size: int, queue_limit: int) -> None:
+    def __init__(self, metrics: Metrics, max_batch_size: int, queue_limit: int, threads: int = 1) -> None:
+        """Make a batcher.
+
+        Args:
+            metrics: Where batches are counted.
+            max_batch_size: Most rows that run at once.
+            queue_limit: Most rows that may wait.
+            threads: How many batches of bulk may run at once.
+        """
         self._metrics = metrics
         self._max_batch_size = max_batch_size
         self._queue_limit = queue_limit
-        self._queue: deque[_Request] = deque()
+        self._new: list[_Request] = []
+        self._few: deque[_Request] = deque()
+        self._bulk: deque[_Request] = deque()
         self._queued_rows = 0
-        self._rows_per_second = 0.0
-        self._running = False
-        self._thread = ThreadPoolExecutor(1, "network")
+        self._seconds_per_row = 0.0
+        self._turn_is_due = False
+        self._bulk_running = 0
+        self._bulk_threads = threads
+        self._threads = background_threads(threads, "network")
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Batcher"]:
@@ -81,93 +130,135 @@ class Batcher:
         try:
             yield self
         finally:
-            for request in self._queue:
+            for request in (*self._few, *self._bulk):
                 request.answered.cancel()
-            await asyncio.to_thread(self._thread.shutdown)
+            await asyncio.to_thread(self._threads.shutdown)
 
-    async def infer(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> Inference:
+    async def infer(
+        self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float, leaves: Leaves = stays
+    ) -> Inference:
         """Run the network of `version` on pixels float32 [n, 784].
 
         Args:
             version: Held until the answer is there, whatever the registry does meanwhile.
             pixels: Rows of the request; answered in their order.
             deadline: By the clock `time.monotonic`; rows still waiting then are dropped.
+            leaves: Returns when the caller is gone; rows still waiting then are dropped.
 
         Raises:
             QueueFull: The rows don't fit into the queue.
             DeadlinePassed: The deadline came before the answer.
+            ClientGone: The caller left before the answer.
         """
-        self._admit(len(pixels))
-        request = _Request(version, pixels, deadline)
-        self._queue.append(request)
-        self._dispatch()
+        request = self._admit(version, pixels, deadline)
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
-                return await request.answered
-        except TimeoutError:
-            raise _deadline_passed() from None
+            return await request.answered or await self._wait(request, leaves)
         finally:
             self._release(request)
 
     def retry_after_seconds(self) -> float:
         """How long the rows that wait now will take at the measured rate."""
-        return self._queued_rows / self._rows_per_second if self._rows_per_second else 1.0
+        return self._queued_rows * self._seconds_per_row or 1.0
 
-    def _admit(self, rows: int) -> None:
+    def _admit(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> _Request:
+        rows = len(pixels)
         if self._queued_rows + rows > self._queue_limit:
             detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
             raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
         self._count_queued(rows)
+        request = _Request(version, pixels, deadline)
+        self._new.append(request)
+        if rows <= min(version.engine.inline_rows, self._max_batch_size):
+            self._few.append(request)
+        else:
+            self._bulk.append(request)
+        self._take_turn_soon()
+        return request
+
+    async def _wait(self, request: _Request, leaves: Leaves) -> Inference:
+        """Wait for an answer that was not there at once, but not for longer than the caller does."""
+        leaving = asyncio.ensure_future(leaves())
+        seconds = max(0.0, request.deadline - time.monotonic())
+        try:
+            await asyncio.wait((request.answered, leaving), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+        if request.answered.done():
+            inference = request.answered.result()
+            assert inference is not None  # noqa: S101 - None is the first turn's result only
+            return inference
+        if leaving.done():
+            raise client_gone()
+        raise _deadline_passed()
 
     def _release(self, request: _Request) -> None:
         """Forget the rows of a request that nobody waits for any more; without effect on an answered one."""
-        self._count_queued(-request.waiting)
-        request.taken = len(request.pixels)
+        if request.waiting:
+            self._count_queued(-request.waiting)
+            request.taken = len(request.pixels)
         if not request.answered.cancel() and not request.answered.cancelled():
             request.answered.exception()  # looked at, so that asyncio does not report it as lost
 
-    def _dispatch(self) -> None:
-        """Start the next batch unless one runs."""
-        if self._running:
-            return
-        batch = self._take_batch()
-        if not batch:
-            return
-        self._running = True
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, _run, batch)
-        running.add_done_callback(lambda done: self._finish(batch, done))
+    def _take_turn_soon(self) -> None:
+        """Run what has come together when this turn of the loop is over."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
 
-    def _take_batch(self) -> list[_Slice]:
-        """Take rows of one version from the front of the queue, up to the largest batch.
+    def _take_turn(self) -> None:
+        self._turn_is_due = False
+        self._start_bulk()
+        batch = self._take_batch(self._few)
+        if batch:
+            self._finish(batch, *_attempt(batch))
+        if self._few:
+            self._take_turn_soon()
+        for request in self._new:
+            _tell_to_wait(request)
+        self._new.clear()
+
+    def _start_bulk(self) -> None:
+        """Start batches of bulk as long as there is a thread free for one."""
+        while self._bulk_running < self._bulk_threads:
+            batch = self._take_batch(self._bulk)
+            if not batch:
+                return
+            self._bulk_running += 1
+            running = asyncio.get_running_loop().run_in_executor(self._threads, _attempt, batch)
+            running.add_done_callback(functools.partial(self._finish_bulk, batch))
+
+    def _take_batch(self, queue: deque[_Request]) -> list[_Slice]:
+        """Take rows of one version from the front of a queue, up to the largest batch.
 
         A request of which rows remain goes to the back: others pass between the slices of a bulk request.
         """
         batch: list[_Slice] = []
         free = self._max_batch_size
-        for request in self._waiting_requests():
+        for request in self._waiting_requests(queue):
             if batch and request.version is not batch[0].request.version:
                 break
-            self._queue.popleft()
+            if not batch:
+                free = min(free, request.version.engine.inline_rows) if queue is self._few else free
+            queue.popleft()
             rows = min(free, request.waiting)
             batch.append(_Slice(request, request.taken, request.taken + rows))
             self._note_taken(request, rows)
             free -= rows
             if request.waiting:
-                self._queue.append(request)
+                queue.append(request)
             if not free:
                 break
         return batch
 
-    def _waiting_requests(self) -> Iterator[_Request]:
-        """The front of the queue, again and again; requests that are answered or too late are dropped."""
-        while self._queue:
-            request = self._queue[0]
-            if request.answered.done():
-                self._queue.popleft()
+    def _waiting_requests(self, queue: deque[_Request]) -> Iterator[_Request]:
+        """The front of a queue, again and again; requests that are answered or too late are dropped."""
+        while queue:
+            request = queue[0]
+            if not request.waiting:
+                queue.popleft()
             elif time.monotonic() >= request.deadline:
-                self._queue.popleft()
-                request.answered.set_exception(_deadline_passed())
+                queue.popleft()
+                request.fail(_deadline_passed())
             else:
                 yield request
 
@@ -178,55 +269,59 @@ class Batcher:
         request.taken += rows
         self._count_queued(-rows)
 
-    def _finish(self, batch: list[_Slice], done: asyncio.Future[tuple[NDArray[np.float32], float]]) -> None:
+    def _finish_bulk(self, batch: list[_Slice], done: "asyncio.Future[_Outcome]") -> None:
         """Hand each request its rows, and start the next batch."""
-        self._running = False
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            _fail(batch, error)
-        elif not done.cancelled():
-            self._deliver(batch, *done.result())
-        self._dispatch()
+        self._bulk_running -= 1
+        if not done.cancelled():
+            self._finish(batch, *done.result())
+        self._start_bulk()
 
-    def _deliver(self, batch: list[_Slice], probabilities: NDArray[np.float32], seconds: float) -> None:
-        self._measure(len(probabilities), seconds)
+    def _finish(self, batch: list[_Slice], outcome: NDArray[np.float32] | Exception, seconds: float) -> None:
+        if isinstance(outcome, Exception):
+            for part in batch:
+                part.request.fail(outcome)
+            return
+        self._measure(len(outcome), seconds)
         at = 0
         for part in batch:
             rows = part.stop - part.start
-            request = part.request
-            request.probabilities[part.start : part.stop] = probabilities[at : at + rows]
-            request.finished += rows
-            request.run_seconds += seconds
+            part.request.run_seconds += seconds
+            part.request.receive(part.start, outcome[at : at + rows])
+            part.request.answer()
             at += rows
-            if request.finished == len(request.pixels) and not request.answered.done():
-                answer = Inference(request.probabilities, request.queue_seconds, request.run_seconds)
-                request.answered.set_result(answer)
 
     def _measure(self, rows: int, seconds: float) -> None:
         self._metrics.batch_rows.observe(rows)
         self._metrics.inference_duration.observe(seconds)
-        rate = rows / max(seconds, 1e-6)
-        weight = _RATE_WEIGHT if self._rows_per_second else 1.0
-        self._rows_per_second += weight * (rate - self._rows_per_second)
+        took = seconds / rows
+        weight = _RATE_WEIGHT if self._seconds_per_row else 1.0
+        self._seconds_per_row += weight * (took - self._seconds_per_row)
 
     def _count_queued(self, rows: int) -> None:
         self._queued_rows += rows
         self._metrics.queue_rows.set(self._queued_rows)
 
 
-def _run(batch: list[_Slice]) -> tuple[NDArray[np.float32], float]:
-    """Run one batch in the network's thread; returns probabilities float32 [n, 10] and the seconds it took."""
+_Outcome = tuple[NDArray[np.float32] | Exception, float]
+
+
+def _attempt(batch: list[_Slice]) -> _Outcome:
+    """Run one batch in the calling thread; returns probabilities float32 [n, 10], or the error, and the seconds."""
     parts = [part.request.pixels[part.start : part.stop] for part in batch]
     pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
     started = time.perf_counter()
-    probabilities = batch[0].request.version.engine.run(pixels)
-    return probabilities, time.perf_counter() - started
+    try:
+        outcome: NDArray[np.float32] | Exception = batch[0].request.version.engine.run(pixels)
+    except Exception as error:  # noqa: BLE001 - whatever the engine raises is its callers', not the loop's
+        outcome = error
+    return outcome, time.perf_counter() - started
 
 
-def _fail(batch: list[_Slice], error: BaseException) -> None:
-    for part in batch:
-        if not part.request.answered.done():
-            part.request.answered.set_exception(error)
+def _tell_to_wait(request: _Request) -> None:
+    """Let the caller know that its rows were not run at once, so that it watches its deadline."""
+    if not request.answered.done():
+        waited, request.answered = request.answered, asyncio.get_running_loop().create_future()
+        waited.set_result(None)
 
 
 def _deadline_passed() -> DeadlinePassed:

@@ -5,16 +5,15 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fastapi import Request
 from numpy.typing import NDArray
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
 from service import imaging
 from service.arrays import check_count, rows_from_bytes, rows_from_json
@@ -32,8 +31,10 @@ JSON = "application/json"
 BYTES = "application/octet-stream"
 FORM = "multipart/form-data"
 FORM_FIELDS = ("file", "files")
-# Up to here JSON is read in the event loop: a hop to a thread costs more. One image is 4 KB, about 0.05 ms.
-_INLINE_JSON_BYTES = 64 * 1024
+_KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
+_PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
+# Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
+_INLINE_BYTES = 64 * 1024
 _FORM_CHUNK_BYTES = 64 * 1024
 
 
@@ -46,13 +47,17 @@ class Limits:
     max_instances: int
 
 
-@dataclass(frozen=True)
+RawHeaders = Mapping[bytes, bytes]
+"""A request's headers by name, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
-    """A body that has been read whole; `headers` are the request's."""
+    """A body that has been read whole; `content_type` is the header that came with it."""
 
     media_type: str
     content: bytes
-    headers: Headers
+    content_type: bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class BodyReader:
     limits: Limits
     pool: Pool
 
-    async def read(self, request: Request) -> Body:
+    async def read(self, headers: RawHeaders, receive: Receive) -> Body:
         """Read the body whole.
 
         Raises:
@@ -70,19 +75,41 @@ class BodyReader:
             TooLarge: It says, or turns out, to be over the limit.
             ClientGone: The connection closed before the end.
         """
-        media_type = _media_type(request.headers)
-        self._check_size(int(request.headers.get("content-length", "0")))
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                self._check_size(size)
-                parts.append(part)
-        except ClientDisconnect:
-            msg = "The connection was closed before the body was complete."
-            raise ClientGone(msg) from None
-        return Body(media_type, b"".join(parts), request.headers)
+        content_type = headers.get(b"content-type", b"")
+        media_type = _media_type(content_type, headers)
+        self._check_size(int(headers.get(b"content-length", b"0")))
+        message = await _next_part(receive)
+        if not message.get("more_body"):  # most bodies come in one piece
+            content = message["body"]
+            self._check_size(len(content))
+        else:
+            content = await self._read_on(message["body"], receive)
+        return Body(media_type, content, content_type)
+
+    async def _read_on(self, first: bytes, receive: Receive) -> bytes:
+        parts, size, more = [first], len(first), True
+        while more:
+            self._check_size(size)
+            message = await _next_part(receive)
+            parts.append(message["body"])
+            size += len(message["body"])
+            more = message.get("more_body", False)
+        self._check_size(size)
+        return b"".join(parts)
+
+    def rows_at_once(self, body: Body) -> NDArray[np.float32] | None:
+        """Turn a small array into rows in this very thread; None for a body that `rows` must read.
+
+        Raises:
+            Problem: 400, 413 or 422, as the HTTP contract says.
+        """
+        if len(body.content) > _INLINE_BYTES:
+            return None
+        if body.media_type == JSON:
+            return rows_from_json(body.content, self.limits.max_instances)
+        if body.media_type == BYTES:
+            return rows_from_bytes(body.content, self.limits.max_instances)
+        return None
 
     async def rows(self, body: Body) -> NDArray[np.float32]:
         """Turn the body into pixels float32 [n, 784], n >= 1, in the order of the input.
@@ -90,10 +117,14 @@ class BodyReader:
         Raises:
             Problem: 400, 413, 422 or 429, as the HTTP contract says.
         """
+        at_once = self.rows_at_once(body)
+        if at_once is not None:
+            return at_once
+        max_instances = self.limits.max_instances
         if body.media_type == JSON:
-            return await self._json_rows(body.content)
+            return await self.pool.run(lambda: rows_from_json(body.content, max_instances))
         if body.media_type == BYTES:
-            return rows_from_bytes(body.content, self.limits.max_instances)
+            return await self.pool.run(lambda: rows_from_bytes(body.content, max_instances))
         if body.media_type == FORM:
             return await self._form_rows(body)
         return np.stack([await self._picture_row(body.content)])
@@ -106,14 +137,8 @@ class BodyReader:
             )
             raise TooLarge(detail)
 
-    async def _json_rows(self, body: bytes) -> NDArray[np.float32]:
-        max_instances = self.limits.max_instances
-        if len(body) <= _INLINE_JSON_BYTES:
-            return rows_from_json(body, max_instances)
-        return await self.pool.run(lambda: rows_from_json(body, max_instances))
-
     async def _form_rows(self, body: Body) -> NDArray[np.float32]:
-        pictures = await _form_pictures(body.content, body.headers, self.limits.max_instances)
+        pictures = await _form_pictures(body, self.limits.max_instances)
         rows = [
             await self._picture_row(picture, f"/{field}/{index}") for index, (field, picture) in enumerate(pictures)
         ]
@@ -130,25 +155,35 @@ class BodyReader:
             raise InvalidInput(str(error), [Pointer(pointer, str(error))]) from error
 
 
-def _media_type(headers: Headers) -> str:
+def _media_type(content_type: bytes, headers: RawHeaders) -> str:
     """The body's media type; refuses one that is not read here, and compressed bodies."""
-    media_type = parse_options_header(headers.get("content-type"))[0].decode("latin-1")
-    known = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
-    if media_type not in known:
+    media_type = _PLAIN.get(content_type) or parse_options_header(content_type)[0].decode("latin-1")
+    if media_type not in _KNOWN:
         sent = f"Content-Type {media_type[:100]!r} is not read here" if media_type else "Content-Type is missing"
-        raise UnsupportedMediaType(f"{sent}; send one of {', '.join(known)}.")
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding {encoding[:40]!r} is not read here; send the body as it is.")
+        raise UnsupportedMediaType(f"{sent}; send one of {', '.join(_KNOWN)}.")
+    encoding = headers.get(b"content-encoding", b"identity").lower()
+    if encoding != b"identity":
+        shown = encoding[:40].decode("latin-1")
+        raise UnsupportedMediaType(f"Content-Encoding {shown!r} is not read here; send the body as it is.")
     return media_type
 
 
-async def _form_pictures(body: bytes, headers: Headers, max_instances: int) -> list[tuple[str, bytes]]:
+async def _next_part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        msg = "The connection was closed before the body was complete."
+        raise ClientGone(msg)
+    message.setdefault("body", b"")
+    return message
+
+
+async def _form_pictures(body: Body, max_instances: int) -> list[tuple[str, bytes]]:
     """The pictures of a multipart form, each with the name of its field, in the order of the form."""
-    _check_form(body, headers, max_instances)
-    parser = MultiPartParser(headers, _in_chunks(body), max_files=max_instances, max_fields=10)
+    _check_form(body, max_instances)
+    headers = Headers(raw=[(b"content-type", body.content_type)])
+    parser = MultiPartParser(headers, _in_chunks(body.content), max_files=max_instances, max_fields=10)
     # The body is in memory already: the parser must not write parts of it to a disk.
-    parser.spool_max_size = len(body) + 1
+    parser.spool_max_size = len(body.content) + 1
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -165,17 +200,17 @@ async def _form_pictures(body: bytes, headers: Headers, max_instances: int) -> l
     return pictures
 
 
-def _check_form(body: bytes, headers: Headers, max_instances: int) -> None:
+def _check_form(body: Body, max_instances: int) -> None:
     """Refuse a form that is cut short, which the parser would take for an empty one, or has too many parts."""
-    boundary = parse_options_header(headers["content-type"])[1].get(b"boundary")
+    boundary = parse_options_header(body.content_type)[1].get(b"boundary")
     if not boundary:
         detail = "The Content-Type multipart/form-data names no boundary; let the HTTP client make the header."
         raise MalformedBody(detail)
     delimiter = b"--" + boundary
-    if delimiter + b"--" not in body:
+    if delimiter + b"--" not in body.content:
         detail = "The multipart form ends before its closing boundary; send it whole."
         raise MalformedBody(detail)
-    check_count(body.count(delimiter) - 1, max_instances)
+    check_count(body.content.count(delimiter) - 1, max_instances)
 
 
 async def _in_chunks(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -3,11 +3,12 @@
 import json
 import logging
 import logging.config
+import time
 from datetime import UTC, datetime
 from typing import Literal
 
 # What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
-_FIELDS = ("request_id", "method", "route", "status", "duration_ms", "rows", "version", "reason")
+_FIELDS = ("request_id", "method", "route", "status", "duration_ms", "rows", "version", "reason", "left_out")
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,6 +26,31 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class Sampler:
+    """Lets so many lines a second through, and counts the others."""
+
+    def __init__(self, lines_per_second: int) -> None:
+        self._lines_per_second = lines_per_second
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def admits(self) -> bool:
+        """Whether one more line may be written now."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        admitted = self._lines <= self._lines_per_second
+        self._left_out += not admitted
+        return admitted
+
+    def left_out(self) -> int:
+        """How many lines have not been written since this was asked last."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
 
 def configure(log_format: Literal["text", "json"]) -> None:

@@ -6,23 +6,25 @@ batching    digits_queue_rows · digits_queue_wait_seconds · digits_batch_rows 
 predictions digits_predictions_total{digit,version} · digits_confidence{version}
 versions    digits_model_info{name,version,…} · digits_model_loads_total{outcome}
             · digits_model_load_duration_seconds · digits_model_loaded_timestamp_seconds
+process     digits_worker_restarts_total · process_* of prometheus-client, added up over the workers
 
-Labels are bounded: routes are templates, versions are those that were loaded, reasons are problem types.
+Labels are bounded: routes are templates, versions are those that were loaded, reasons are problem types. With several
+workers the numbers are those of all of them. Written from the event loop's thread only.
 """
+
+import functools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from service.instruments import Counter, Gauge, Histogram
 from service.loading import LoadedVersion
+from service.tally import Memory
 
 # A request takes 0.3 ms alone and some milliseconds under load: the usual buckets start at 5 ms and would see nothing.
 SECONDS_BUCKETS = (
@@ -34,73 +36,111 @@ ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # The manifest's baseline counts confidences in the same 20 bins.
 CONFIDENCE_BUCKETS = tuple(round(edge / 20, 2) for edge in range(1, 21))
 _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
+# Of these the workers' smallest tells more than their sum.
+_NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
+_DIGITS = tuple(str(digit) for digit in range(10))
 
 
-class Metrics:
+class Metrics(Collector):
     """Every metric of one service; two services in one process don't share any."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Make the metrics, in memory that workers share or in this process's own."""
+        self.memory = memory = memory or Memory()
+        self._serving: LoadedVersion | None = None
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.registry.register(self)
 
-        self.requests = self._counter("http_requests", "Requests answered", ["method", "route", "status"])
-        self.request_duration = self._histogram(
-            "http_request_duration_seconds",
+        self.requests = Counter(
+            memory, "digits_http_requests", "Requests answered", labels=["method", "route", "status"]
+        )
+        self.request_duration = Histogram(
+            memory,
+            "digits_http_request_duration_seconds",
             "From the request's first byte to the answer's last",
+            SECONDS_BUCKETS,
             ["route"],
         )
-        self.requests_in_progress = self._gauge("http_requests_in_progress", "Requests being answered")
-        self.rejected = self._counter("rejected", "Requests answered with a problem", ["reason"])
+        self.requests_in_progress = Gauge(memory, "digits_http_requests_in_progress", "Requests being answered")
+        self.rejected = Counter(memory, "digits_rejected", "Requests answered with a problem", ["reason"])
 
-        self.queue_rows = self._gauge("queue_rows", "Rows waiting for a batch")
-        self.queue_wait = self._histogram("queue_wait_seconds", "How long rows waited for their batch")
-        self.batch_rows = self._histogram("batch_rows", "Rows in a batch", buckets=ROWS_BUCKETS)
-        self.inference_duration = self._histogram("inference_duration_seconds", "Running the network on one batch")
-
-        self.predictions = self._counter("predictions", "Predicted digits", ["digit", "version"])
-        self.confidence = self._histogram(
-            "confidence", "Confidence of predictions", ["version"], buckets=CONFIDENCE_BUCKETS
+        self.queue_rows = Gauge(memory, "digits_queue_rows", "Rows waiting for a batch")
+        self.queue_wait = Histogram(
+            memory, "digits_queue_wait_seconds", "How long rows waited for their batch", SECONDS_BUCKETS
+        )
+        self.batch_rows = Histogram(memory, "digits_batch_rows", "Rows in a batch", ROWS_BUCKETS)
+        self.inference_duration = Histogram(
+            memory, "digits_inference_duration_seconds", "Running the network on one batch", SECONDS_BUCKETS
         )
 
-        self.model = self._gauge("model_info", "The version that serves", list(_MODEL_LABELS))
-        self.loads = self._counter("model_loads", "Versions loaded or rejected", ["outcome"])
-        self.load_duration = self._histogram(
-            "model_load_duration_seconds",
-            "Loading a version, preparing included",
-            buckets=LOAD_SECONDS_BUCKETS,
+        self.predictions = Counter(memory, "digits_predictions", "Predicted digits", ["digit", "version"])
+        self.confidence = Histogram(
+            memory, "digits_confidence", "Confidence of predictions", CONFIDENCE_BUCKETS, ["version"]
         )
-        self.loaded_timestamp = self._gauge("model_loaded_timestamp_seconds", "When the version that serves was loaded")
+
+        self.loads = Counter(memory, "digits_model_loads", "Versions loaded or rejected", ["outcome"])
+        self.load_duration = Histogram(
+            memory, "digits_model_load_duration_seconds", "Loading a version, preparing included", LOAD_SECONDS_BUCKETS
+        )
+        self.worker_restarts = Counter(memory, "digits_worker_restarts", "Workers started in the place of others")
 
     def serve(self, version: LoadedVersion) -> None:
         """Record the version that serves from now on."""
-        manifest = version.manifest
-        profile, accuracy = manifest.recipe.get("profile", ""), f"{manifest.metrics.test_accuracy:.4f}"
-        self.model.clear()
-        self.model.labels(manifest.name, version.number, profile, manifest.created.isoformat(), accuracy).set(1)
-        self.loaded_timestamp.set(version.loaded_at_seconds)
+        self._serving = version
+        self.memory.note_served()
 
     def predicted(self, version: int, probabilities: NDArray[np.float32]) -> None:
         """Count predictions; probabilities is float32 [n, 10]."""
-        counts = np.bincount(probabilities.argmax(axis=1), minlength=10)
-        for digit in np.flatnonzero(counts):
-            self.predictions.labels(str(digit), str(version)).inc(int(counts[digit]))
-        confidence = self.confidence.labels(str(version))
-        for value in probabilities.max(axis=1).tolist():
-            confidence.observe(value)
+        number = str(version)
+        if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
+            row = probabilities[0].tolist()
+            confidence = max(row)
+            self.predictions.inc(_DIGITS[row.index(confidence)], number)
+            self.confidence.observe(confidence, number)
+            return
+        counts = np.bincount(probabilities.argmax(axis=1), minlength=10).tolist()
+        for digit, count in zip(_DIGITS, counts, strict=True):
+            if count:
+                self.predictions.inc(digit, number, by=count)
+        self.confidence.observe_all(probabilities.max(axis=1).astype(np.float64), number)
 
-    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
-        return Counter(f"digits_{name}", text, labels, registry=self.registry)
+    def collect(self) -> Iterator[Metric]:
+        """Everything, for a scrape."""
+        yield from (
+            instrument.collect()
+            for instrument in vars(self).values()
+            if isinstance(instrument, Counter | Gauge | Histogram)
+        )
+        yield from self._collect_serving()
+        yield from _collect_processes(self.memory.processes)
 
-    def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
-        return Gauge(f"digits_{name}", text, labels or [], registry=self.registry)
+    def _collect_serving(self) -> Iterator[Metric]:
+        """What this worker serves: the others do too, or will within a poll."""
+        info = GaugeMetricFamily("digits_model_info", "The version that serves", labels=_MODEL_LABELS)
+        loaded = GaugeMetricFamily(
+            "digits_model_loaded_timestamp_seconds", "When the version that serves was loaded", labels=()
+        )
+        if self._serving is not None:
+            manifest = self._serving.manifest
+            profile, accuracy = str(manifest.recipe.get("profile", "")), f"{manifest.metrics.test_accuracy:.4f}"
+            info.add_metric(
+                (manifest.name, str(self._serving.number), profile, manifest.created.isoformat(), accuracy), 1
+            )
+            loaded.add_metric((), self._serving.loaded_at_seconds)
+        yield info
+        yield loaded
 
-    def _histogram(
-        self,
-        name: str,
-        text: str,
-        labels: list[str] | None = None,
-        buckets: tuple[float, ...] = SECONDS_BUCKETS,
-    ) -> Histogram:
-        return Histogram(f"digits_{name}", text, labels or [], buckets=buckets, registry=self.registry)
+
+def _collect_processes(processes: Iterable[int]) -> Iterator[Metric]:
+    """prometheus-client's process metrics, for all workers together."""
+    together: dict[str, Metric] = {}
+    for process in processes:
+        for metric in ProcessCollector(pid=functools.partial(int, process), registry=None).collect():
+            value = metric.samples[0].value
+            if metric.name in together:
+                before = together[metric.name].samples[0].value
+                value = min(before, value) if metric.name in _NOT_ADDED_UP else before + value
+            metric.samples = [metric.samples[0]._replace(value=value)]
+            together[metric.name] = metric
+    yield from together.values()

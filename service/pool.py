@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -11,15 +12,28 @@ from service.problems import QueueFull
 
 Result = TypeVar("Result")
 
+# Of 19. Enough that the event loop's thread gets a core at once when it has something to do.
+_NICENESS = 5
+
+
+def background_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Make threads that give way to the event loop's, wherever the system can tell threads apart."""
+    return ThreadPoolExecutor(count, name, initializer=_give_way)
+
+
+def _give_way() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # only Linux gives a thread a niceness of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
 
 class Pool:
-    """As many threads as cores, and a bound on what may wait for them."""
+    """Some threads, and a bound on what may wait for them."""
 
-    def __init__(self, limit: int) -> None:
-        """Make a pool in which at most `limit` calls may wait or run."""
+    def __init__(self, limit: int, threads: int = 1) -> None:
+        """Make a pool of so many threads in which at most `limit` calls may wait or run."""
         self._limit = limit
         self._pending = 0
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "decode")
+        self._threads = background_threads(threads, "decode")
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Pool"]:

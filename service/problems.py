@@ -98,6 +98,11 @@ class ClientGone(Problem):
     status, reason, title = 499, "client-gone", "Client closed the connection"
 
 
+def client_gone() -> ClientGone:
+    """The client closed the connection while it should have waited."""
+    return ClientGone("The client closed the connection.")
+
+
 class Internal(Problem):
     """500: a fault of the service."""
 

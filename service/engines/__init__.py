@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 
 
 class Engine(Protocol):
-    """Runs the network on batches; called from one thread at a time."""
+    """Runs the network on batches; may be called from several threads at once."""
+
+    @property
+    def inline_rows(self) -> int:
+        """Most rows that may run in the event loop's own thread; 0 if none may."""
+        ...
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn pixels float32 [n, 784], n >= 1, into probabilities float32 [n, 10]."""

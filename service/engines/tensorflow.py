@@ -19,6 +19,9 @@ SIGNATURE = "serving_default"
 class TensorFlowEngine:
     """The signature `serving_default` of a SavedModel."""
 
+    # TensorFlow hands its work to threads of its own and waits: never in the event loop's thread.
+    inline_rows = 0
+
     def __init__(self, folder: Path) -> None:
         """Load the SavedModel in `folder` and check its signature.
 

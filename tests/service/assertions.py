@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 
-from service.exchange import REQUEST_ID
 from service.problems import BY_STATUS, MEDIA_TYPE
 
 _ALWAYS = {"type", "title", "status", "detail", "instance", "request_id", "error"}
@@ -20,7 +19,7 @@ def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[s
     assert document["type"] == f"/docs#{reason}"
     assert document["title"] == BY_STATUS[status].title
     assert document["instance"] == response.request.url.path
-    assert document["request_id"] == response.headers[REQUEST_ID]
+    assert document["request_id"] == response.headers["X-Request-ID"]
     assert document["error"] == document["detail"]
     _assert_sentence(document["detail"])
     for place in document.get("errors", []):

@@ -22,6 +22,7 @@ class FirstPixelEngine:
     """Reads the digit out of the first pixel: 0.0 is a 0, 0.9 is a 9; `gate`, if closed, holds every batch back."""
 
     gate: threading.Event | None = None
+    inline_rows: int = 0
     batches: list[int] = field(default_factory=list)
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

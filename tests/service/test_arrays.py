@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from service.arrays import PIXELS, SIDE, rows_from_bytes, rows_from_json
+from service.arrays import PIXELS, SIDE, _validated_rows, rows_from_bytes, rows_from_json
 from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
 
 MAX_INSTANCES = 5
@@ -276,3 +277,53 @@ def test_too_many_rows_of_bytes_are_told() -> None:
     assert len(rows_from_bytes(bytes(MAX_INSTANCES * PIXELS), MAX_INSTANCES)) == MAX_INSTANCES
     with pytest.raises(TooLarge, match="may hold 5 images, this one holds 6"):
         rows_from_bytes(bytes((MAX_INSTANCES + 1) * PIXELS), MAX_INSTANCES)
+
+
+def outcome_of(read: Callable[[bytes, int], NDArray[np.float32]], body: bytes) -> object:
+    """The rows, or the problem."""
+    try:
+        return read(body, MAX_INSTANCES).tolist()
+    except Problem as problem:
+        return problem.status, problem.detail, problem.errors
+
+
+NUMBERS: st.SearchStrategy[object] = st.one_of(
+    st.sampled_from([0, 1, 255, 256, -1, 0.5, 1.0000000001, -0.0, 1e-320, True, None, "1", [0.5], {}, 2**64, 10**400]),
+    st.floats(0, 1),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    values=st.lists(NUMBERS, max_size=4),
+    length=st.sampled_from([0, 783, 784, 785]),
+    rows=st.integers(0, MAX_INSTANCES + 1),
+    members=st.sampled_from(
+        [
+            '{"pixels": ROW}',
+            '{"instances": [ROWS]}',
+            '{"instances": ROW}',
+            '{"pixels": ROW, "max_value": 255}',
+            '{"max_value": 1, "instances": [ROWS]}',
+            '{"pixels": ROW, "max_value": 255.0}',
+            '{"pixels": ROW, "max_value": true}',
+            '{"pixels": ROW, "max_value": 2}',
+            '{"pixels": ROW, "pixels": ROW}',
+            '{"pixels": ROW, "instances": [ROWS]}',
+            '{"pixels": ROW, "other": 1}',
+            '{"pixels": [ROW]}',
+            '{"instances": [ROWS, [ROWS]]}',
+            '\ufeff{"pixels": ROW}',
+            ' {"pixels": ROW}\n',
+            '{"pixels": ROW',
+            '[{"pixels": ROW}]',
+            "ROW",
+        ]
+    ),
+)
+def test_the_short_way_and_pydantic_agree(values: list[object], length: int, rows: int, members: str) -> None:
+    """Whatever is sent, going past pydantic gives the same rows or the same problem as going through it."""
+    row = json.dumps((values + [0.25] * length)[:length])
+    text = members.replace("ROWS", ", ".join([row] * rows)).replace("ROW", row)
+    body = text.encode()
+    assert outcome_of(rows_from_json, body) == outcome_of(_validated_rows, body)

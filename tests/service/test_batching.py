@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.batching import Batcher
 from service.loading import LoadedVersion
 from service.metrics import Metrics
-from service.problems import DeadlinePassed, QueueFull
+from service.problems import ClientGone, DeadlinePassed, QueueFull
 from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 
 
@@ -27,6 +27,12 @@ def soon() -> float:
 async def read(batcher: Batcher, version: LoadedVersion, *digits: int) -> list[int]:
     inference = await batcher.infer(version, rows_of(*digits), soon())
     return [int(digit) for digit in inference.probabilities.argmax(axis=1)]
+
+
+async def turns(count: int) -> None:
+    """Let the loop turn so many times; a request that was sent has started its batch after three."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def run_with(batcher: Batcher, story: Callable[[], Awaitable[None]]) -> None:
@@ -56,14 +62,86 @@ def test_rows_that_arrive_while_a_batch_runs_share_the_next_one() -> None:
 
     async def story() -> None:
         version = loaded_version(engine=engine)
-        reading = [asyncio.create_task(read(batcher, version, digit)) for digit in range(6)]
-        await asyncio.sleep(0)
+        reading = [asyncio.create_task(read(batcher, version, 0))]
+        await turns(3)
+        reading += [asyncio.create_task(read(batcher, version, digit)) for digit in range(1, 6)]
+        await turns(3)
         assert engine.gate is not None
         engine.gate.set()
         assert await asyncio.gather(*reading) == [[digit] for digit in range(6)]
 
     run_with(batcher, story)
     assert engine.batches == [1, 5]
+
+
+def test_few_rows_run_in_the_loop_s_own_thread() -> None:
+    """The few rows of one turn run together, at once and without a thread; many rows run in a thread."""
+    threads: list[int] = []
+
+    class Noting(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            threads.append(threading.get_ident())
+            return super().run(pixels)
+
+    engine = Noting(inline_rows=4)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        few = [read(batcher, version, digit) for digit in range(6)]
+        assert await asyncio.gather(*few) == [[digit] for digit in range(6)]
+        assert await read(batcher, version, 1, 2, 3, 4, 5) == [1, 2, 3, 4, 5]
+
+    run_with(batcher, story)
+    assert engine.batches == [4, 2, 5]
+    assert threads[:2] == [threading.get_ident()] * 2
+    assert threads[2] != threading.get_ident()
+
+
+def test_few_rows_do_not_wait_for_bulk() -> None:
+    """While bulk is running in every thread, a single row is answered all the same."""
+    bulk_engine, engine = FirstPixelEngine(gate=threading.Event()), FirstPixelEngine(inline_rows=4)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100, threads=2)
+
+    async def story() -> None:
+        bulk_version, version = loaded_version(1, bulk_engine), loaded_version(2, engine)
+        bulk = [asyncio.create_task(read(batcher, bulk_version, *[digit] * 16)) for digit in (1, 2)]
+        await turns(3)
+        assert await read(batcher, version, 7) == [7]
+        assert bulk_engine.gate is not None
+        bulk_engine.gate.set()
+        assert await asyncio.gather(*bulk) == [[1] * 16, [2] * 16]
+
+    run_with(batcher, story)
+
+
+def test_caller_that_leaves_gives_its_place_back() -> None:
+    """Rows whose caller is gone are never run, and its neighbours are answered."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=5)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        gone = asyncio.Event()
+
+        async def leaves() -> None:
+            await gone.wait()
+
+        running = asyncio.create_task(read(batcher, version, 1))
+        await turns(3)
+        leaving = asyncio.create_task(batcher.infer(version, rows_of(2, 2, 2), soon(), leaves))
+        staying = asyncio.create_task(read(batcher, version, 3, 3))
+        await turns(3)
+        gone.set()
+        with pytest.raises(ClientGone):
+            await leaving
+        assert engine.gate is not None
+        engine.gate.set()
+        assert await running == [1]
+        assert await staying == [3, 3]
+
+    run_with(batcher, story)
+    assert engine.batches == [1, 2]
 
 
 def test_versions_never_share_a_batch() -> None:
@@ -77,13 +155,13 @@ def test_versions_never_share_a_batch() -> None:
             asyncio.create_task(read(batcher, version, digit))
             for digit, version in enumerate([first, first, second, second, first])
         ]
-        await asyncio.sleep(0)
+        await turns(3)
         assert old.gate is not None
         old.gate.set()
         await asyncio.gather(*reading)
 
     run_with(batcher, story)
-    assert (old.batches, new.batches) == ([1, 1, 1], [2])
+    assert (old.batches, new.batches) == ([2, 1], [2])
 
 
 def test_single_passes_between_the_slices_of_a_bulk_request() -> None:
@@ -118,8 +196,10 @@ def test_full_queue_refuses_with_the_time_to_come_back() -> None:
 
     async def story() -> None:
         version = loaded_version(engine=engine)
-        reading = [asyncio.create_task(read(batcher, version, digit)) for digit in range(4)]
-        await asyncio.sleep(0)
+        reading = [asyncio.create_task(read(batcher, version, 0))]
+        await turns(3)
+        reading += [asyncio.create_task(read(batcher, version, digit)) for digit in range(1, 4)]
+        await turns(3)
         with pytest.raises(QueueFull) as refused:
             await read(batcher, version, 9)
         assert int(refused.value.headers["Retry-After"]) >= 1
@@ -139,7 +219,7 @@ def test_deadline_is_kept_while_the_network_is_busy() -> None:
     async def story() -> None:
         version = loaded_version(engine=engine)
         running = asyncio.create_task(read(batcher, version, 1))
-        await asyncio.sleep(0)
+        await turns(3)
         with pytest.raises(DeadlinePassed):
             await batcher.infer(version, rows_of(2, 2, 2, 2), time.monotonic() + 0.01)
         waiting = asyncio.create_task(read(batcher, version, 3, 3, 3, 3))
@@ -188,16 +268,16 @@ def test_failing_engine_fails_its_batch_only() -> None:
         max_size=12,
     ),
     max_batch_size=st.integers(1, 8),
+    inline_rows=st.integers(0, 8),
+    threads=st.integers(1, 3),
 )
-def test_rows_never_swap_owners(requests: list[tuple[list[int], int, int, int | None]], max_batch_size: int) -> None:
+def test_rows_never_swap_owners(
+    requests: list[tuple[list[int], int, int, int | None]], max_batch_size: int, inline_rows: int, threads: int
+) -> None:
     """Whatever arrives, mixes and goes away, each caller gets exactly its own rows and the queue ends empty."""
     metrics = Metrics()
-    batcher = Batcher(metrics, max_batch_size, queue_limit=1000)
-    versions = [loaded_version(number) for number in (1, 2, 3)]
-
-    async def turns(count: int) -> None:
-        for _ in range(count):
-            await asyncio.sleep(0)
+    batcher = Batcher(metrics, max_batch_size, queue_limit=1000, threads=threads)
+    versions = [loaded_version(number, FirstPixelEngine(inline_rows=inline_rows)) for number in (1, 2, 3)]
 
     async def caller(digits: list[int], version: int, before: int, patience: int | None) -> None:
         await turns(before)

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from starlette.datastructures import Headers
 
 from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
@@ -33,7 +32,7 @@ def rows_of(content: bytes, content_type: str) -> NDArray[np.float32]:
 
     async def read() -> NDArray[np.float32]:
         async with Pool(limit=100).running() as pool:
-            body = Body(content_type.split(";")[0], content, Headers({"content-type": content_type}))
+            body = Body(content_type.split(";")[0], content, content_type.encode())
             return await BodyReader(LIMITS, pool).rows(body)
 
     return asyncio.run(read())

@@ -186,6 +186,6 @@ def test_two_services_share_nothing() -> None:
     """Each service has a registry of its own."""
     one, other = Metrics(), Metrics()
 
-    one.rejected.labels("internal").inc()
+    one.rejected.inc("internal")
 
     assert other.registry.get_sample_value("digits_rejected_total", {"reason": "internal"}) is None

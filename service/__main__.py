@@ -10,6 +10,7 @@ from typing import TextIO
 from pydantic import ValidationError
 
 from service import logs
+from service.cores import usable_cores
 from service.manifest import VersionRejected, read_manifest, verify_files
 from service.model_store import ModelStore, StoredVersion
 from service.settings import Settings
@@ -55,12 +56,12 @@ def _check_version(stored: StoredVersion) -> bool:
 
 def _serve(settings: Settings) -> int:
     # Imported here: `check` and `--help` need none of it.
-    from service.server import serve
+    from service.listeners import address, listen
 
     logs.configure(settings.log_format)
+    workers = settings.workers or usable_cores()
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            serve(settings)
+        listeners = listen(settings.host, settings.port, workers)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         _say(
@@ -68,6 +69,17 @@ def _serve(settings: Settings) -> int:
             sys.stderr,
         )
         return FAILED
+    _say(f"Digits listens on {address(listeners[0])}")
+    sys.stdout.flush()
+    if workers > 1:
+        from service.workers import Workers
+
+        return Workers(listeners, settings.drain_seconds + settings.request_timeout_seconds).run()
+    from service.metrics import Metrics
+    from service.server import serve
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(settings, listeners[0], Metrics())
     return DONE
 
 

@@ -6,15 +6,16 @@ Preparing happens in a process of its own; see `prepare`.
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from service.engines import Engine
 from service.golden import GoldenImages, read_golden
@@ -27,6 +28,7 @@ from service.prepare import program_name
 PREPARE_TIMEOUT_SECONDS = 300.0
 # A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
 MAX_CACHED_PROGRAMS = 24
+_LOCK_POLL_SECONDS = 0.1
 # One line of JSON is expected; a process that says more than this is not read on.
 _MAX_REPORT_BYTES = 64 * 1024
 
@@ -67,12 +69,31 @@ class Loader:
         """
         manifest, manifest_sha256, golden = await asyncio.to_thread(_read_whole, stored)
         program = self.cache / program_name(manifest_sha256)
-        if self.engine == "litert" and program.exists():
-            # A damaged cache says nothing about the version: its program is then made anew.
-            with contextlib.suppress(VersionRejected):
-                return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
-        await self._prepare(stored.folder)
-        return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+        async with self._turn(program):
+            if self.engine == "litert" and program.exists():
+                # A damaged cache says nothing about the version: its program is then made anew.
+                with contextlib.suppress(VersionRejected):
+                    return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+            await self._prepare(stored.folder)
+            return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, program: Path) -> AsyncIterator[None]:
+        """Wait until no other worker makes this program; the next one in turn finds it in the cache.
+
+        Raises:
+            VersionRejected: The others take too long.
+        """
+        await asyncio.to_thread(self.cache.mkdir, parents=True, exist_ok=True)
+        with program.with_suffix(".lock").open("wb") as lock:  # given back when the process is gone, however it went
+            try:
+                async with asyncio.timeout(2 * self.prepare_timeout_seconds + 1):
+                    while not _locked(lock):  # noqa: ASYNC110 - another process has it, so no event tells
+                        await asyncio.sleep(_LOCK_POLL_SECONDS)
+            except TimeoutError:
+                msg = "another worker has been preparing it for too long"
+                raise VersionRejected(msg) from None
+            yield
 
     async def _prepare(self, folder: Path) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -119,6 +140,7 @@ class Loader:
         programs = sorted(self.cache.glob("*.tflite"), key=lambda file: file.stat().st_mtime, reverse=True)
         for old in programs[MAX_CACHED_PROGRAMS:]:
             old.unlink(missing_ok=True)
+            old.with_suffix(".lock").unlink(missing_ok=True)
 
 
 # The engines are imported where they are opened: a process imports the one that it uses, and TensorFlow only
@@ -148,6 +170,14 @@ def _read_whole(stored: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
         raise VersionRejected(msg)
     verify_files(stored.folder, manifest)
     return manifest, manifest_sha256, read_golden(stored.folder)
+
+
+def _locked(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _read_report(process: asyncio.subprocess.Process) -> bytes:

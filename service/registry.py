@@ -21,6 +21,9 @@ from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
 # and a rollback is instant. A loaded version takes about 10 MB.
 LOADED_VERSIONS = 3
 
+# With its program in the cache a version serves within this time, and no request is refused at the start.
+_OPENING_SECONDS = 2.0
+
 log = logging.getLogger("digits.registry")
 
 
@@ -63,14 +66,18 @@ class Registry:
         self._loading: asyncio.Task[None] | None = None
         self._loading_number: int | None = None
         self._look_again = asyncio.Event()
+        self._settled = asyncio.Event()
         self.serving: LoadedVersion | None = None
         self.trouble: str | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch the store for as long as the context is open."""
+        """Watch the store for as long as the context is open; opens once a version serves that needs no preparing."""
         watching = asyncio.create_task(self._watch(), name="registry")
         try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_OPENING_SECONDS):
+                    await self._settled.wait()
             yield
         finally:
             for task in (watching, self._loading):
@@ -108,6 +115,8 @@ class Registry:
         while True:
             self._look_again.clear()
             await self.look()
+            if self._loading is None:
+                self._settled.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._look_again.wait()
@@ -206,14 +215,14 @@ class Registry:
         number = loaded.number
         self._loaded[number] = loaded
         self._quarantined.pop(number, None)
-        self._metrics.loads.labels("loaded").inc()
+        self._metrics.loads.inc("loaded")
         if self.serving and self.serving.number == number:  # the same number with other files
             self.serving = loaded
             self._metrics.serve(loaded)
 
     def _quarantine(self, stored: StoredVersion, reason: str) -> None:
         self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason)
-        self._metrics.loads.labels("rejected").inc()
+        self._metrics.loads.inc("rejected")
         log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
 
     def _is_quarantined(self, stored: StoredVersion) -> bool:

@@ -6,7 +6,7 @@ The README's table is made from the same fields; a test compares the two.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -40,6 +40,9 @@ class Settings(BaseSettings):
 
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+
+    workers: NonNegativeInt = 0
+    """How many processes serve; 0 is one for each core that the container may use."""
 
     poll_seconds: PositiveSeconds = 2.0
     """How often the model store is looked at."""

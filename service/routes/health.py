@@ -43,4 +43,6 @@ async def ready(state: State) -> HealthAnswer:
 def _why_not_ready(state: ServiceState) -> str | None:
     if state.drain.draining:
         return "The service is stopping; it answers what it has and what still arrives."
-    return None if state.registry.serving else state.registry.waiting_for()
+    if not state.registry.serving:
+        return state.registry.waiting_for()
+    return None if state.metrics.memory.all_have_served else "Not all workers have a version yet; that takes a moment."

@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_preparing_has_a_deadline(stored: StoredVersion, tmp_path: Path) -> None
     """A version whose preparing takes too long is rejected, and the process is gone."""
     with pytest.raises(VersionRejected, match=r"longer than 0\.05 seconds"):
         load(stored, tmp_path / "cache", prepare_timeout_seconds=0.05)
-    assert not list((tmp_path / "cache").glob("*"))
+    assert {file.suffix for file in (tmp_path / "cache").glob("*")} <= {".lock"}
 
 
 def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache: Path) -> None:
@@ -79,3 +80,29 @@ def test_prepare_rejects_damage_without_tensorflow(released_store: Path, tmp_pat
     )
     assert ended.returncode == 1
     assert ended.stdout.startswith('{"rejected": "saved_model.pb has 7 bytes')
+
+
+def test_workers_prepare_a_version_once(stored: StoredVersion, tmp_path: Path) -> None:
+    """Two workers that find the same version at the same time make its program once."""
+    cache = tmp_path / "cache"
+    made: list[int] = []
+
+    class Counting(Loader):
+        async def _prepare(self, folder: Path) -> None:
+            made.append(1)
+            await super()._prepare(folder)
+
+    async def both() -> None:
+        await asyncio.gather(*(Counting("litert", cache, 8)(stored) for _ in range(2)))
+
+    asyncio.run(both())
+    assert made == [1]
+
+
+def test_waiting_for_another_worker_has_a_deadline(stored: StoredVersion, own_cache: Path) -> None:
+    """A worker that prepares for ever holds the others back for a bounded time only."""
+    (program,) = own_cache.glob("*.tflite")
+    with program.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(VersionRejected, match="another worker"):
+            load(stored, own_cache, prepare_timeout_seconds=-0.4)

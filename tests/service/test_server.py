@@ -46,15 +46,21 @@ class Process:
     def predict(self) -> httpx.Response:
         return self.client.post("/v1/predict", content=bytes(784), headers={"Content-Type": "application/octet-stream"})
 
+    def workers(self) -> list[int]:
+        """The processes that it has started."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def close(self) -> None:
         self.client.close()
         self.process.kill()
         self.process.communicate()
 
 
-@pytest.fixture
-def process(released_store: Path, program_cache: Path) -> Iterator[Process]:
-    process = Process(released_store, program_cache, DIGITS_DRAIN_SECONDS="0.5")
+@pytest.fixture(params=["1", "2"])
+def process(released_store: Path, program_cache: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
+    """A server with one worker, and one with two."""
+    process = Process(released_store, program_cache, DIGITS_DRAIN_SECONDS="0.5", DIGITS_WORKERS=request.param)
     yield process
     process.close()
 
@@ -97,18 +103,17 @@ def test_serving_process_never_imports_tensorflow(process: Process) -> None:
     """TensorFlow stays out of the process that serves: none of its libraries is mapped there."""
     wait_until(process.ready, READY_SECONDS)
     assert process.predict().status_code == 200
-    maps = Path(f"/proc/{process.process.pid}/maps")
-    if not maps.exists():
+    if not Path("/proc/self/maps").exists():
         pytest.skip("this system does not show a process's libraries")
-    libraries = maps.read_text()
-    assert "ai_edge_litert" in libraries
-    assert "libtensorflow" not in libraries
+    libraries = [Path(f"/proc/{pid}/maps").read_text() for pid in [process.process.pid, *process.workers()]]
+    assert "ai_edge_litert" in libraries[-1]
+    assert not any("libtensorflow" in mapped for mapped in libraries)
 
 
 def test_killed_server_takes_its_preparing_process_along(released_store: Path, tmp_path: Path) -> None:
     """A server that is killed while it prepares a version leaves no process behind that goes on with it."""
     cache = tmp_path / "cache"
-    process = Process(released_store, cache)
+    process = Process(released_store, cache, DIGITS_DRAIN_SECONDS="0.1")
     try:
         wait_until(lambda: bool(processes_naming(cache)))
     finally:

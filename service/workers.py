@@ -1,0 +1,113 @@
+"""Several serving processes on one address: starts them, replaces those that end, stops them together.
+
+This process serves nothing itself. It keeps the listening sockets, so that connections wait for a worker's
+replacement in place of being refused, and the memory in which workers count.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service import tally
+
+# Starting takes a second: what ends sooner than this has not served, and its replacement waits for longer each time.
+_SETTLED_SECONDS = 10.0
+_FIRST_DELAY_SECONDS = 0.1
+_LONGEST_DELAY_SECONDS = 30.0
+# What a worker may take beyond its own limits before it is killed.
+_GRACE_SECONDS = 5.0
+
+log = logging.getLogger("digits.workers")
+
+
+@dataclass
+class Workers:
+    """Keeps a worker running for each listening socket; `stop_seconds` is how long their stopping may take."""
+
+    listeners: Sequence[socket.socket]
+    stop_seconds: float
+    _metrics_file: int = field(init=False)
+    _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict, init=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def run(self) -> int:
+        """Keep the workers running until SIGTERM or Ctrl-C; returns 0 if all of them ended well."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        self._metrics_file = tally.file_for(len(self.listeners))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        codes = await asyncio.gather(*(self._keep(worker) for worker in range(len(self.listeners))))
+        return max(codes)
+
+    async def _keep(self, worker: int) -> int:
+        """Run one worker, and another whenever it ends, until all are to stop; returns the last exit code."""
+        delay, restarts = _FIRST_DELAY_SECONDS, 0
+        while True:
+            started = time.monotonic()
+            code = await self._run_worker(worker, restarts)
+            if self._stopping.is_set():
+                # A worker that has not begun to serve yet ends by the signal itself.
+                return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
+            lived = time.monotonic() - started
+            delay = _FIRST_DELAY_SECONDS if lived >= _SETTLED_SECONDS else min(2 * delay, _LONGEST_DELAY_SECONDS)
+            restarts += 1
+            log.error("worker %d %s after %.1f s; starting another in %.1f s", worker, _ending(code), lived, delay)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
+                    return 0
+
+    async def _run_worker(self, worker: int, restarts: int) -> int:
+        listener, metrics = self.listeners[worker].fileno(), self._metrics_file
+        arguments = [worker, len(self.listeners), listener, metrics, restarts]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "service.worker"),
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,  # closes when this process is gone, however it went
+            pass_fds=(listener, metrics),
+            start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
+        )
+        self._processes[worker] = process
+        try:
+            return await process.wait()
+        finally:
+            del self._processes[worker]
+
+    def _stop(self, number: int) -> None:
+        """Pass the signal on; kill what has not stopped when its time is over."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            # The workers have copies of their own: theirs must be the last, so that no connection waits in vain.
+            for listener in self.listeners:
+                listener.close()
+            asyncio.get_running_loop().call_later(self.stop_seconds + _GRACE_SECONDS, self._send, signal.SIGKILL)
+        self._send(number)
+
+    def _send(self, number: int) -> None:
+        for process in list(self._processes.values()):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with {code}"
+    return f"was ended by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"was ended by {-code}"
+
+
+def end_when_closed(descriptor: int) -> None:
+    """Wait until the other end of the pipe is gone, then ask this process to stop."""
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

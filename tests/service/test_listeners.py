@@ -1,0 +1,35 @@
+import socket
+
+import pytest
+
+from service.listeners import address, listen
+
+
+def test_several_sockets_listen_on_one_free_port() -> None:
+    """With port 0 the first socket takes a free port and the others the same one."""
+    listeners = listen("127.0.0.1", 0, 3)
+    try:
+        assert len({address(listener) for listener in listeners}) == 1
+        with socket.create_connection(listeners[0].getsockname(), timeout=5):
+            pass
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_port_in_use_is_refused(count: int) -> None:
+    """A port that another program listens on is not shared with it."""
+    (taken,) = listen("127.0.0.1", 0, 1)
+    with taken, pytest.raises(OSError, match="in use"):
+        listen("127.0.0.1", taken.getsockname()[1], count)
+
+
+def test_address_is_a_url() -> None:
+    """An IPv6 host stands in brackets."""
+    try:
+        (listener,) = listen("::1", 0, 1)
+    except OSError:
+        pytest.skip("this system has no IPv6")
+    with listener:
+        assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"

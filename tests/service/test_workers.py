@@ -1,0 +1,78 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.running import wait_until
+from tests.service.scraping import scrape
+from tests.service.test_server import READY_SECONDS, Process
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks /proc for the workers")
+
+
+@pytest.fixture
+def service(released_store: Path, program_cache: Path) -> Iterator[Process]:
+    """A service with two workers that serve."""
+    process = Process(released_store, program_cache, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
+    wait_until(process.ready, READY_SECONDS)
+    yield process
+    process.close()
+
+
+def answered_by_anyone(service: Process) -> bool:
+    """Ask over a connection of its own, so that any worker may be the one that answers."""
+    headers = {"Content-Type": "application/octet-stream"}
+    address = f"{service.client.base_url}/v1/predict"
+    return httpx.post(address, content=bytes(784), headers=headers, timeout=20).status_code == 200
+
+
+def test_every_scrape_has_the_numbers_of_all_workers(service: Process) -> None:
+    """Whichever worker a scrape reaches, it shows what all of them have answered."""
+    assert all(answered_by_anyone(service) for _ in range(30))
+    for _ in range(6):
+        with httpx.Client(base_url=service.client.base_url) as client:
+            seen = scrape(client)
+        assert seen.total("digits_predictions_total") == 30
+        assert seen.value("digits_http_requests_total", method="POST", route="/v1/predict", status="200") == 30
+
+
+def test_killed_worker_is_replaced(service: Process) -> None:
+    """Another worker takes the killed one's place, goes on with its numbers, and no new connection is refused."""
+    assert all(answered_by_anyone(service) for _ in range(10))
+    before = service.workers()
+    os.kill(before[0], signal.SIGKILL)
+    killed = time.monotonic()
+    assert all(answered_by_anyone(service) for _ in range(20))
+    wait_until(lambda: len(service.workers()) == 2 and before[0] not in service.workers())
+    wait_until(lambda: scrape(service.client).value("digits_worker_restarts_total") == 1)
+    assert time.monotonic() - killed < 20
+    assert scrape(service.client).total("digits_predictions_total") == 30
+    assert before[1] in service.workers()
+
+
+def test_worker_that_is_asked_to_stop_is_replaced(service: Process) -> None:
+    """SIGTERM to one worker lets it finish, and another follows."""
+    before = service.workers()
+    os.kill(before[1], signal.SIGTERM)
+    wait_until(lambda: before[1] not in service.workers() and len(service.workers()) == 2)
+    assert all(answered_by_anyone(service) for _ in range(10))
+
+
+def test_workers_end_with_the_process_that_started_them(service: Process) -> None:
+    """After kill -9 of the first process no worker is left behind."""
+    workers = service.workers()
+    service.process.kill()
+    service.process.wait()
+    wait_until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() and _alive(worker) for worker in workers))
+
+
+def _alive(process: int) -> bool:
+    """Whether it still runs: what nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check lock clean
+.PHONY: help serve test train check bench lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(INSTALLED) ## Check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: $(INSTALLED) ## Measure the service under load (Linux, wrk); BENCH="--quick" to see that it runs
+	$(BIN)/python -m benchmarks service $(BENCH)
+
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	{ echo '# Every package Digits installs, pinned with hashes; made by `make lock`, installed by every other target.'; \
@@ -34,7 +37,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 
 clean: ## Remove everything that make and the tools built; the model store stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find service trainer tests -name __pycache__ -prune -exec rm -rf {} +
+	find service trainer benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \

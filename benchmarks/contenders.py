@@ -1,0 +1,196 @@
+"""A contender: a server that can be started, asked and compared; and the rounds in which contenders take turns."""
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import wrk
+from benchmarks.figures import Point, Run, ServerFigures
+from benchmarks.machine import package_versions
+from benchmarks.processes import Server, ServerError
+from benchmarks.requests import Answer, Request, send
+from service.golden import GOLDEN_TOLERANCE, GoldenImages
+
+# Ray needs most of a minute on two busy cores, and TensorFlow ten seconds in each worker.
+START_SECONDS = 180.0
+_ASK_AGAIN_SECONDS = 0.1
+# Caches, threads and connections are as they stay after this.
+_WARM_UP_SECONDS = 1.0
+
+Builder = Callable[[NDArray[np.float32]], Request]
+"""Makes the request that asks about one image, from pixels float32 [784]."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Load:
+    """A request, and the numbers of connections that it is measured at."""
+
+    request: Request
+    connections: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """How to start a server, what to ask it, and where in its JSON the ten probabilities are."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    """`{port}` in it stands for the port."""
+    builders: tuple[Builder, ...]
+    """The single-image requests whose answers must be right before anything is timed."""
+    probabilities_at: tuple[str | int, ...]
+    loads: tuple[Load, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """`{port}` stands for the port here too."""
+    folder: Path = Path()
+    packages: tuple[str, ...] = ()
+    settings: str = ""
+
+    def probabilities_in(self, answer: Answer) -> NDArray[np.float32]:
+        """Find the probabilities float32 [10] in an answer.
+
+        Raises:
+            ServerError: They are not there.
+        """
+        try:
+            found = json.loads(answer.body)
+            for step in self.probabilities_at:
+                found = found[step]
+            return np.asarray(found, np.float32).reshape(10)
+        except (ValueError, LookupError, TypeError) as error:
+            msg = f"no probabilities in its answer {answer.status} {answer.body[:200]!r}"
+            raise ServerError(msg) from error
+
+
+@dataclass
+class _Taken:
+    """What a contender has done so far."""
+
+    runs: dict[tuple[str, int], list[Run]] = field(default_factory=dict)
+    failure: str | None = None
+
+
+def take_turns(
+    contenders: Sequence[Contender], golden: GoldenImages, logs: Path, repeats: int, seconds: float, say: Say
+) -> tuple[ServerFigures, ...]:
+    """Start, check, measure and end each contender in turn, `repeats` times over.
+
+    One that fails is reported with its reason and left out of later rounds; the others go on.
+    """
+    taken = {contender.name: _Taken() for contender in contenders}
+    for turn in range(1, repeats + 1):
+        for contender in contenders:
+            mine = taken[contender.name]
+            if mine.failure is None:
+                say(f"round {turn} of {repeats}: {contender.title}")
+                try:
+                    with serving(contender, golden, logs) as (server, port):
+                        _measure_all(contender, server, port, seconds, mine, say)
+                except (ServerError, OSError, http.client.HTTPException) as error:
+                    mine.failure = (
+                        f"{type(error).__name__}: {error}" if not isinstance(error, ServerError) else str(error)
+                    )
+                    say(f"  {contender.title} failed: {mine.failure}")
+    return tuple(_figures(contender, taken[contender.name]) for contender in contenders)
+
+
+@contextlib.contextmanager
+def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[tuple[Server, int]]:
+    """Run a contender while the context lasts, its answers checked; gives the server and its port.
+
+    Raises:
+        ServerError: It did not start in time, or it answers wrongly.
+    """
+    port = free_port()
+    command = [part.replace("{port}", str(port)) for part in contender.command]
+    environment = {name: value.replace("{port}", str(port)) for name, value in contender.environment.items()}
+    with Server(command, environment, logs / f"{contender.name}.log", contender.folder) as server:
+        _wait_until_it_answers(contender, server, port, golden)
+        _check_answers(contender, port, golden)
+        yield server, port
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(contender: Contender, server: Server, port: int, golden: GoldenImages) -> None:
+    request = contender.builders[0](golden.pixels[0])
+    deadline = time.monotonic() + START_SECONDS
+    reason = "it does not listen"
+    while time.monotonic() < deadline:
+        if server.ended:
+            msg = f"it ended at once: {server.log_tail()}"
+            raise ServerError(msg)
+        try:
+            answer = send(port, request)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error)
+        else:
+            if answer.status == 200:
+                return
+            reason = f"it answers {answer.status} {answer.body[:200]!r}"
+        time.sleep(_ASK_AGAIN_SECONDS)
+    msg = f"not ready after {START_SECONDS:g} seconds: {reason}; its log ends: {server.log_tail()}"
+    raise ServerError(msg)
+
+
+def _check_answers(contender: Contender, port: int, golden: GoldenImages) -> None:
+    for builder in contender.builders:
+        for pixels, expected in zip(golden.pixels, golden.probabilities, strict=True):
+            answered = contender.probabilities_in(send(port, builder(pixels)))
+            difference = float(np.abs(answered - expected).max())
+            if not difference <= GOLDEN_TOLERANCE:
+                msg = f"its probabilities differ from the golden images' by {difference:.2g}"
+                raise ServerError(msg)
+
+
+def _measure_all(contender: Contender, server: Server, port: int, seconds: float, taken: _Taken, say: Say) -> None:
+    for load in contender.loads:
+        answer = send(port, load.request)
+        if answer.status != 200:
+            msg = f"it answers {load.request.load} with {answer.status} {answer.body[:200]!r}"
+            raise ServerError(msg)
+        wrk.measure(server, load.request, port, max(load.connections), min(_WARM_UP_SECONDS, seconds))
+        for connections in load.connections:
+            run = wrk.measure(server, load.request, port, connections, seconds)
+            taken.runs.setdefault((load.request.load, connections), []).append(run)
+            say(f"  {load.request.load}, {connections} connections: {described(run)}")
+
+
+def described(run: Run) -> str:
+    """One run in one line."""
+    return (
+        f"{run.requests_per_second:,.0f} requests/s, p50 {run.p50_ms:.2f} ms, p99 {run.p99_ms:.1f} ms, "
+        f"{run.cpu_ms_per_request:.3f} CPU ms a request, {run.peak_bytes / 1e6:.0f} MB, {run.errors} errors"
+    )
+
+
+def _figures(contender: Contender, taken: _Taken) -> ServerFigures:
+    rows = {load.request.load: load.request.rows for load in contender.loads}
+    return ServerFigures(
+        name=contender.name,
+        title=contender.title,
+        command=" ".join(contender.command),
+        versions=package_versions(Path(contender.command[0]), contender.packages),
+        settings=contender.settings,
+        points=tuple(
+            Point(load, rows[load], connections, tuple(runs)) for (load, connections), runs in taken.runs.items()
+        ),
+        failure=taken.failure,
+    )

@@ -1,0 +1,145 @@
+"""A server under measurement: started, watched through /proc, and ended with everything that it started. Linux only."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PR_SET_CHILD_SUBREAPER = 36
+# Long enough for a drain of five seconds and for Ray, which ends a dozen processes one by one.
+_STOP_SECONDS = 20.0
+
+
+class ServerError(Exception):
+    """A server that could not be started, or that answers wrongly; its text is the reason that is reported."""
+
+
+class Server:
+    """A command that serves, with all its processes; a context manager.
+
+    Every process below this one counts as the server's, except those passed as `others`. Processes
+    that a server detaches from itself stay below this one, because it asks the kernel for them.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
+        self._command, self._environment, self._log, self._folder = command, environment, log, folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        adopt_orphans()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the benchmark's own commands
+                self._command,
+                env={**os.environ, **self._environment},
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the server as an operator would, then whatever is left of it."""
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        _kill_everything_below(os.getpid())
+        process.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended by itself."""
+        return self._process is None or self._process.poll() is not None
+
+    def log_tail(self, lines: int = 3) -> str:
+        """The last lines that the server wrote, in one."""
+        text = self._log.read_text(errors="replace").splitlines()
+        return " / ".join(line.strip() for line in text[-lines:] if line.strip())
+
+    def cpu_seconds(self, *others: int) -> float:
+        """User and system time of all processes so far, those included that have ended and been waited for."""
+        return sum(_cpu_seconds(pid) for pid in self._pids(others))
+
+    def memory_bytes(self, *others: int) -> int:
+        """Sum of the proportional set sizes: memory that processes share is counted once."""
+        return sum(_proportional_bytes(pid) for pid in self._pids(others))
+
+    def _pids(self, others: tuple[int, ...]) -> set[int]:
+        return descendants(os.getpid()) - set(others)
+
+
+def adopt_orphans() -> None:
+    """Ask the kernel to put processes whose parent ends below this process, so that none gets lost."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(root: int) -> set[int]:
+    """Process ids of everything below `root`."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            found.add(child)
+            waiting.append(child)
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat_fields(int(entry.name))
+            if fields:
+                yield int(entry.name), int(fields[1])
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on; empty when the process is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()
+
+
+def _cpu_seconds(pid: int) -> float:
+    # utime, stime, cutime, cstime: fields 14 to 17 of the file, and the state is field 3.
+    return sum(int(ticks) for ticks in _stat_fields(pid)[11:15]) / _TICKS_PER_SECOND
+
+
+def _proportional_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _kill_everything_below(root: int) -> None:
+    """Kill and wait for what is left; a second look finds what was started in between."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while (left := descendants(root)) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.05)

@@ -24,6 +24,7 @@ START_SECONDS = 180.0
 _ASK_AGAIN_SECONDS = 0.1
 # Caches, threads and connections are as they stay after this.
 _WARM_UP_SECONDS = 1.0
+_PORTS = ("{port}", "{second_port}", "{third_port}")
 
 Builder = Callable[[NDArray[np.float32]], Request]
 """Makes the request that asks about one image, from pixels float32 [784]."""
@@ -46,13 +47,12 @@ class Contender:
     name: str
     title: str
     command: tuple[str, ...]
-    """`{port}` in it stands for the port."""
+    """`{port}`, `{second_port}` and `{third_port}`, here and in `environment`, stand for free ports."""
     builders: tuple[Builder, ...]
     """The single-image requests whose answers must be right before anything is timed."""
     probabilities_at: tuple[str | int, ...]
     loads: tuple[Load, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """`{port}` stands for the port here too."""
     folder: Path = Path()
     packages: tuple[str, ...] = ()
     settings: str = ""
@@ -91,18 +91,19 @@ def take_turns(
     taken = {contender.name: _Taken() for contender in contenders}
     for turn in range(1, repeats + 1):
         for contender in contenders:
-            mine = taken[contender.name]
-            if mine.failure is None:
+            if taken[contender.name].failure is None:
                 say(f"round {turn} of {repeats}: {contender.title}")
-                try:
-                    with serving(contender, golden, logs) as (server, port):
-                        _measure_all(contender, server, port, seconds, mine, say)
-                except (ServerError, OSError, http.client.HTTPException) as error:
-                    mine.failure = (
-                        f"{type(error).__name__}: {error}" if not isinstance(error, ServerError) else str(error)
-                    )
-                    say(f"  {contender.title} failed: {mine.failure}")
+                _take_turn(contender, golden, logs, seconds, taken[contender.name], say)
     return tuple(_figures(contender, taken[contender.name]) for contender in contenders)
+
+
+def _take_turn(contender: Contender, golden: GoldenImages, logs: Path, seconds: float, taken: _Taken, say: Say) -> None:
+    try:
+        with serving(contender, golden, logs) as (server, port):
+            _measure_all(contender, server, port, seconds, taken, say)
+    except (ServerError, OSError, http.client.HTTPException) as error:
+        taken.failure = str(error) or type(error).__name__
+        say(f"  failed: {taken.failure}")
 
 
 @contextlib.contextmanager
@@ -112,21 +113,29 @@ def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[
     Raises:
         ServerError: It did not start in time, or it answers wrongly.
     """
-    port = free_port()
-    command = [part.replace("{port}", str(port)) for part in contender.command]
-    environment = {name: value.replace("{port}", str(port)) for name, value in contender.environment.items()}
+    ports = free_ports()
+    port = ports["{port}"]
+    command = [_filled(part, ports) for part in contender.command]
+    environment = {name: _filled(value, ports) for name, value in contender.environment.items()}
     with Server(command, environment, logs / f"{contender.name}.log", contender.folder) as server:
         _wait_until_it_answers(contender, server, port, golden)
         _check_answers(contender, port, golden)
         yield server, port
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free_ports() -> dict[str, int]:
+    """Ports of this machine that nobody listens on, by the placeholder that stands for each."""
+    with contextlib.ExitStack() as opened:
+        listeners = {name: opened.enter_context(socket.socket()) for name in _PORTS}
+        for listener in listeners.values():
+            listener.bind(("127.0.0.1", 0))
+        return {name: listener.getsockname()[1] for name, listener in listeners.items()}
+
+
+def _filled(text: str, ports: Mapping[str, int]) -> str:
+    for name, port in ports.items():
+        text = text.replace(name, str(port))
+    return text
 
 
 def _wait_until_it_answers(contender: Contender, server: Server, port: int, golden: GoldenImages) -> None:
@@ -187,7 +196,7 @@ def _figures(contender: Contender, taken: _Taken) -> ServerFigures:
         name=contender.name,
         title=contender.title,
         command=" ".join(contender.command),
-        versions=package_versions(Path(contender.command[0]), contender.packages),
+        versions=package_versions(Path(contender.command[0]).with_name("python"), contender.packages),
         settings=contender.settings,
         points=tuple(
             Point(load, rows[load], connections, tuple(runs)) for (load, connections), runs in taken.runs.items()

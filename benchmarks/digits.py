@@ -15,6 +15,7 @@ _ROOT = Path(__file__).parents[1]
 _SINGLE = (1, 8, 32, 64, 128)
 _BULK = (1, 4)
 _BULK_ROWS = 1000
+_BUILDERS = (requests.json_image, requests.octet_image)
 _PACKAGES = ("ai-edge-litert", "fastapi", "httptools", "numpy", "pydantic", "uvicorn", "uvloop")
 
 
@@ -65,7 +66,7 @@ def digits(released: Released, loads: tuple[Load, ...]) -> Contender:
             "DIGITS_DRAIN_SECONDS": "0",
         },
         folder=_ROOT,
-        builders=(requests.json_image, lambda row: requests.octets(row[None])),
+        builders=_BUILDERS,
         probabilities_at=("predictions", 0, "probabilities"),
         loads=loads,
         packages=_PACKAGES,
@@ -73,11 +74,26 @@ def digits(released: Released, loads: tuple[Load, ...]) -> Contender:
     )
 
 
+def bare(released: Released, loads: tuple[Load, ...]) -> Contender:
+    """The bare endpoint, with as many processes as cores."""
+    return Contender(
+        name="bare",
+        title="Bare endpoint",
+        command=(sys.executable, "-m", "benchmarks.bare", str(released.program()), "{port}", str(cores())),
+        folder=_ROOT,
+        builders=_BUILDERS,
+        probabilities_at=("probabilities",),
+        loads=loads,
+        packages=_PACKAGES,
+        settings=f"{cores()} processes",
+    )
+
+
 def all_loads(golden: GoldenImages) -> tuple[Load, ...]:
     """Each kind of body: single images at 1 to 128 connections, a thousand at once at 1 and 4."""
     row = golden.pixels[0]
     many = golden.pixels[[at % len(golden.pixels) for at in range(_BULK_ROWS)]]
-    singles = [requests.json_image(row), requests.octets(row[None]), requests.png(row), requests.multipart(row)]
+    singles = [requests.json_image(row), requests.octet_image(row), requests.png(row), requests.multipart(row)]
     bulks = [requests.octets(many), requests.json_bulk(list(many))]
     return (*(Load(one, _SINGLE) for one in singles), *(Load(bulk, _BULK) for bulk in bulks))
 
@@ -85,5 +101,5 @@ def all_loads(golden: GoldenImages) -> tuple[Load, ...]:
 def single_loads(golden: GoldenImages, connections: tuple[int, ...]) -> tuple[Load, ...]:
     """One image as JSON and as octet-stream."""
     row = golden.pixels[0]
-    singles = (requests.json_image(row), requests.octets(row[None]))
+    singles = (requests.json_image(row), requests.octet_image(row))
     return tuple(Load(single, connections) for single in singles)

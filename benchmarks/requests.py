@@ -74,6 +74,11 @@ def json_bulk(rows: Sequence[NDArray[np.float32]]) -> Request:
     return Request(f"JSON, {len(rows)} images", "/v1/predict", _type("application/json"), body, len(rows))
 
 
+def octet_image(row: NDArray[np.float32]) -> Request:
+    """One image as one byte a pixel."""
+    return octets(row[None])
+
+
 def octets(rows: NDArray[np.float32]) -> Request:
     """Images as one byte a pixel."""
     images = "one image" if len(rows) == 1 else f"{len(rows)} images"

@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check bench lock clean
+.PHONY: help serve test train check bench bench-peers profile lock clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(INSTALLED) ## Serve the newest version in the model store; the released model if it is empty
 	@$(BIN)/python -m trainer release
@@ -27,6 +27,12 @@ check: $(INSTALLED) ## Check format, lint and types
 
 bench: $(INSTALLED) ## Measure the service under load (Linux, wrk); BENCH="--quick" to see that it runs
 	$(BIN)/python -m benchmarks service $(BENCH)
+
+bench-peers: $(INSTALLED) ## Measure other model servers beside it; builds an environment for each in build/
+	$(BIN)/python -m benchmarks peers $(BENCH)
+
+profile: $(INSTALLED) ## Show which functions the service spends its time in under load
+	$(BIN)/python -m benchmarks profile $(BENCH)
 
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv

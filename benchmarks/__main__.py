@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import wrk
-from benchmarks.figures import Session, read_figures, write_figures
+from benchmarks import chart, profiling, results, wrk
+from benchmarks.figures import Figures, read_figures, write_figures
 from benchmarks.peers import PEERS
+from benchmarks.processes import ServerError
 from benchmarks.sessions import Plan, measure_peers, measure_service
 
-_ROOT = Path(__file__).parents[1]
-_BUILD = _ROOT / "build"
+_HERE = Path(__file__).parent
+_BUILD = _HERE.parent / "build"
 _FIGURES = _BUILD / "bench.json"
 DONE, FAILED = 0, 1
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
+    if options.what == "report":
+        return _report()
     trouble = wrk.missing()
     if trouble:
         _say(trouble)
@@ -30,25 +33,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # So that a benchmark that is ended ends its servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
     repeats, seconds = (1, 3.0) if options.quick else (options.repeats, options.seconds)
-    plan = Plan(repeats, seconds, _BUILD / "bench", given)
-    figures = read_figures(_FIGURES)
-    if options.what == "service":
+    if options.what == "profile":
+        return _profile(seconds)
+    return _measure(options.what, Plan(repeats, seconds, _BUILD / "bench", given), options.only)
+
+
+def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
+    """Measure, keep the figures, show them; what the other command measured stays."""
+    before = read_figures(_FIGURES)
+    if what == "service":
         session = measure_service(plan, _say)
-        figures = replace(figures, service=session)
+        write_figures(_FIGURES, replace(before, service=session))
+        _say("\n" + results.written(Figures(service=session)))
     else:
-        session = measure_peers(plan, options.only, _BUILD / "peers", _say)
-        figures = replace(figures, peers=session)
-    write_figures(_FIGURES, figures)
-    return _summed_up(session)
+        session = measure_peers(plan, peers, _BUILD / "peers", _say)
+        write_figures(_FIGURES, replace(before, peers=session))
+        _say("\n" + results.written(Figures(peers=session)))
+    # A peer that failed is a result; Digits that failed is none.
+    return FAILED if session.servers[0].failure else DONE
 
 
-def _summed_up(session: Session) -> int:
-    return FAILED if any(server.failure and server.name == "digits" for server in session.servers) else DONE
+def _report() -> int:
+    figures = read_figures(_FIGURES)
+    if figures == Figures():
+        _say(f"{_FIGURES} does not exist: `make bench` and `make bench-peers` write it.")
+        return FAILED
+    (_HERE / "RESULTS.md").write_text(results.written(figures))
+    if figures.peers:
+        (_HERE / "results.svg").write_text(chart.drawn(chart.bars_of(figures.peers)))
+    return DONE
+
+
+def _profile(seconds: float) -> int:
+    try:
+        profiling.profile(_BUILD, seconds, _say)
+    except ServerError as error:
+        _say(str(error))
+        return FAILED
+    return DONE
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["service", "peers"])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the service, or the service beside its peers; take a profile; write RESULTS.md.",
+    )
+    parser.add_argument(
+        "what",
+        choices=["service", "peers", "profile", "report"],
+        help="report writes benchmarks/RESULTS.md from what was measured last",
+    )
     parser.add_argument("--quick", action="store_true", help="once, 3 seconds each: to see that it runs")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a run (default %(default)g)")

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,16 +24,18 @@ class ServerError(Exception):
 class Server:
     """A command that serves, with all its processes; a context manager.
 
-    Every process below this one counts as the server's, except those passed as `others`. Processes
-    that a server detaches from itself stay below this one, because it asks the kernel for them.
+    Every process below this one that was not there before counts as the server's, except those passed as `others`.
+    Processes that a server detaches from itself stay below this one, because it asks the kernel for them.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
         self._command, self._environment, self._log, self._folder = command, environment, log, folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._there_before: set[int] = set()
 
     def __enter__(self) -> Self:
         adopt_orphans()
+        self._there_before = descendants(os.getpid())
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the benchmark's own commands
@@ -58,8 +60,20 @@ class Server:
             process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
-        _kill_everything_below(os.getpid())
+        self._kill_what_is_left()
         process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the command itself.
+
+        Raises:
+            ServerError: It has not been started.
+        """
+        if self._process is None:
+            msg = "it has not been started"
+            raise ServerError(msg)
+        return self._process.pid
 
     @property
     def ended(self) -> bool:
@@ -79,8 +93,20 @@ class Server:
         """Sum of the proportional set sizes: memory that processes share is counted once."""
         return sum(_proportional_bytes(pid) for pid in self._pids(others))
 
-    def _pids(self, others: tuple[int, ...]) -> set[int]:
-        return descendants(os.getpid()) - set(others)
+    def _pids(self, others: Collection[int]) -> set[int]:
+        return descendants(os.getpid()) - self._there_before - set(others)
+
+    def _kill_what_is_left(self) -> None:
+        """Kill and wait; another look finds what was started in between."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (left := self._pids(())) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                # Those of others are theirs to wait for, until they are orphans and fall to this process.
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.05)
 
 
 def adopt_orphans() -> None:
@@ -130,16 +156,3 @@ def _proportional_bytes(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
-
-
-def _kill_everything_below(root: int) -> None:
-    """Kill and wait for what is left; a second look finds what was started in between."""
-    deadline = time.monotonic() + _STOP_SECONDS
-    while (left := descendants(root)) and time.monotonic() < deadline:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        time.sleep(0.05)

@@ -1,0 +1,177 @@
+"""RESULTS.md: the figures as tables, written from build/bench.json and from nothing else."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from benchmarks.figures import (
+    Conditions,
+    EngineFigures,
+    Figures,
+    OpenPoint,
+    Point,
+    Run,
+    ServerFigures,
+    Session,
+    Spread,
+    spread,
+    spread_of,
+)
+
+HEADLINE_LOAD = "JSON, one image"
+HEADLINE_CONNECTIONS = 32
+
+_HOW_TO_READ = """\
+Each number is the median of its runs, with the least and the greatest in brackets. CPU and memory are of all the
+server's processes; CPU is user and system time, memory the greatest sum of proportional set sizes (what processes share
+is counted once), looked at once a second. Errors are answers of 400 and above, and connections that failed or waited
+longer than ten seconds. The load generator runs on the same cores as the server: compare the rows with each other, not
+with figures of another machine. Latencies of the closed loop do not count what a slow server keeps from being asked;
+those of the open loop do."""
+
+
+def written(figures: Figures) -> str:
+    """The whole page."""
+    parts = [
+        "# Results",
+        "Written by `python -m benchmarks report`; do not edit. Commands are in the README.",
+        _HOW_TO_READ,
+    ]
+    if figures.service:
+        parts += ["## The service", *_service(figures.service)]
+    if figures.peers:
+        parts += ["## Beside other servers", *_peers(figures.peers)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; columns but the first are aligned to the right."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def ranged(values: Spread, digits: int) -> str:
+    """A median with its range; the range only where it says something."""
+    if values.least == values.greatest:
+        return f"{values.median:,.{digits}f}"
+    return f"{values.median:,.{digits}f} ({values.least:,.{digits}f}-{values.greatest:,.{digits}f})"
+
+
+def point_at(server: ServerFigures, load: str, connections: int) -> Point | None:
+    """The server's runs of that load at that number of connections, if there are any."""
+    return next((point for point in server.points if (point.load, point.connections) == (load, connections)), None)
+
+
+def _service(session: Session) -> list[str]:
+    ours = session.servers[0]
+    parts = [_conditions(session.conditions), _server_line(ours)]
+    if ours.failure:
+        return [*parts, f"It failed: {ours.failure}"]
+    parts += ["### Closed loop", _points([ours])]
+    if ours.open_points:
+        parts += ["### Open loop: latency from the intended time of sending", _open_points(ours.open_points)]
+    references = [server for server in session.servers[1:] if server.points]
+    if references or session.engine:
+        parts.append("### Reference points")
+    if references:
+        parts += [*(_server_line(server) for server in references), _points(references)]
+    if session.engine:
+        parts.append(_engine(session.engine, ours))
+    return parts
+
+
+def _peers(session: Session) -> list[str]:
+    parts = [_conditions(session.conditions), "![Requests a second](results.svg)"]
+    loads = dict.fromkeys((point.load, point.connections) for server in session.servers for point in server.points)
+    for load, connections in loads:
+        measured = [(server, point) for server in session.servers if (point := point_at(server, load, connections))]
+        parts += [f"### {load}, {_connections(connections)}", _beside(measured)]
+    parts += ["### How they were run", table(("server", "settings", "versions", "failed"), _how(session.servers))]
+    return parts
+
+
+def _beside(measured: Sequence[tuple[ServerFigures, Point]]) -> str:
+    fastest_first = sorted(measured, key=lambda pair: -spread_of(pair[1], _rate).median)
+    return table(("server", *_MEASURES), ([server.title, *_cells(point)] for server, point in fastest_first))
+
+
+def _how(servers: Sequence[ServerFigures]) -> Iterable[list[str]]:
+    for server in servers:
+        versions = ", ".join(f"{name} {version}" for name, version in server.versions.items())
+        yield [server.title, server.settings, versions, server.failure or ""]
+
+
+def _points(servers: Sequence[ServerFigures]) -> str:
+    rows = [
+        [point.load, str(point.connections), *_cells(point), _rows(point)]
+        for server in servers
+        for point in server.points
+    ]
+    return table(("body", "connections", *_MEASURES, "images/s"), rows)
+
+
+def _rate(run: Run) -> float:
+    return run.requests_per_second
+
+
+_MEASURES: dict[str, tuple[Callable[[Run], float], int]] = {
+    "requests/s": (_rate, 0),
+    "p50 ms": (lambda run: run.p50_ms, 2),
+    "p99 ms": (lambda run: run.p99_ms, 1),
+    "CPU ms/request": (lambda run: run.cpu_ms_per_request, 3),
+    "peak MB": (lambda run: run.peak_bytes / 1e6, 0),
+    "errors": (lambda run: run.errors, 0),
+}
+
+
+def _cells(point: Point) -> list[str]:
+    return [ranged(spread_of(point, measure), digits) for measure, digits in _MEASURES.values()]
+
+
+def _rows(point: Point) -> str:
+    return f"{point.rows * spread_of(point, _rate).median:,.0f}"
+
+
+def _open_points(points: Sequence[OpenPoint]) -> str:
+    head = ("body", "connections", "offered/s", "achieved/s", "p50 ms", "p99 ms", "p99.9 ms", "errors", "client's core")
+    rows = [
+        [
+            *(point.load, str(point.connections)),
+            *(f"{point.offered_per_second:,.0f}", f"{point.achieved_per_second:,.0f}"),
+            *(f"{point.p50_ms:.2f}", f"{point.p99_ms:.1f}", f"{point.p999_ms:.1f}"),
+            *(str(point.errors), f"{point.client_cpu_share:.0%}"),
+        ]
+        for point in points
+    ]
+    return table(head, rows)
+
+
+def _engine(alone: EngineFigures, ours: ServerFigures) -> str:
+    rate = spread(alone.rows_per_second)
+    text = (
+        f"The engine in one process, {alone.threads} threads, batches of {alone.batch_rows}: "
+        f"**{ranged(rate, 0)} images/s**."
+    )
+    bulk = [point for point in ours.points if point.rows > 1]
+    shares = [f"{point.rows * spread_of(point, _rate).median / rate.median:.0%} as {_named(point)}" for point in bulk]
+    return f"{text} Through HTTP the service reaches {'; '.join(shares)}." if shares else text
+
+
+def _named(point: Point) -> str:
+    return f"{point.load} a request, {_connections(point.connections)}"
+
+
+def _connections(number: int) -> str:
+    return "1 connection" if number == 1 else f"{number} connections"
+
+
+def _server_line(server: ServerFigures) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in server.versions.items())
+    return f"{server.title}: {server.settings}; {versions}."
+
+
+def _conditions(under: Conditions) -> str:
+    length = f"{under.repeats} {'run' if under.repeats == 1 else 'runs'} of {under.seconds:g} s"
+    return (
+        f"`{under.command}`, {under.started}, commit {under.commit}: {length} each, on {under.processor}, "
+        f"{under.cores} cores, {under.memory_bytes / 1024**3:.0f} GiB, {under.kernel}, Python {under.python}; "
+        f"load average before: {under.load_before}."
+    )

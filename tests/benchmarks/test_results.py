@@ -1,0 +1,69 @@
+"""The page and the picture say what the figures say."""
+
+from xml.etree import ElementTree
+
+from benchmarks import chart, results
+from benchmarks.figures import EngineFigures, Figures, OpenPoint, Session, Spread
+from tests.benchmarks.made_up import conditions, point, run, server
+
+FAST = server("Digits", point(run(requests=4000), run(requests=6000), run(requests=5000)))
+SLOW = server("Other", point(run(requests=500)), failure=None)
+BROKEN = server("Broken", failure="it ended | at once")
+
+
+def test_a_table_has_a_row_for_each_line() -> None:
+    """Bars inside a cell do not end it."""
+    assert results.table(("a", "b"), [["1|2", "3"]]) == "| a | b |\n| --- | ---: |\n| 1\\|2 | 3 |"
+
+
+def test_a_range_is_shown_where_there_is_one() -> None:
+    """One run, or runs that agree, have no range."""
+    assert results.ranged(Spread(1234.6, 1000.0, 2000.0), 0) == "1,235 (1,000-2,000)"
+    assert results.ranged(Spread(1.25, 1.25, 1.25), 2) == "1.25"
+
+
+def test_peers_are_ordered_by_speed_and_none_is_left_out() -> None:
+    """The fastest comes first; one that failed is listed with its reason."""
+    page = results.written(Figures(peers=Session(conditions(), (SLOW, FAST, BROKEN))))
+    digits = page.index("| Digits | 2,500 (2,000-3,000) |")
+    assert digits < page.index("| Other | 250 |")
+    assert "| Broken | one worker | python 3.11 | it ended \\| at once |" in page
+
+
+def test_the_bulk_rate_is_given_as_a_share_of_the_engine() -> None:
+    """A thousand images a request, 500 requests/s, beside an engine of a million images/s: half of it."""
+    bulk = server("Digits", point(run(), load="octet-stream, 1000 images", rows=1000, connections=4))
+    session = Session(conditions(), (bulk,), EngineFigures(2, 64, (1e6, 9e5, 1.1e6)))
+    page = results.written(Figures(service=session))
+    assert "50% as octet-stream, 1000 images a request, 4 connections" in page
+    assert "500,000 |" in page
+
+
+def test_open_loop_points_are_rows() -> None:
+    """Offered and achieved rate stand beside each other."""
+    open_point = OpenPoint("JSON, one image", 64, 1000.0, 998.4, 0.5, 4.25, 9.0, 2, 0.3)
+    ours = server("Digits", point())
+    session = Session(conditions(), (type(ours)(**{**vars(ours), "open_points": (open_point,)}),))
+    page = results.written(Figures(service=session))
+    assert "| JSON, one image | 64 | 1,000 | 998 | 0.50 | 4.2 | 9.0 | 2 | 30% |" in page
+
+
+def test_a_service_that_failed_is_said_to_have() -> None:
+    """No table is made of nothing."""
+    assert "It failed: no port" in results.written(
+        Figures(service=Session(conditions(), (server("Digits", failure="no port"),)))
+    )
+
+
+def test_bars_are_the_medians_fastest_first() -> None:
+    """A server without figures has no bar."""
+    assert chart.bars_of(Session(conditions(), (SLOW, FAST, BROKEN))) == [("Digits", 2500.0), ("Other", 250.0)]
+
+
+def test_the_picture_is_well_formed_and_to_scale() -> None:
+    """Bars are as long as their values say; names may hold anything."""
+    document = ElementTree.fromstring(chart.drawn([("Digits", 3000.0), ("<Other> & co", 1000.0)]))  # noqa: S314 - our own
+    bars = document.findall("{http://www.w3.org/2000/svg}rect")[1:]
+    first, second = (float(bar.attrib["width"]) for bar in bars)
+    assert abs(first - 3 * second) < 0.5
+    assert "<Other> & co" in {text.text for text in document.iter("{http://www.w3.org/2000/svg}text")}

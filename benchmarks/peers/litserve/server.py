@@ -28,7 +28,7 @@ class DigitsAPI(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = DigitsAPI(max_batch_size=32, batch_timeout=0.002)
+    api = DigitsAPI(max_batch_size=16, batch_timeout=0.001)
     server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=1)
     server.run(
         host="127.0.0.1",

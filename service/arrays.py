@@ -52,15 +52,17 @@ class ArrayBody(BaseModel):
         return self
 
 
-def rows_from_json(body: bytes, max_instances: int) -> NDArray[np.float32]:
+def rows_from_json(body: bytes, max_instances: int, parser: simdjson.Parser | None = None) -> NDArray[np.float32]:
     """Read `{"pixels": [784]}` or `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1].
+
+    A parser that is used again saves 12 us; one thread may use it at a time.
 
     Raises:
         MalformedBody: Not JSON.
         TooLarge: More instances than allowed.
         InvalidInput: Another structure, length, type or range; points at the place.
     """
-    plain = _plain_rows(body, max_instances)
+    plain = _plain_rows(body, max_instances, parser or simdjson.Parser())
     return _validated_rows(body, max_instances) if plain is None else plain
 
 
@@ -102,7 +104,7 @@ def check_count(count: int, max_instances: int) -> None:
         raise TooLarge(detail)
 
 
-def _plain_rows(body: bytes, max_instances: int) -> NDArray[np.float32] | None:
+def _plain_rows(body: bytes, max_instances: int, parser: simdjson.Parser) -> NDArray[np.float32] | None:
     """Read a body that is right in all respects, and has rows of 784 rather than 28 of 28; None for any other.
 
     The same as by way of pydantic, in a fifth of the time: a test compares the two on all sorts of bodies.
@@ -110,7 +112,7 @@ def _plain_rows(body: bytes, max_instances: int) -> NDArray[np.float32] | None:
     if not body.startswith(b"{"):  # white space, a byte order mark or no object: rare, or wrong
         return None
     try:
-        document = simdjson.Parser().parse(body)
+        document = parser.parse(body)
         if not isinstance(document, simdjson.Object) or len(document) > 2:
             return None
         max_value = document["max_value"] if len(document) == 2 else 1
@@ -126,7 +128,7 @@ def _plain_rows(body: bytes, max_instances: int) -> NDArray[np.float32] | None:
             return None
         if not all(isinstance(row, simdjson.Array) and len(row) == PIXELS for row in rows):
             return None
-        values = np.frombuffer(images.as_buffer(of_type="d"))
+        values = np.frombuffer(images.as_buffer(of_type="d"))  # a copy: the parser may go on
     except (ValueError, TypeError, KeyError, RuntimeError):  # not JSON, not numbers, another member, a huge number
         return None
     # The bits of a double, taken as an integer, rise with it from 0 on, and are greater for negative ones.

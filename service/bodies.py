@@ -6,9 +6,10 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import simdjson
 from numpy.typing import NDArray
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
@@ -66,6 +67,8 @@ class BodyReader:
 
     limits: Limits
     pool: Pool
+    parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
+    """For bodies that are read in the event loop's thread."""
 
     async def read(self, headers: RawHeaders, receive: Receive) -> Body:
         """Read the body whole.
@@ -106,7 +109,7 @@ class BodyReader:
         if len(body.content) > _INLINE_BYTES:
             return None
         if body.media_type == JSON:
-            return rows_from_json(body.content, self.limits.max_instances)
+            return rows_from_json(body.content, self.limits.max_instances, self.parser)
         if body.media_type == BYTES:
             return rows_from_bytes(body.content, self.limits.max_instances)
         return None

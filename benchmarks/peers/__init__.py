@@ -1,6 +1,7 @@
 """The peers: how each is started, what it is asked and where its answer is; each one's program lies in its own folder.
 
-They serve the same SavedModel, the way their own documentation recommends, with the fastest settings of those tried that stay on loopback.
+They serve the same SavedModel, the way their own documentation recommends, with the fastest settings of those tried
+that stay on loopback.
 """
 
 import sysconfig

@@ -1,0 +1,113 @@
+import json
+import random
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.engines.tensorflow import TensorFlowEngine
+from service.golden import read_golden
+from service.manifest import MANIFEST_PATH
+from tests.service.raw_http import connect, request_head
+from tests.service.running import wait_until
+from tests.service.test_server import READY_SECONDS, Process
+
+BYTES = "application/octet-stream"
+CLIENTS = 3
+# Leaves the machine some time to prepare the new version in.
+PAUSE_SECONDS = 0.02
+# Written with six decimals; the program itself is within 1e-5 of the SavedModel.
+TOLERANCE = 2e-5
+
+
+class Images:
+    """Images to ask for, as levels uint8 [n, 784], and what the SavedModel answers, float32 [n, 10]."""
+
+    def __init__(self, version: Path) -> None:
+        digits = np.rint(read_golden(version).pixels * 255).astype(np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (64, 784), np.uint8)
+        self.levels = np.concatenate([digits, noise])
+        self.expected = TensorFlowEngine(version).run(self.levels.astype(np.float32) / np.float32(255))
+
+
+def body_of(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes, str]:
+    """The images in one of the forms that arrays may have."""
+    form = chance.choice(["bytes", "rows", "grids", "fractions"])
+    if form == "bytes":
+        return levels.tobytes(), BYTES
+    if form == "rows":
+        return json.dumps({"instances": levels.tolist(), "max_value": 255}).encode(), "application/json"
+    if form == "grids":
+        grids = levels.reshape(-1, 28, 28).tolist()
+        return json.dumps({"instances": grids, "max_value": 255}).encode(), "application/json"
+    return json.dumps({"instances": (levels / 255).tolist()}).encode(), "application/json"
+
+
+def ask_until(stop: threading.Event, service: Process, images: Images, seed: int, versions: set[int]) -> None:
+    """Ask for random images in random numbers and forms, leave early now and then, and compare each answer."""
+    chance = random.Random(seed)  # noqa: S311 - not a secret
+    with httpx.Client(base_url=service.client.base_url, timeout=30) as client:
+        while not stop.wait(PAUSE_SECONDS):
+            rows = [chance.randrange(len(images.levels)) for _ in range(chance.choice([1, 1, 1, 5, 17, 130]))]
+            body, content_type = body_of(images.levels[rows], chance)
+            if chance.random() < 0.1:
+                leave_early(service, body, content_type)
+                continue
+            answer = client.post("/v1/predict", content=body, headers={"Content-Type": content_type})
+            assert answer.status_code == 200, answer.text
+            found = [prediction["probabilities"] for prediction in answer.json()["predictions"]]
+            np.testing.assert_allclose(found, images.expected[rows], atol=TOLERANCE)
+            versions.add(answer.json()["model"]["version"])
+
+
+def leave_early(service: Process, body: bytes, content_type: str) -> None:
+    """Send a request and close the connection without reading the answer."""
+    with connect(service.client) as connection:
+        headers = [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
+        connection.sendall(request_head("POST", "/v1/predict", headers) + body)
+
+
+def publish_again(store: Path, number: int) -> None:
+    """Publish the same network as another version, by one rename as the trainer does."""
+    unfinished = store / "digits" / ".publishing-test"
+    shutil.copytree(store / "digits" / "1", unfinished)
+    manifest = json.loads((unfinished / MANIFEST_PATH).read_text())
+    (unfinished / MANIFEST_PATH).write_text(json.dumps(manifest | {"version": number}))
+    unfinished.rename(store / "digits" / str(number))
+
+
+def test_answers_under_load_are_the_savedmodel_s(released_store: Path, program_cache: Path, tmp_path: Path) -> None:
+    """Whatever is mixed, cancelled and reloaded meanwhile, each row gets the SavedModel's answer to that row."""
+    store = shutil.copytree(released_store, tmp_path / "store")
+    images = Images(store / "digits" / "1")
+    service = Process(store, program_cache, DIGITS_WORKERS="2")
+    stop, versions, failures = threading.Event(), set[int](), list[BaseException]()
+
+    def client(seed: int) -> None:
+        try:
+            ask_until(stop, service, images, seed, versions)
+        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+            failures.append(error)
+
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        clients = [threading.Thread(target=client, args=(seed,)) for seed in range(CLIENTS)]
+        for thread in clients:
+            thread.start()
+        publish_again(store, 2)
+        wait_until(lambda: 2 in versions or bool(failures), READY_SECONDS)
+        time.sleep(1)
+        stop.set()
+        for thread in clients:
+            thread.join(timeout=60)
+    finally:
+        stop.set()
+        service.close()
+    if failures:
+        pytest.fail(repr(failures[0]))
+    assert versions == {1, 2}

@@ -5,7 +5,7 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,9 +40,3 @@ async def style() -> FileResponse:
 async def icon() -> FileResponse:
     """The reference's icon."""
     return FileResponse(_ASSETS / "favicon.png")
-
-
-@router.get("/")
-async def start() -> RedirectResponse:
-    """Lead from the address that `make serve` prints to the API reference."""
-    return RedirectResponse("/docs")

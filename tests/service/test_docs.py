@@ -45,11 +45,3 @@ def test_what_the_reference_refers_to_is_served(client: httpx.Client) -> None:
 def test_assets_have_their_media_types(client: httpx.Client, asset: str, media_type: str) -> None:
     """Browsers refuse scripts and styles of another type."""
     assert media_type in client.get(f"/docs/{asset}").headers["Content-Type"]
-
-
-def test_the_start_page_leads_to_the_reference(client: httpx.Client) -> None:
-    """The address that `make serve` prints shows something."""
-    response = client.get("/", follow_redirects=True)
-
-    assert response.status_code == 200
-    assert response.url.path == "/docs"

@@ -1,0 +1,42 @@
+// Bars: one line for each digit, with its share as a length and as a number.
+
+/**
+ * @param {HTMLOListElement} list
+ * @param {{digit: number, share: number | null, wins: boolean}[]} rows A share of null is not known yet.
+ */
+export function showBars(list, rows) {
+  while (list.children.length > rows.length) list.lastElementChild?.remove();
+  while (list.children.length < rows.length) list.append(emptyBar());
+  rows.forEach((row, at) => fill(/** @type {HTMLElement} */ (list.children[at]), row));
+}
+
+/** A share in words; only what is exactly 1 is 100 %. @param {number} share */
+export function percent(share) {
+  const whole = Math.round(100 * share);
+  return whole === 100 && share < 1 ? "over 99 %" : `${whole} %`;
+}
+
+function emptyBar() {
+  const bar = document.createElement("li");
+  for (const name of ["digit", "track", "share", "mark"]) {
+    const part = document.createElement("span");
+    part.className = name;
+    bar.append(part);
+  }
+  return bar;
+}
+
+/** @param {HTMLElement} bar @param {{digit: number, share: number | null, wins: boolean}} row */
+function fill(bar, { digit, share, wins }) {
+  const [name, track, number, mark] = /** @type {HTMLElement[]} */ ([...bar.children]);
+  name.textContent = String(digit);
+  track.style.setProperty("--share", String(share ?? 0));
+  number.textContent = share === null ? "–" : `${tenths(share)} %`;
+  mark.textContent = wins ? "most probable" : "";
+  bar.toggleAttribute("data-wins", wins);
+}
+
+/** @param {number} share */
+function tenths(share) {
+  return (share < 1 ? Math.min(100 * share, 99.9) : 100).toFixed(1);
+}

@@ -1,0 +1,87 @@
+// A drawing: the acts that made it, which can be undone and done again. What it looks like is for strokes.js.
+// Lengths and places are in heights of the paper, so that a drawing fits a paper of any size.
+
+/**
+ * @typedef {object} Stroke
+ * @property {number[][]} points Places [x, y].
+ * @property {number} width
+ * @property {boolean} erases Takes ink away.
+ * @property {boolean} [square] One square in place of a line.
+ *
+ * @typedef {object} Picture One from outside; shown as the browser decodes it, sent as it came.
+ * @property {Blob} blob
+ * @property {string} name
+ * @property {ImageBitmap | null} bitmap Upright and small enough to show; null if the browser cannot decode it.
+ * @property {number} width Of the picture as sent, upright, in pixels.
+ * @property {number} height
+ *
+ * @typedef {{fresh: boolean, strokes: Stroke[], picture: Picture | null}} Act A fresh one starts on empty paper.
+ */
+
+export class Drawing {
+  /** @type {Act[]} */ #done = [];
+  /** @type {Act[]} */ #undone = [];
+
+  /** @param {Stroke} stroke Drawn on top of strokes; on a picture it starts anew. */
+  add(stroke) {
+    this.#do({ fresh: this.picture !== null, strokes: [stroke], picture: null });
+  }
+
+  /** @param {Stroke[]} strokes */
+  replace(strokes) {
+    this.#do({ fresh: true, strokes, picture: null });
+  }
+
+  /** @param {Picture} picture */
+  show(picture) {
+    this.#do({ fresh: true, strokes: [], picture });
+  }
+
+  clear() {
+    if (!this.empty) this.replace([]);
+  }
+
+  undo() {
+    const act = this.#done.pop();
+    if (act) this.#undone.push(act);
+  }
+
+  redo() {
+    const act = this.#undone.pop();
+    if (act) this.#done.push(act);
+  }
+
+  get canUndo() {
+    return this.#done.length > 0;
+  }
+
+  get canRedo() {
+    return this.#undone.length > 0;
+  }
+
+  /** The picture that is shown, if it is not strokes. */
+  get picture() {
+    return this.#shown.at(-1)?.picture ?? null;
+  }
+
+  get strokes() {
+    return this.#shown.flatMap((act) => act.strokes);
+  }
+
+  /** Whether there is nothing to read. */
+  get empty() {
+    return this.picture === null && this.strokes.every((stroke) => stroke.erases);
+  }
+
+  /** The acts that can be seen: those since the paper was last fresh. */
+  get #shown() {
+    const start = this.#done.findLastIndex((act) => act.fresh);
+    return this.#done.slice(Math.max(start, 0));
+  }
+
+  /** @param {Act} act */
+  #do(act) {
+    this.#done.push(act);
+    this.#undone = [];
+  }
+}

@@ -1,0 +1,139 @@
+// The paper on the screen: pointers draw on it, and it shows the drawing sharply at any size.
+
+import { paint } from "./strokes.js";
+
+/**
+ * @typedef {import("./drawing.js").Drawing} Drawing
+ * @typedef {import("./drawing.js").Stroke} Stroke
+ * @typedef {{erases: boolean, width: number}} Pen Its width in heights of the paper.
+ */
+
+/** The button of a pen's other end, as a bit of `PointerEvent.buttons`. */
+const ERASER_BUTTON = 32;
+
+export class Pad {
+  /** @type {Drawing} */ #drawing;
+  /** @type {Stroke | null} */ #stroke = null;
+  /** @type {number | null} */ #pointer = null;
+  #frame = 0;
+  #aspect = 1;
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {Drawing} drawing
+   * @param {() => Pen} pen Asked at the start of each stroke.
+   * @param {() => void} onDrawn Told when a stroke has ended.
+   */
+  constructor(canvas, drawing, pen, onDrawn) {
+    this.canvas = canvas;
+    this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+    this.#drawing = drawing;
+    this.pen = pen;
+    this.onDrawn = onDrawn;
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    canvas.addEventListener("pointerup", (event) => this.#up(event));
+    canvas.addEventListener("pointercancel", (event) => this.#cancel(event));
+    new ResizeObserver(() => this.#fit()).observe(canvas);
+    addEventListener("resize", () => this.#fit()); // zooming changes the pixels, but not always the box
+    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+      matchMedia(query).addEventListener("change", () => this.redraw());
+    }
+  }
+
+  /** The paper's width over its height. */
+  get aspect() {
+    return this.#aspect;
+  }
+
+  /** @param {Drawing} drawing @param {number} aspect */
+  show(drawing, aspect) {
+    this.#drawing = drawing;
+    this.#stroke = this.#pointer = null;
+    this.#aspect = aspect;
+    this.#fit();
+  }
+
+  /** Show what the drawing is now, with the next frame. */
+  redraw() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#paint();
+    });
+  }
+
+  /** Whether a stroke's ink is at a place. @param {number} x @param {number} y */
+  inked(x, y) {
+    if (this.#drawing.picture) return false;
+    this.#paint(); // the frame may not have come yet
+    const height = this.canvas.height;
+    return this.context.getImageData(Math.floor(x * height), Math.floor(y * height), 1, 1).data[3] > 127;
+  }
+
+  #fit() {
+    const box = this.canvas.getBoundingClientRect();
+    const [width, height] = [box.width, box.height].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
+    if (width !== this.canvas.width || height !== this.canvas.height) Object.assign(this.canvas, { width, height });
+    this.redraw();
+  }
+
+  #paint() {
+    const { canvas, context } = this;
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    const picture = this.#stroke ? null : this.#drawing.picture;
+    if (picture?.bitmap) this.#paintPicture(picture.bitmap);
+    const strokes = this.#drawing.picture ? [] : this.#drawing.strokes;
+    const ink = getComputedStyle(canvas).color; // follows dark mode and forced colours
+    paint(context, this.#stroke ? [...strokes, this.#stroke] : strokes, canvas.height, ink);
+  }
+
+  /** @param {ImageBitmap} bitmap */
+  #paintPicture(bitmap) {
+    const { canvas, context } = this;
+    const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
+    const width = bitmap.width * scale;
+    const height = bitmap.height * scale;
+    context.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+  }
+
+  /** @param {PointerEvent} event */
+  #down(event) {
+    if (this.#pointer !== null || event.button > 0 && !(event.buttons & ERASER_BUTTON)) return;
+    this.#pointer = event.pointerId;
+    this.canvas.setPointerCapture(event.pointerId); // the stroke goes on outside the paper
+    const pen = this.pen();
+    const erases = pen.erases || (event.buttons & ERASER_BUTTON) !== 0;
+    this.#stroke = { points: [this.#place(event)], width: pen.width, erases };
+    this.redraw();
+  }
+
+  /** @param {PointerEvent} event */
+  #move(event) {
+    if (event.pointerId !== this.#pointer) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const each of events.length > 0 ? events : [event]) this.#stroke?.points.push(this.#place(each));
+    this.redraw();
+  }
+
+  /** @param {PointerEvent} event */
+  #up(event) {
+    if (event.pointerId !== this.#pointer || !this.#stroke) return;
+    this.#drawing.add(this.#stroke);
+    this.#stroke = this.#pointer = null;
+    this.redraw();
+    this.onDrawn();
+  }
+
+  /** The browser took the pointer for a gesture: it was no stroke. @param {PointerEvent} event */
+  #cancel(event) {
+    if (event.pointerId !== this.#pointer) return;
+    this.#stroke = this.#pointer = null;
+    this.redraw();
+  }
+
+  /** @param {PointerEvent} event */
+  #place(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.height, (event.clientY - box.top) / box.height];
+  }
+}

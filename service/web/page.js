@@ -1,0 +1,153 @@
+// The page: its parts, and how they work together. Draw or open a picture, ask the service, show what it says.
+
+import { showBoxes } from "./boxes.js";
+import { curlCommand } from "./curl.js";
+import { Drawing } from "./drawing.js";
+import { Keyboard } from "./keyboard.js";
+import { Pad } from "./pad.js";
+import { pictureFrom, takePictures } from "./pictures.js";
+import { showDigit, showModel, showNothing, showNumber, showTrouble } from "./results.js";
+import { SAMPLES, sampleButton, sampleStrokes } from "./samples.js";
+import { Service, Trouble } from "./service.js";
+import { pictureOf, sizeOfPicture } from "./strokes.js";
+
+/** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the first width of its pen in %. */
+const MODES = {
+  digit: { drawing: new Drawing(), aspect: 1, pen: 7, path: "v1/predict", query: "?include=seen", noun: "digit" },
+  number: { drawing: new Drawing(), aspect: 2, pen: 6, path: "v1/read", query: "", noun: "number" },
+};
+/** Keys come in bursts; a pen does not, and is answered at once. */
+const AFTER_KEYS_MILLISECONDS = 120;
+
+/** @param {string} id @returns {any} */
+const element = (id) => document.getElementById(id);
+
+const service = new Service();
+let mode = MODES.digit;
+let waiting = 0;
+const pad = new Pad(element("pad"), mode.drawing, pen, () => changed());
+new Keyboard(pad, element("cursor"), (words) => (element("cell").textContent = words), (stroke) => {
+  mode.drawing.add(stroke);
+  changed(AFTER_KEYS_MILLISECONDS);
+});
+
+listen();
+enter("digit");
+fetch("health").then((response) => response.json()).then(({ model }) => showModel(model), () => showModel(null));
+
+/** @returns {import("./pad.js").Pen} */
+function pen() {
+  return { width: element("size").value / 100, erases: document.querySelector("[name=pen]:checked[value=eraser]") !== null };
+}
+
+/** Take one of the modes, with its paper as it was left. @param {keyof typeof MODES} name */
+function enter(name) {
+  mode = MODES[name];
+  element("paper").style.setProperty("--aspect", mode.aspect);
+  element("hint").textContent = `Draw a ${mode.noun} here`;
+  element("size").value = mode.pen;
+  showSamples(SAMPLES[name]);
+  pad.show(mode.drawing, mode.aspect);
+  changed();
+}
+
+/** @param {string[]} samples */
+function showSamples(samples) {
+  const buttons = samples.map((digits) =>
+    sampleButton(digits, () => edit((drawing) => drawing.replace(sampleStrokes(digits, mode.aspect)))),
+  );
+  element("samples").style.setProperty("--columns", String(Math.min(buttons.length, 5)));
+  element("samples").replaceChildren(...buttons);
+}
+
+/** @param {(drawing: Drawing) => void} change */
+function edit(change) {
+  change(mode.drawing);
+  changed();
+}
+
+/** Show the drawing as it is now, and ask about it. */
+function changed(milliseconds = 0) {
+  const { drawing } = mode;
+  pad.redraw();
+  element("hint").hidden = !drawing.empty;
+  element("picture-name").hidden = drawing.picture === null || drawing.picture.bitmap !== null;
+  element("picture-name").textContent = `${drawing.picture?.name ?? ""} (this browser cannot show it)`;
+  const possible = { undo: drawing.canUndo, redo: drawing.canRedo, clear: !drawing.empty };
+  // Not `disabled`: a button that has just been pressed would lose the focus.
+  for (const [id, is] of Object.entries(possible)) element(id).setAttribute("aria-disabled", !is);
+  element("copy").disabled = drawing.empty;
+  element("copied").textContent = "";
+  element("command").hidden = true;
+  element("boxes").replaceChildren();
+  element("result").setAttribute("aria-busy", String(!drawing.empty));
+  clearTimeout(waiting);
+  service.drop();
+  if (milliseconds > 0) waiting = setTimeout(ask, milliseconds);
+  else ask();
+}
+
+async function ask() {
+  const { drawing, aspect, path, query, noun } = mode;
+  if (drawing.empty) {
+    showNothing(`Draw a ${noun}, or open a picture of one.`, mode === MODES.digit);
+    return;
+  }
+  const answered = await service.ask(path + query, sent);
+  if (answered === null) return; // something else has been asked since
+  element("result").setAttribute("aria-busy", "false");
+  if (answered instanceof Trouble) showTrouble(answered, mode === MODES.digit);
+  else if (mode === MODES.digit) showDigit(answered);
+  else {
+    showNumber(answered);
+    const size = drawing.picture ?? sizeOfPicture(aspect);
+    if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
+  }
+}
+
+/** The picture as it is sent: a file as it came, strokes as a PNG. @returns {Promise<Blob>} */
+async function sent() {
+  return mode.drawing.picture?.blob ?? pictureOf(mode.drawing.strokes, mode.aspect);
+}
+
+async function copy() {
+  const command = await curlCommand(mode.path, await sent(), mode.drawing.picture?.name ?? null);
+  try {
+    await navigator.clipboard.writeText(command);
+    element("copied").textContent = "Copied.";
+  } catch {
+    // Browsers keep the clipboard from pages that came without encryption from another machine.
+    element("command").hidden = false;
+    element("command").value = command;
+    element("command").select();
+    element("copied").textContent = "Here it is, to be copied by hand.";
+  }
+}
+
+function listen() {
+  const inputs = /** @type {[any, any][]} */ ([[element("open"), element("file")], [element("camera"), element("photo")]]);
+  takePictures({ inputs, target: element("paper") }, async (file) => {
+    const { drawing } = mode;
+    drawing.show(await pictureFrom(file));
+    if (drawing === mode.drawing) changed();
+  });
+  element("modes").addEventListener("change", (/** @type {any} */ event) => enter(event.target.value));
+  element("size").addEventListener("input", () => (mode.pen = Number(element("size").value)));
+  element("undo").addEventListener("click", () => edit((drawing) => drawing.undo()));
+  element("redo").addEventListener("click", () => edit((drawing) => drawing.redo()));
+  element("clear").addEventListener("click", () => edit((drawing) => drawing.clear()));
+  element("again").addEventListener("click", () => changed());
+  element("copy").addEventListener("click", copy);
+  addEventListener("keydown", shortcut);
+}
+
+/** @param {KeyboardEvent} event */
+function shortcut(event) {
+  const key = event.key.toLowerCase();
+  const command = event.ctrlKey || event.metaKey;
+  if (command && (key === "y" || key === "z" && event.shiftKey)) edit((drawing) => drawing.redo());
+  else if (command && key === "z") edit((drawing) => drawing.undo());
+  else if (event.target === pad.canvas && (key === "delete" || key === "backspace")) edit((drawing) => drawing.clear());
+  else return;
+  event.preventDefault();
+}

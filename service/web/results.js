@@ -1,0 +1,101 @@
+// Shows what came back: a digit, a number, or why there is neither.
+
+import { percent, showBars } from "./bars.js";
+
+/** @typedef {import("./service.js").Answered} Answered @typedef {import("./service.js").Trouble} Trouble */
+
+/** @param {string} id @returns {any} */
+const element = (id) => document.getElementById(id);
+
+const NO_SHARES = Array(10).fill(null);
+
+/** Nothing has been asked. @param {string} invitation @param {boolean} bars Whether there is a place for shares. */
+export function showNothing(invitation, bars) {
+  say(invitation, "");
+  showNoReading(bars);
+}
+
+/** @param {Answered} answered Of `/v1/predict`, one picture. */
+export function showDigit(answered) {
+  const { digit, confidence, probabilities, seen, is_digit } = answered.answer.predictions[0];
+  const likely = percent(confidence);
+  if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}.`);
+  else say(`It looks like ${digit}, ${likely}`, "");
+  showBig(is_digit === false ? "?" : String(digit));
+  showSeen(seen ?? null);
+  showShares(probabilities, digit);
+  showFacts(answered);
+}
+
+/** @param {Answered} answered Of `/v1/read`. */
+export function showNumber(answered) {
+  const { text, digits } = answered.answer;
+  if (digits.length === 0) say("There is no digit on it.", "");
+  else say(`It reads ${text}`, `${digits.length} ${digits.length === 1 ? "digit" : "digits"}, left to right.`);
+  showBig(text);
+  showSeen(null);
+  const rows = digits.map((/** @type {any} */ each) => ({ digit: each.digit, share: each.confidence, wins: false }));
+  title("Confidence in each digit", rows.length > 0);
+  showBars(element("bars"), rows);
+  showFacts(answered);
+}
+
+/** @param {Trouble} trouble @param {boolean} bars Whether there is a place for shares. */
+export function showTrouble(trouble, bars) {
+  say(trouble.message, trouble.advice);
+  showNoReading(bars);
+  element("again").hidden = !trouble.passes;
+}
+
+/** @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known. */
+export function showModel(model) {
+  element("version").textContent = model ? `${model.name}, version ${model.version}` : "–";
+}
+
+/** @param {string} sentence @param {string} advice */
+function say(sentence, advice) {
+  element("sentence").textContent = sentence;
+  element("advice").textContent = advice;
+  element("advice").hidden = advice === "";
+  element("again").hidden = true;
+}
+
+/** @param {boolean} bars */
+function showNoReading(bars) {
+  showBig("");
+  showSeen(null);
+  showShares(bars ? NO_SHARES : [], null);
+}
+
+/** @param {string} text */
+function showBig(text) {
+  element("big").textContent = text;
+  element("big").dataset.length = String(Math.min(text.length, 9));
+}
+
+/** @param {string | null} seen A data URL. */
+function showSeen(seen) {
+  element("seen").hidden = seen === null;
+  if (seen !== null) element("seen-picture").src = seen;
+  else element("seen-picture").removeAttribute("src");
+}
+
+/** @param {(number | null)[]} shares Of the digits 0 to 9. @param {number | null} winner */
+function showShares(shares, winner) {
+  title("Probability of each digit", shares.length > 0);
+  showBars(element("bars"), shares.map((share, digit) => ({ digit, share, wins: digit === winner })));
+}
+
+/** @param {string} text @param {boolean} shown */
+function title(text, shown) {
+  element("bars-title").textContent = text;
+  element("bars-title").hidden = !shown;
+}
+
+/** @param {Answered} answered */
+function showFacts({ answer, milliseconds, timings }) {
+  showModel(answer.model);
+  element("latency").textContent = `${milliseconds.toFixed(0)} ms`;
+  const parts = timings.map(({ name, milliseconds }) => `${name} ${milliseconds.toFixed(1)} ms`);
+  element("timing").textContent = parts.join(", ") || "–";
+}

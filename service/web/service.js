@@ -1,0 +1,105 @@
+// Asks the service about a picture. Of several questions only the last one is answered.
+
+/**
+ * @typedef {object} Answered
+ * @property {any} answer The service's JSON.
+ * @property {number} milliseconds From the question to the answer, as this page saw it.
+ * @property {{name: string, milliseconds: number}[]} timings What the service says it took.
+ */
+
+/** Longer than the service's own deadline; an answer that takes longer is not coming. */
+const LONGEST_MILLISECONDS = 30_000;
+
+/** Why there is no answer, in words for whoever uses the page. */
+export class Trouble extends Error {
+  /** @param {string} message @param {string} advice @param {boolean} passes Whether trying again can help. */
+  constructor(message, advice, passes) {
+    super(message);
+    this.advice = advice;
+    this.passes = passes;
+  }
+}
+
+export class Service {
+  /** @type {AbortController | null} */ #asking = null;
+
+  /**
+   * Send a picture; what was asked before is dropped.
+   * @param {string} path
+   * @param {() => Promise<Blob>} picture
+   * @returns {Promise<Answered | Trouble | null>} Null if it was dropped.
+   */
+  async ask(path, picture) {
+    this.drop();
+    const asking = (this.#asking = new AbortController());
+    const late = setTimeout(() => asking.abort(LATE), LONGEST_MILLISECONDS);
+    try {
+      return await post(path, await picture(), asking.signal);
+    } catch (error) {
+      if (asking.signal.reason === DROPPED) return null;
+      return error instanceof Trouble ? error : new Trouble(UNREACHABLE, "Check that it runs, then try again.", true);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** Give up what is being asked. */
+  drop() {
+    this.#asking?.abort(DROPPED);
+    this.#asking = null;
+  }
+}
+
+const DROPPED = "dropped";
+const LATE = "late";
+const UNREACHABLE = "The service cannot be reached.";
+
+/** @param {string} path @param {Blob} body @param {AbortSignal} signal @returns {Promise<Answered>} */
+async function post(path, body, signal) {
+  signal.throwIfAborted();
+  const started = performance.now();
+  const response = await fetch(path, {
+    method: "POST",
+    body,
+    headers: { "Content-Type": body.type || "application/x-unknown" },
+    signal,
+  });
+  const answer = await response.json().catch(() => null);
+  signal.throwIfAborted();
+  if (!response.ok || answer === null) throw troubleOf(response, answer);
+  const milliseconds = performance.now() - started;
+  return { answer, milliseconds, timings: timingsOf(response.headers.get("Server-Timing") ?? "") };
+}
+
+/** `decode;dur=1.2, infer;dur=0.3` in numbers. @param {string} header */
+function timingsOf(header) {
+  return [...header.matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, milliseconds]) => ({
+    name,
+    milliseconds: Number(milliseconds),
+  }));
+}
+
+/** @param {Response} response @param {any} problem A problem document (RFC 9457), if it is one. */
+function troubleOf(response, problem) {
+  const detail = typeof problem?.detail === "string" ? problem.detail : "";
+  const seconds = response.headers.get("Retry-After");
+  const wait = seconds ? `Try again in ${seconds} s.` : "Try again.";
+  switch (response.status) {
+    case 404:
+      return new Trouble("This service does not do that yet.", detail, false);
+    case 413:
+      return new Trouble("The picture is too large.", detail, false);
+    case 415:
+      return new Trouble("This kind of file is not read here.", "Send a PNG, JPEG, WebP, BMP, GIF or TIFF.", false);
+    case 422:
+      return new Trouble(detail || "Nothing can be read on this.", "", false);
+    case 429:
+      return new Trouble("The service is busy.", wait, true);
+    case 503:
+      return new Trouble("The service is not ready.", `${detail} ${wait}`.trim(), true);
+    case 504:
+      return new Trouble("The service took too long.", wait, true);
+  }
+  const id = problem?.request_id ? `Its log has the reason under ${problem.request_id}.` : "";
+  return new Trouble("The service could not answer.", [detail, id].filter(Boolean).join(" "), response.status >= 500);
+}

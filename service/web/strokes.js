@@ -1,0 +1,74 @@
+// Paints strokes, on the screen and into the PNG that is sent.
+
+/** @typedef {import("./drawing.js").Stroke} Stroke */
+
+/** Ten times MNIST's side: more than the service keeps of a stroke, and quickly encoded. */
+const SENT_HEIGHT = 280;
+
+/**
+ * Paint strokes onto a context in its own ink; where nothing is drawn it stays transparent.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Stroke[]} strokes
+ * @param {number} height Of the paper, in pixels of the context.
+ * @param {string} ink
+ */
+export function paint(context, strokes, height, ink) {
+  context.save();
+  context.scale(height, height);
+  context.lineCap = context.lineJoin = "round";
+  context.fillStyle = context.strokeStyle = ink;
+  for (const stroke of strokes) {
+    context.globalCompositeOperation = stroke.erases ? "destination-out" : "source-over";
+    if (stroke.square) paintSquare(context, stroke);
+    else paintLine(context, stroke);
+  }
+  context.restore();
+}
+
+/**
+ * The drawing as a PNG, dark on white.
+ * @param {Stroke[]} strokes
+ * @param {number} aspect The paper's width over its height.
+ * @returns {Promise<Blob>}
+ */
+export function pictureOf(strokes, aspect) {
+  const canvas = document.createElement("canvas");
+  canvas.width = SENT_HEIGHT * aspect;
+  canvas.height = SENT_HEIGHT;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  paint(context, strokes, SENT_HEIGHT, "black");
+  context.globalCompositeOperation = "destination-over";
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob((blob) => resolve(/** @type {Blob} */ (blob)), "image/png"));
+}
+
+/** The size in pixels of the picture that `pictureOf` makes. @param {number} aspect */
+export function sizeOfPicture(aspect) {
+  return { width: SENT_HEIGHT * aspect, height: SENT_HEIGHT };
+}
+
+/** @param {CanvasRenderingContext2D} context @param {Stroke} stroke */
+function paintSquare(context, { points: [[x, y]], width }) {
+  context.fillRect(x - width / 2, y - width / 2, width, width);
+}
+
+/** @param {CanvasRenderingContext2D} context @param {Stroke} stroke */
+function paintLine(context, { points, width }) {
+  context.lineWidth = width;
+  context.stroke(new Path2D(lineThrough(points)));
+}
+
+/**
+ * A line through the middles between places, bent towards the places: smooth, however fast the hand was.
+ * @param {number[][]} points
+ * @returns {string} As SVG and Path2D have it.
+ */
+export function lineThrough(points) {
+  const bends = points.slice(1, -1).map(([x, y], at) => {
+    const [nextX, nextY] = points[at + 2];
+    return `Q${x} ${y} ${(x + nextX) / 2} ${(y + nextY) / 2}`;
+  });
+  // Of a single place it is a line to itself: a dot, because ends are round.
+  return [`M${points[0].join(" ")}`, ...bends, `L${points[points.length - 1].join(" ")}`].join("");
+}

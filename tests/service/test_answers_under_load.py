@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from service.engines.tensorflow import TensorFlowEngine
 from service.golden import read_golden
 from service.manifest import MANIFEST_PATH
+from tests.service.process import READY_SECONDS, Process
 from tests.service.raw_http import connect, request_head
 from tests.service.running import wait_until
-from tests.service.test_server import READY_SECONDS, Process
 
 BYTES = "application/octet-stream"
 CLIENTS = 3

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.service.process import READY_SECONDS, Process
 from tests.service.running import wait_until
 from tests.service.scraping import scrape
-from tests.service.test_server import READY_SECONDS, Process
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks /proc for the workers")
 

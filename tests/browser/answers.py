@@ -1,0 +1,20 @@
+"""Answers that the service might give, for what it cannot be made to answer here and now."""
+
+from typing import Any
+
+MODEL = {"name": "digits", "version": 1}
+
+
+def prediction(digit: int, confidence: float = 0.91, **more: Any) -> dict[str, Any]:
+    """An answer of `/v1/predict` about one picture; `more` goes into the prediction."""
+    probabilities = [(1 - confidence) / 9] * 10
+    probabilities[digit] = confidence
+    found = {"digit": digit, "confidence": confidence, "probabilities": probabilities, **more}
+    return {"predictions": [found], "model": MODEL, "request_id": "fake"}
+
+
+def reading(*digits: tuple[int, float, list[int]]) -> dict[str, Any]:
+    """An answer of `/v1/read`: each digit with its confidence and its box [x, y, width, height]."""
+    found = [{"digit": digit, "confidence": confidence, "box": box} for digit, confidence, box in digits]
+    text = "".join(str(digit) for digit, _, _ in digits)
+    return {"text": text, "digits": found, "model": MODEL, "request_id": "fake"}

@@ -1,0 +1,230 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.answers import prediction
+from tests.browser.conftest import OpenPage
+from tests.browser.strokes import DIGITS, draw, draw_with_finger, draw_with_pen
+
+pytestmark = pytest.mark.browser
+
+SCRIBBLE = [[(10.0, 90.0), (90.0, 12.0)], [(8.0, 15.0), (88.0, 88.0)]]
+
+# Milliseconds from the pen's leaving the paper to the moment when its answer is there, stroke by stroke.
+MEASURE_ANSWERS = """() => {
+  let lifted = 0;
+  window.waits = [];
+  addEventListener("pointerup", () => { lifted = performance.now(); }, true);
+  new MutationObserver(() => {
+    if (document.getElementById("result").ariaBusy === "false") window.waits.push(performance.now() - lifted);
+  }).observe(document.getElementById("result"), { attributeFilter: ["aria-busy"] });
+}"""
+INK_SHARE = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((level, at) => at % 4 === 3 && level > 127).length / (canvas.width * canvas.height);
+}"""
+
+
+def sentence(page: Page, words: str) -> None:
+    """Wait until the result says it."""
+    expect(page.locator("#sentence")).to_contain_text(words)
+
+
+def ink_share(page: Page) -> float:
+    """How much of the paper is ink, once what has been done is shown."""
+    page.evaluate("() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))")
+    share: float = page.locator("#pad").evaluate(INK_SHARE)
+    return share
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_a_drawn_digit_is_read(page: Page, digit: int) -> None:
+    """Drawing a digit with the mouse shows that digit."""
+    draw(page, DIGITS[digit])
+
+    sentence(page, f"It looks like {digit}")
+    expect(page.locator("#big")).to_have_text(str(digit))
+
+
+@pytest.mark.parametrize("draw_with", [draw_with_pen, draw_with_finger])
+def test_pens_and_fingers_draw(open_page: OpenPage, draw_with: Callable[..., None]) -> None:
+    """A pen and a finger draw as the mouse does, and a finger does not scroll the page instead."""
+    page = open_page(viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
+    draw_with(page, DIGITS[3])
+
+    sentence(page, "It looks like 3")
+    assert page.evaluate("scrollY") == 0
+
+
+def test_a_finger_that_is_taken_away_leaves_nothing(open_page: OpenPage) -> None:
+    """A touch that turns into a gesture of the browser, as zooming does, was no stroke."""
+    page = open_page(viewport={"width": 390, "height": 700}, has_touch=True)
+    draw_with_finger(page, DIGITS[7], end="touchCancel")
+
+    assert ink_share(page) == 0
+    expect(page.get_by_role("button", name="Undo")).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_stroke_goes_on_outside_the_paper(page: Page) -> None:
+    """A stroke that leaves the paper and ends elsewhere is whole and is read."""
+    draw(page, [[(53, 18), (50, 82), (48, 140)]])
+
+    sentence(page, "It looks like 1")
+
+
+def test_an_answer_is_there_soon_after_the_pen_is_lifted(page: Page) -> None:
+    """It takes less than 150 ms; the best of some counts, because the machine has other things to do."""
+    page.evaluate(MEASURE_ANSWERS)
+    for number in range(1, 8):
+        draw(page, DIGITS[7])
+        page.wait_for_function("number => window.waits.length >= number", arg=number)
+
+    waits = page.evaluate("window.waits")
+    assert len(waits) == 7
+    assert min(waits) < 150
+
+
+def test_undo_and_redo(page: Page) -> None:
+    """What is undone is gone from the paper and the result, and can be done again."""
+    draw(page, DIGITS[7])
+    sentence(page, "It looks like 7")
+    seven = ink_share(page)
+    draw(page, SCRIBBLE)
+    scribbled = ink_share(page)
+    assert scribbled > seven * 1.5
+
+    page.get_by_role("button", name="Undo").click(click_count=2)
+    sentence(page, "It looks like 7")
+    assert ink_share(page) == seven
+    page.keyboard.press("Control+Shift+Z")
+    page.keyboard.press("Control+Y")
+    assert ink_share(page) == scribbled
+    for _ in range(3):
+        page.keyboard.press("Control+Z")
+    assert ink_share(page) == 0
+    sentence(page, "Draw a digit")
+
+
+def test_clear_can_be_undone(page: Page) -> None:
+    """Clearing empties the paper and the result, and is itself an act that can be undone."""
+    draw(page, DIGITS[4])
+    sentence(page, "It looks like 4")
+    page.get_by_role("button", name="Clear").click()
+
+    assert ink_share(page) == 0
+    sentence(page, "Draw a digit")
+    expect(page.locator("#bars li").first).to_contain_text("\u2013")
+    page.get_by_role("button", name="Undo").click()
+    sentence(page, "It looks like 4")
+
+
+def test_the_eraser_takes_ink_away(page: Page) -> None:
+    """A 7 whose bar is erased is read as a 1."""
+    draw(page, DIGITS[7])
+    sentence(page, "It looks like 7")
+    page.get_by_label("Eraser").check()
+    page.get_by_label("Size").fill("16")
+    draw(page, [[(22, 20), (57, 20)]])
+
+    sentence(page, "It looks like 1")
+
+
+def test_the_size_of_the_pen(page: Page) -> None:
+    """A wider pen leaves more ink."""
+    shares = []
+    for size in ("3", "12"):
+        page.get_by_label("Size").fill(size)
+        draw(page, DIGITS[1])
+        shares.append(ink_share(page))
+        page.get_by_role("button", name="Clear").click()
+
+    assert shares[1] > 3 * shares[0]
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 3])
+def test_the_paper_is_as_sharp_as_the_screen(open_page: OpenPage, ratio: int) -> None:
+    """The canvas has a pixel for each pixel of the screen."""
+    page = open_page(viewport={"width": 800, "height": 900}, device_scale_factor=ratio)
+    box = page.locator("#pad").bounding_box()
+
+    assert box
+    assert page.locator("#pad").evaluate("canvas => canvas.width") == pytest.approx(box["width"] * ratio, abs=1)
+
+
+def test_a_drawing_survives_a_new_size(page: Page) -> None:
+    """Turning a phone or resizing a window keeps the drawing, in proportion."""
+    draw(page, DIGITS[2])
+    before = ink_share(page)
+    width = page.locator("#pad").evaluate("canvas => canvas.width")
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.wait_for_function("before => document.getElementById('pad').width < before", arg=width)
+
+    assert ink_share(page) == pytest.approx(before, rel=0.05)
+    draw(page, [[(20, 95), (25, 95)]])  # still where the pointer is
+    assert ink_share(page) > before
+
+
+def test_the_keyboard_draws(page: Page) -> None:
+    """Arrow keys and Space draw a digit, square by square, and say where they are."""
+    page.get_by_role("radio", name="One digit").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#cursor")).to_be_visible()
+    for _ in range(9):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    expect(page.locator("#cell")).to_have_text("Row 6, column 15, ink")
+    for _ in range(18):
+        page.keyboard.press("Shift+ArrowDown")
+    sentence(page, "It looks like 1")
+
+    page.keyboard.press("Space")
+    expect(page.locator("#cell")).to_have_text("Row 24, column 15, empty")
+    page.keyboard.press("Delete")
+    sentence(page, "Draw a digit")
+    assert ink_share(page) == 0
+
+
+def test_the_keyboards_cursor_stays_on_the_paper(page: Page) -> None:
+    """The cursor stops at the edges and goes when the focus does."""
+    page.locator("#pad").focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowUp")
+
+    expect(page.locator("#cell")).to_have_text("Row 1, column 1, empty")
+    box, cell = page.locator("#pad").bounding_box(), page.locator("#cursor").bounding_box()
+    assert box
+    assert cell
+    assert (cell["x"], cell["y"]) == pytest.approx((box["x"], box["y"]), abs=1.5)
+    assert cell["width"] == pytest.approx(box["width"] / 28, abs=1)
+    page.keyboard.press("Tab")
+    expect(page.locator("#cursor")).to_be_hidden()
+
+
+def test_every_sample_is_read(page: Page) -> None:
+    """Each of the ten samples is read as what it is a sample of."""
+    for digit in range(10):
+        page.get_by_role("button", name=f"Sample {digit}").click()
+        sentence(page, f"It looks like {digit}")
+        expect(page.locator("#bars li[data-wins] .digit")).to_have_text(str(digit))
+
+
+def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
+    """Of two questions the second one's answer stays, although the first one's comes later."""
+    held: list[Any] = []
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    page.route("**/v1/predict*", lambda route: held.append(route), times=1)
+    draw(page, DIGITS[1])
+    expect(page.locator("#result")).to_have_attribute("aria-busy", "true")
+    draw(page, [[(29, 19), (53, 18)]])
+
+    expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+    sentence(page, "It looks like 7")
+    assert len(held) == 1
+    assert len(failed) == 1  # the browser has hung up
+    held[0].fulfill(json=prediction(4))
+    page.wait_for_timeout(200)
+    sentence(page, "It looks like 7")

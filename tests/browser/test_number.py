@@ -1,0 +1,119 @@
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from playwright.sync_api import FloatRect, Page, expect
+
+from tests.browser.answers import reading
+from tests.browser.strokes import DIGITS, draw
+
+pytestmark = pytest.mark.browser
+
+# Boxes on the paper as it is sent, 560 x 280.
+TWENTY_FIVE = reading((2, 0.99, [70, 56, 140, 168]), (5, 0.87, [350, 56, 112, 180]))
+
+
+def read_numbers(page: Page) -> None:
+    """Switch to the mode that reads numbers."""
+    page.get_by_label("A number").check()
+    expect(page.locator("#hint")).to_have_text("Draw a number here")
+
+
+def answer_with(page: Page, answer: dict[str, object]) -> None:
+    """Let `/v1/read` answer that."""
+    page.route("**/v1/read", lambda route: route.fulfill(json=answer))
+
+
+def place_of(page: Page, selector: str, at: int = 0) -> FloatRect:
+    """Where an element is in the window."""
+    box = page.locator(selector).nth(at).bounding_box()
+    assert box
+    return box
+
+
+def assert_on(page: Page, at: int, expected: tuple[float, float, float, float]) -> None:
+    """The box with that number covers that part of the paper: left, top, width, height in hundredths of its height."""
+    paper, box = place_of(page, "#pad"), place_of(page, "#boxes li", at)
+    unit = paper["height"] / 100
+    found = (box["x"] - paper["x"], box["y"] - paper["y"], box["width"], box["height"])
+    assert [length / unit for length in found] == pytest.approx(expected, abs=1)
+
+
+def test_a_number_is_read_with_its_boxes(page: Page) -> None:
+    """The digits of a number are shown as text, with a confidence each, and framed on the paper."""
+    answer_with(page, TWENTY_FIVE)
+    read_numbers(page)
+    draw(page, DIGITS[2])
+
+    expect(page.locator("#sentence")).to_have_text("It reads 25")
+    expect(page.locator("#big")).to_have_text("25")
+    assert page.locator("#bars .digit").all_inner_texts() == ["2", "5"]
+    assert page.locator("#bars .share").all_inner_texts() == ["99.0 %", "87.0 %"]
+    assert page.locator("#boxes li").all_inner_texts() == ["2", "5"]
+    assert_on(page, 0, (25, 20, 50, 60))
+    assert_on(page, 1, (125, 20, 40, 64.3))
+
+
+def test_boxes_lie_on_a_turned_picture(page: Page) -> None:
+    """Boxes are in pixels of the picture seen upright; the page shows it whole, in the middle of the paper."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held sideways: 200 x 600 in the file is 600 x 200 upright
+    file = BytesIO()
+    Image.new("L", (200, 600), 255).save(file, "JPEG", exif=exif)
+    answer_with(page, reading((1, 0.9, [0, 0, 300, 200])))
+    read_numbers(page)
+    page.locator("#file").set_input_files({"name": "n.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()})
+
+    expect(page.locator("#sentence")).to_have_text("It reads 1")
+    # 600 x 200 fills the width of a paper of 200 x 100 and leaves a sixth of its height above and below.
+    assert_on(page, 0, (0, 16.7, 100, 66.7))
+
+
+def test_boxes_go_with_what_they_frame(page: Page) -> None:
+    """A changed drawing has no boxes of the old one."""
+    answer_with(page, TWENTY_FIVE)
+    read_numbers(page)
+    draw(page, DIGITS[2])
+    expect(page.locator("#boxes li")).to_have_count(2)
+    page.get_by_role("button", name="Clear").click()
+
+    expect(page.locator("#boxes li")).to_have_count(0)
+    expect(page.locator("#sentence")).to_have_text("Draw a number, or open a picture of one.")
+
+
+def test_a_picture_without_digits(page: Page) -> None:
+    """An answer with no digits says so."""
+    answer_with(page, reading())
+    read_numbers(page)
+    draw(page, DIGITS[2])
+
+    expect(page.locator("#sentence")).to_have_text("There is no digit on it.")
+    expect(page.locator("#bars li")).to_have_count(0)
+
+
+def test_each_mode_keeps_its_paper(page: Page) -> None:
+    """Switching to and fro brings each drawing back and reads it again."""
+    answer_with(page, TWENTY_FIVE)
+    draw(page, DIGITS[4])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 4")
+    read_numbers(page)
+    expect(page.locator("#sentence")).to_have_text("Draw a number, or open a picture of one.")
+    page.get_by_role("button", name="Sample 2026").click()
+    expect(page.locator("#sentence")).to_have_text("It reads 25")
+    page.get_by_label("One digit").check()
+
+    expect(page.locator("#sentence")).to_contain_text("It looks like 4")
+    expect(page.locator("#boxes li")).to_have_count(0)
+    assert page.locator("#bars .digit").all_inner_texts() == list("0123456789")
+
+
+def test_a_service_without_the_route_says_so(page: Page) -> None:
+    """A service that does not read numbers is no riddle."""
+    page.route(
+        "**/v1/read",
+        lambda route: route.fulfill(status=404, json={"status": 404, "detail": "There is nothing at /v1/read."}),
+    )
+    read_numbers(page)
+    draw(page, DIGITS[2])
+
+    expect(page.locator("#sentence")).to_have_text("This service does not do that yet.")

@@ -1,0 +1,190 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.answers import prediction
+from tests.browser.conftest import OpenPage
+from tests.browser.strokes import DIGITS, draw, picture_of
+from tests.service.process import Process
+
+pytestmark = pytest.mark.browser
+
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+
+
+def problem(status: int, detail: str) -> dict[str, object]:
+    """An error answer of the service."""
+    return {"type": "/docs#some", "title": "Some", "status": status, "detail": detail, "request_id": "abc-123"}
+
+
+def answer_with(page: Page, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    """Let the next predictions end with a problem."""
+    page.route(
+        "**/v1/predict*",
+        lambda route: route.fulfill(
+            status=status,
+            json=problem(status, detail),
+            headers={"Content-Type": "application/problem+json", **(headers or {})},
+        ),
+    )
+
+
+def test_bars_are_in_order_with_numbers(page: Page) -> None:
+    """There are always ten bars, 0 to 9, each with its number and a length in proportion."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(8, 0.64)))
+    draw(page, DIGITS[8])
+    expect(page.locator("#sentence")).to_have_text("It looks like 8, 64 %")
+
+    assert page.locator("#bars .digit").all_inner_texts() == list("0123456789")
+    assert page.locator("#bars .share").all_inner_texts() == ["4.0 %"] * 8 + ["64.0 %", "4.0 %"]
+    page.wait_for_timeout(200)  # bars grow
+    lengths = page.locator("#bars .track").evaluate_all(
+        "tracks => tracks.map(track => parseFloat(getComputedStyle(track, '::before').width) / track.clientWidth)"
+    )
+    assert lengths == pytest.approx([0.04] * 8 + [0.64, 0.04], abs=0.01)
+
+
+def test_the_winner_is_marked_by_more_than_colour(page: Page) -> None:
+    """The most probable digit is bold, framed, and named as such to a screen reader; no other one is."""
+    draw(page, DIGITS[2])
+    expect(page.locator("#bars li[data-wins]")).to_have_count(1)
+
+    winner, other = page.locator("#bars li").nth(2), page.locator("#bars li").nth(3)
+    weights = [each.evaluate("bar => Number(getComputedStyle(bar).fontWeight)") for each in (winner, other)]
+    assert weights[0] > weights[1]
+    assert page.locator("#bars .mark").all_text_contents() == ["", "", "most probable", *[""] * 7]
+
+
+def test_what_the_model_saw_is_shown(page: Page) -> None:
+    """Beside the digit is the service's own 28x28 picture, pixel by pixel."""
+    draw(page, DIGITS[5])
+    seen = page.locator("#seen-picture")
+    expect(seen).to_be_visible()
+
+    assert seen.evaluate(
+        "async picture => (await picture.decode(), [picture.naturalWidth, picture.naturalHeight])"
+    ) == [28, 28]
+    assert seen.evaluate("picture => getComputedStyle(picture).imageRendering") == "pixelated"
+    expect(page.get_by_role("img", name="The 28 by 28 picture that the model saw")).to_be_visible()
+
+
+def test_model_and_times_are_shown(page: Page) -> None:
+    """The version that answered, the time that the page measured and the service's own times are there."""
+    draw(page, DIGITS[7])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 7")
+
+    expect(page.locator("#version")).to_have_text("digits, version 1")
+    assert int(page.locator("#latency").inner_text().removesuffix(" ms")) > 0
+    parts = [part.split() for part in page.locator("#timing").inner_text().split(", ")]
+    assert [name for name, _, _ in parts] == ["decode", "queue", "infer"]
+    assert float(parts[0][1]) > 0
+
+
+def test_what_is_no_digit_is_said_so(page: Page) -> None:
+    """A prediction with `is_digit: false` says that it doesn't look like a digit, and what is closest."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, is_digit=False)))
+    draw(page, DIGITS[3])
+
+    expect(page.locator("#sentence")).to_have_text("It doesn't look like a digit.")
+    expect(page.locator("#advice")).to_have_text("Closest is 3, 52 %.")
+    expect(page.locator("#big")).to_have_text("?")
+
+
+@pytest.mark.parametrize("more", [{}, {"is_digit": True}])
+def test_nothing_is_said_of_digits_that_are_digits(page: Page, more: dict[str, bool]) -> None:
+    """Without the field, or when it is true, the digit is all that is said."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, **more)))
+    draw(page, DIGITS[3])
+
+    expect(page.locator("#sentence")).to_have_text("It looks like 3, 52 %")
+    expect(page.locator("#advice")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "headers", "sentence", "advice"),
+    [
+        (413, "Too many pixels.", {}, "The picture is too large.", "Too many pixels."),
+        (422, "There is only noise.", {}, "There is only noise.", ""),
+        (429, "20000 rows wait.", {"Retry-After": "3"}, "The service is busy.", "Try again in 3 s."),
+        (503, "Loading.", {"Retry-After": "5"}, "The service is not ready.", "Loading. Try again in 5 s."),
+        (504, "Too late.", {}, "The service took too long.", "Try again."),
+        (500, "It failed.", {}, "The service could not answer.", "It failed. Its log has the reason under abc-123."),
+    ],
+)
+def test_problems_are_told_in_plain_words(
+    page: Page, status: int, detail: str, headers: dict[str, str], sentence: str, advice: str
+) -> None:
+    """Each kind of problem has its sentence, and advice where there is some; nothing old is left beside it."""
+    draw(page, DIGITS[1])
+    expect(page.locator("#seen")).to_be_visible()
+    answer_with(page, status, detail, headers)
+    draw(page, DIGITS[1])
+
+    expect(page.locator("#sentence")).to_have_text(sentence)
+    expect(page.locator("#advice")).to_have_text(advice)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible(visible=status in {429, 500, 503, 504})
+    expect(page.locator("#seen")).to_be_hidden()
+    expect(page.locator("#big")).to_be_hidden()
+    assert page.locator("#bars .share").all_inner_texts() == ["\u2013"] * 10
+    expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+
+
+def test_an_answer_that_is_no_json_is_a_problem_too(page: Page) -> None:
+    """What a proxy says in the service's place is not shown, but that there was no answer is."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+    draw(page, DIGITS[1])
+
+    expect(page.locator("#sentence")).to_have_text("The service could not answer.")
+
+
+def test_a_service_that_is_gone_can_be_asked_again(page: Page) -> None:
+    """A service that cannot be reached is said so; Try again asks about the same drawing once more."""
+
+    def hang_up(route: Route) -> None:
+        route.abort("connectionrefused")
+
+    page.route("**/v1/predict*", hang_up)
+    draw(page, DIGITS[7])
+    expect(page.locator("#sentence")).to_have_text("The service cannot be reached.")
+    page.unroute("**/v1/predict*", hang_up)
+    page.get_by_role("button", name="Try again").click()
+
+    expect(page.locator("#sentence")).to_contain_text("It looks like 7")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+
+
+def test_the_copied_command_asks_what_the_page_asked(page: Page, service: Process) -> None:
+    """The command for a drawing runs in a shell as it is, and its answer is the page's."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    draw(page, DIGITS[6])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 6")
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    command = page.evaluate("navigator.clipboard.readText()")
+
+    assert f"{service.client.base_url}/v1/predict'" in command
+    assert '"digit":6' in run(command, Path.cwd())
+
+
+def test_the_copied_command_names_the_file(open_page: OpenPage, tmp_path: Path) -> None:
+    """For a picture the command names its file, quoted; where the clipboard is closed to pages it is shown instead."""
+    name = "it's a 3 $HOME.png"
+    (tmp_path / name).write_bytes(picture_of(3))
+    page = open_page(NO_CLIPBOARD)
+    page.locator("#file").set_input_files(tmp_path / name)
+    expect(page.locator("#sentence")).to_contain_text("It looks like 3")
+    page.get_by_role("button", name="Copy as curl").click()
+    shown = page.get_by_role("textbox", name="The curl command")
+    expect(shown).to_be_focused()
+
+    assert '"digit":3' in run(shown.input_value(), tmp_path)
+
+
+def run(command: str, folder: Path) -> str:
+    """What the command prints, run by a shell in that folder."""
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    return subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True, text=True).stdout

@@ -1,34 +1,69 @@
-"""Takes the lines that were there before the digit out of an ink mask: frames and ruled paper.
+"""Takes the lines that were there before the digit out of an ink mask: ruled and squared paper, boxes, form lines.
 
 It errs on the side of the digit: what could be a stroke of one stays.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.strokes import connected_strokes
+from service.strokes import Strokes, connected_strokes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
 
-# A frame's side lies within this share of the frame, tilted a little, and is inked almost all
-# along. A round 0 is inked along half of that strip.
-_STRIP = 0.08
-_FRAME_COVERAGE = 0.85
+# Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a stair of runs of 11 pixels.
+_LEAST_RUN = 0.07
+_LEAST_LENGTH = 0.2
+_THICKEST = 0.04
+_MEETS = 0.03  # an end of a line this near to an edge or to another line meets it
+_BRIDGED = 3  # pixels that a line may miss, where it is faint
 _SOFT_EDGE = 1  # a line's soft edge may ink a pixel of the next row here and there
-_LINE_COVERAGE = 0.9  # of the picture's width or height, for a ruled line
-_LEAST_INSIDE = 0.25  # of the frame's height: less inside is no digit, so the frame is one
-_THICKEST = 0.06  # of the picture, for a ruled line
-_LEAST_MARGIN = 0.03  # of the picture, around a digit on ruled paper
+_STEEPEST = 0.12  # a line's rise by its length: 7 degrees
+
+_LEAST_HEIGHT = 0.125  # of the mask, for what is left to be a digit on ruled paper
+_LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
+# A digit cropped to its edges has strokes from edge to edge, too; then the rest of it fills the picture.
+_LEAST_MARGIN = 0.03
+_FILLS = 0.7
+_SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A straight, thin piece of ink that runs across; of an upright one the mask was transposed.
+
+    Attributes:
+        left, right: Its first column and the one past its last.
+        row: Of its middle, at its first column.
+        slope: Rows by columns.
+        thickness: In pixels.
+    """
+
+    left: int
+    right: int
+    row: float
+    slope: float
+    thickness: float
+
+    @property
+    def length(self) -> int:
+        return self.right - self.left
+
+    def row_at(self, column: float) -> float:
+        """The row of its middle at a column."""
+        return self.row + self.slope * (column - self.left)
 
 
 def without_rulings(mask: Mask) -> Mask:
-    """Remove a frame around the digit, then ruled lines from edge to edge.
+    """Remove lines of which each end meets the picture's edge or another such line.
+
+    No stroke of a digit does that at both ends, unless it is a box itself or fills the picture.
 
     Args:
         mask: (height, width), true where there is ink.
@@ -36,77 +71,168 @@ def without_rulings(mask: Mask) -> Mask:
     Returns:
         The mask without them; the mask itself if nothing like a digit would be left.
     """
-    return _without_lines(_without_frame(mask))
-
-
-def _without_frame(mask: Mask) -> Mask:
-    """Keep what is inside the largest stroke, if that stroke is the outline of a rectangle."""
-    strokes = connected_strokes(mask)
-    sides = strokes.boxes[:, 2:] - strokes.boxes[:, :2]
-    largest = int(np.argmax(sides.prod(axis=1)))
-    top, left, bottom, right = strokes.boxes[largest]
-    framed = mask[top:bottom, left:right]
-    turned = [np.rot90(framed, turns) for turns in range(4)]
-    if min(_side_coverage(view) for view in turned) < _FRAME_COVERAGE:
-        return mask
-    upper, right_side, lower, left_side = (_side_thickness(view) for view in turned)
-    inside = np.zeros_like(mask)
-    rows = slice(top + upper + _SOFT_EDGE, bottom - lower - _SOFT_EDGE)
-    columns = slice(left + left_side + _SOFT_EDGE, right - right_side - _SOFT_EDGE)
-    inside[rows, columns] = mask[rows, columns]
-    height = np.ptp(np.flatnonzero(inside.any(axis=1)), axis=0) if inside.any() else 0
-    return inside if height >= _LEAST_INSIDE * sides[largest, 0] else mask
-
-
-def _side_coverage(view: Mask) -> float:
-    """The share of the columns that are inked within the uppermost strip."""
-    return float(view[: max(2, round(_STRIP * len(view)))].any(axis=0).mean())
-
-
-def _side_thickness(view: Mask) -> int:
-    """How many rows from the top belong to the frame's upper side."""
-    inked = view[: len(view) // 4].mean(axis=1) > _FRAME_COVERAGE / 2
-    if not inked.any():
-        return 0
-    first = int(np.argmax(inked))
-    return first + int(np.argmin(np.append(inked[first:], np.False_)))
-
-
-def _without_lines(mask: Mask) -> Mask:
-    """Remove lines from edge to edge, if there are two or more and the digit stands clear."""
-    across, upright = _lines(mask), _lines(mask.T)
-    if len(across) + len(upright) < 2:
+    across, upright = _supported(_lines(mask), _lines(mask.T), mask.shape)
+    if not across and not upright:
         return mask
     kept = _cut(_cut(mask, across).T, upright).T
-    return kept if _stands_clear(kept) else mask
+    return kept if _is_digit_left(kept, across, upright) else mask
 
 
-def _lines(mask: Mask) -> list[tuple[int, int]]:
-    """First and one past the last row of every thin line that spans the width."""
-    spans = np.pad(mask.mean(axis=1) >= _LINE_COVERAGE, 1).astype(np.int8)
-    steps = np.diff(spans)
+def is_ruled(mask: Mask) -> bool:
+    """Tell whether there are lines that `without_rulings` would remove, if a digit is left."""
+    return any(_supported(_lines(mask), _lines(mask.T), mask.shape))
+
+
+def _lines(mask: Mask) -> list[_Line]:
+    """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
+    side = max(mask.shape)
+    thickest = max(3, round(_THICKEST * side))
+    thin = mask & ~_long_runs(mask.T, thickest + 1, bridged=0).T
+    runs = _long_runs(thin, round(_LEAST_RUN * side), bridged=_BRIDGED)
+    if not runs.any():
+        return []
+    pieces = connected_strokes(runs)
+    found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
+    lines = _joined([piece for piece in found if piece and abs(piece.slope) <= _STEEPEST])
+    lines = [_lengthened(line, mask) for line in lines]
+    return [line for line in lines if line.length >= _LEAST_LENGTH * side]
+
+
+def _piece(pieces: Strokes, number: int) -> _Line | None:
+    """Fit a line to a piece; a stroke that runs along a part of it does not pull it. None if the piece is bent."""
+    top, left, bottom, right = pieces.boxes[number].tolist()
+    pixels = pieces.numbers[top:bottom, left:right] == number
+    first = pixels.argmax(axis=0)
+    thicknesses = pixels.sum(axis=0)
+    thickness = np.partition(thicknesses, len(thicknesses) // 4)[len(thicknesses) // 4]
+    plain = np.flatnonzero((thicknesses <= thickness) & (thicknesses > 0))
+    middles = first[plain] + (thicknesses[plain] - 1) / 2
+    apart, middle = plain - plain.mean(), float(middles.mean())
+    slope = float(apart @ middles) / max(float(apart @ apart), 1.0)
+    off = np.abs(middles - middle - slope * apart)
+    if np.count_nonzero(off > _SOFT_EDGE + thickness / 2) > len(off) / 4:
+        return None
+    return _Line(left, right, top + middle - slope * float(plain.mean()), slope, float(thickness))
+
+
+def _joined(pieces: list[_Line]) -> list[_Line]:
+    """Join the pieces, sorted by their left ends, that continue each other."""
+    lines: list[_Line] = []
+    for piece in pieces:
+        for index, line in enumerate(lines):
+            off = abs(line.row_at(piece.left) - piece.row)
+            if piece.left >= line.right and off <= _SOFT_EDGE + (line.thickness + piece.thickness) / 2:
+                lines[index] = _with_piece(line, piece)
+                break
+        else:
+            lines.append(piece)
+    return lines
+
+
+def _with_piece(line: _Line, piece: _Line) -> _Line:
+    """The line from the left end of one to the right end of the other."""
+    length = piece.right - line.left
+    slope = (piece.row_at(piece.right) - line.row) / length
+    return _Line(line.left, piece.right, line.row, slope, min(line.thickness, piece.thickness))
+
+
+def _lengthened(line: _Line, mask: Mask) -> _Line:
+    """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
+    height, width = mask.shape
+    columns = np.arange(width)
+    rows = np.clip(np.rint(line.row_at(columns)).astype(int), 0, height - 1)
+    inked = mask[rows, columns]
+    inked |= mask[np.maximum(rows - 1, 0), columns] | mask[np.minimum(rows + 1, height - 1), columns]
+    places = np.flatnonzero(inked)
+    ends = np.flatnonzero(np.diff(places) > _BRIDGED + 1)
+    before = places[ends + 1][places[ends + 1] <= line.left]
+    after = places[ends][places[ends] >= line.right - 1]
+    left = int(before[-1]) if before.size else int(places[0])
+    right = int(after[0]) + 1 if after.size else int(places[-1]) + 1
+    return _Line(left, right, line.row_at(left), line.slope, line.thickness)
+
+
+def _long_runs(mask: Mask, least: int, bridged: int) -> Mask:
+    """Keep the horizontal runs of at least `least` pixels; gaps of up to `bridged` pixels do not end one."""
+    height, width = mask.shape
+    row = width + bridged + 1  # no run goes on in the next row
+    padded = np.zeros((height, row), dtype=np.int8)
+    padded[:, :width] = mask
+    steps = np.diff(padded.reshape(-1), prepend=np.int8(0))
     starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    thickest = max(2.0, _THICKEST * len(mask))
-    return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if b - a <= thickest]
+    if bridged and starts.size:
+        apart = starts[1:] - ends[:-1] > bridged
+        starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
+    long = ends - starts >= least
+    painted = np.zeros(height * row, dtype=np.int8)
+    painted[starts[long]] = 1
+    painted[ends[long]] = -1
+    return np.cumsum(painted, dtype=np.int8).reshape(height, row)[:, :width] > 0
 
 
-def _cut(mask: Mask, lines: list[tuple[int, int]]) -> Mask:
+def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:
+    """Leave out, again and again, the lines of which an end meets nothing."""
+    near = max(2.0, _MEETS * max(shape))
+    height, width = shape
+    while True:
+        kept_across = [line for line in across if _both_ends_meet(line, upright, width, near)]
+        kept_upright = [line for line in upright if _both_ends_meet(line, across, height, near)]
+        if len(kept_across) == len(across) and len(kept_upright) == len(upright):
+            return across, upright
+        across, upright = kept_across, kept_upright
+
+
+def _both_ends_meet(line: _Line, crossing: list[_Line], length: int, near: float) -> bool:
+    """Tell whether each end meets the edge of a picture of that length, or one of the crossing lines."""
+    first, last = line.left, line.right - 1
+    return (first <= near or any(_meets(line, first, other, near) for other in crossing)) and (
+        last >= length - 1 - near or any(_meets(line, last, other, near) for other in crossing)
+    )
+
+
+def _meets(line: _Line, column: int, crossing: _Line, near: float) -> bool:
+    """Tell whether the line, at that column, lies on one that runs the other way, whose rows are columns here."""
+    row = line.row_at(column)
+    if not crossing.left - near <= row <= crossing.right - 1 + near:
+        return False
+    return abs(crossing.row_at(row) - column) <= near + crossing.thickness / 2
+
+
+def _cut(mask: Mask, lines: list[_Line]) -> Mask:
     """Remove the lines, but not where a stroke crosses: ink above and below."""
-    kept = mask.copy()
-    for first, end in lines:
+    kept = mask.copy() if lines else mask
+    for line in lines:
+        columns = np.arange(line.left, line.right)
+        middle = line.row_at(columns)
         # The soft edges of a line reach a pixel further than the rows that it fills.
-        above, below = max(first - 1, 0), min(end + 1, len(mask))
-        crossed = mask[max(above - 1, 0)] & mask[min(below, len(mask) - 1)]
-        kept[above:below] &= crossed
+        reach = line.thickness / 2 + _SOFT_EDGE
+        first, last = np.ceil(middle - reach).astype(int), np.floor(middle + reach).astype(int)
+        crossed = _inked(mask, first - 1, columns) & _inked(mask, last + 1, columns)
+        for row in range(max(int(first.min()), 0), min(int(last.max()) + 1, len(mask))):
+            kept[row, columns] &= (row < first) | (row > last) | crossed
     return kept
 
 
-def _stands_clear(mask: Mask) -> bool:
-    """Tell whether what is left has a digit's height, and a margin on every side."""
-    strokes = connected_strokes(mask)
+def _inked(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Mask:
+    """Tell where a stroke comes to these places, from straight on or aslant; outside of the mask none does."""
+    inside = (rows >= 0) & (rows < len(mask))
+    there = mask[np.clip(rows, 0, len(mask) - 1), columns] & inside
+    padded = np.pad(there, 1)
+    return np.asarray(padded[:-2] | padded[1:-1] | padded[2:])
+
+
+def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> bool:
+    """Tell whether what is left is as high as a digit, and no part of a digit that fills the picture."""
+    strokes = connected_strokes(kept)
     if not strokes.areas.size:
         return False
-    height, width = mask.shape
-    top, left, bottom, right = strokes.boxes[int(np.argmax(strokes.areas))]
-    margin = min(top / height, left / width, 1 - bottom / height, 1 - right / width)
-    return bool(margin >= _LEAST_MARGIN and bottom - top >= _LEAST_INSIDE / 2 * height)
+    height, width = kept.shape
+    top, left, bottom, right = (int(edge) for edge in strokes.boxes[int(np.argmax(strokes.areas))])
+    size = max(bottom - top, right - left)
+    spans = [line.length / width for line in across] + [line.length / height for line in upright]
+    from_edge_to_edge = sum(span >= 1 - 2 * _MEETS for span in spans)
+    if not from_edge_to_edge:
+        return size >= _LEAST_INSIDE * max(line.length for line in across + upright)
+    clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN
+    small = max((bottom - top) / height, (right - left) / width) < _FILLS
+    return size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER)

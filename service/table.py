@@ -1,0 +1,72 @@
+"""Finds the sheet on a picture that shows the table around it, or any other edge that differs from the paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.strokes import connected_strokes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from service.form import Box
+
+    Mask = NDArray[np.bool_]
+
+# A table along one short side of a picture touches a fifth of its rim.
+_LEAST_CONTACT = 0.18
+_LEAST_SHEET = 0.3  # of the picture's height and width
+_SOFT_EDGE = 2  # pixels of the sheet next to the table that lie half in its shadow
+
+
+def sheet_in(mask: Mask) -> Box | None:
+    """Find the sheet inside of ink that runs along the picture's rim.
+
+    Args:
+        mask: (height, width), true where the picture differs from the paper.
+
+    Returns:
+        Top, left, bottom, right of the largest part that such ink does not reach; None where there is no such
+        ink, or no such part.
+    """
+    table = _table(mask)
+    if table is None:
+        return None
+    height, width = mask.shape
+    top, left, bottom, right = 0, 0, height, width
+    while bottom - top >= _LEAST_SHEET * height and right - left >= _LEAST_SHEET * width:
+        inside = table[top:bottom, left:right]
+        sides = [float(side.mean()) for side in (inside[0], inside[:, 0], inside[-1], inside[:, -1])]
+        most = int(np.argmax(sides))
+        if not sides[most]:
+            return _without_soft_edge((top, left, bottom, right), mask.shape)
+        top, left = top + (most == 0), left + (most == 1)
+        bottom, right = bottom - (most == 2), right - (most == 3)
+    return None
+
+
+def _table(mask: Mask) -> Mask | None:
+    """The connected ink that lies along enough of the rim."""
+    rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if rim.mean() < _LEAST_CONTACT:
+        return None
+    numbers = connected_strokes(mask).numbers
+    on_rim = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    contacts = np.bincount(on_rim[on_rim >= 0])
+    tables = np.flatnonzero(contacts >= _LEAST_CONTACT / 2 * rim.size)
+    found = np.isin(numbers, tables)
+    return found if found.any() else None
+
+
+def _without_soft_edge(box: Box, shape: tuple[int, ...]) -> Box:
+    """Draw in the sides that are not the picture's own."""
+    top, left, bottom, right = box
+    height, width = shape
+    return (
+        top + _SOFT_EDGE * (top > 0),
+        left + _SOFT_EDGE * (left > 0),
+        bottom - _SOFT_EDGE * (bottom < height),
+        right - _SOFT_EDGE * (right < width),
+    )

@@ -46,6 +46,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SIDEWAYS = (5, 6, 7, 8)
+
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 # Grey pictures have a third of their colours' variance in the luminance; below this share
 # ink and paper differ in colour rather than in lightness.
@@ -102,6 +104,13 @@ def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
             "The picture does not decode: it is damaged, truncated, or not a PNG, JPEG, WebP, BMP, "
             "GIF or TIFF file. Save it again and send the whole file."
         ) from error
+
+
+def upright_size(picture: bytes) -> tuple[int, int]:
+    """Width and height of a picture that `page_from_picture` took, as sent but upright."""
+    with _opened(picture) as image:
+        turned = _orientation(image) in _SIDEWAYS
+        return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _opened(picture: bytes) -> ImageFile.ImageFile:

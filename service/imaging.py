@@ -6,25 +6,25 @@ This is where the digit is found on the page. Decoding files is `service.decodin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from service.decoding import MEDIA_TYPES, PictureError, PictureTooLarge, page_from_picture
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
-from service.paper import ink_of, look, noise_of, polarity_of, relief_of
-from service.rulings import is_ruled, without_rulings
+from service.paper import ink_of, look, relief_of
+from service.rulings import without_rulings
+from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
-from service.table import sheet_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from service.form import Box, Grey
-    from service.paper import Ink, Mask, Window
+    from service.form import Grey
+    from service.paper import Ink, Mask
+    from service.sight import Sight
 
 __all__ = [
     "MEDIA_TYPES",
@@ -41,7 +41,6 @@ _LOOK_SIDE = 128  # a look at the whole page, or at the part of it around the di
 _RULED_LOOK_SIDE = 256  # where there are lines: they stay apart from the strokes beside them
 _CLOSE_ENOUGH = 64  # a digit that is smaller in the first look is looked at again
 
-_LEAST_RANGE = 12.0  # grey levels of 255
 # Measured on 231 drawings and photographs, and on noise of every kind: the biggest stroke has at least
 # a quarter of the ink, the biggest clot of noise that is left at most a tenth.
 _LEAST_MAIN_STROKE = 0.15
@@ -49,8 +48,6 @@ _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
 
-_NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
-_ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
 
 
 def pixels_from_picture(picture: bytes, max_image_pixels: int) -> Grey:
@@ -77,28 +74,9 @@ def picture_from_pixels(pixels: Grey) -> bytes:
     return png.getvalue()
 
 
-@dataclass(frozen=True)
-class _Sight:
-    """One look at a window of the page: its ink, and the sign that ink has there."""
-
-    window: Window
-    ink: Ink
-    polarity: np.float32
-
-    def part(self, box: Box) -> Window:
-        """Where on the page a box of this look lies."""
-        height, width = self.ink.mask.shape
-        left, top, right, bottom = self.window
-        down, across = (bottom - top) / height, (right - left) / width
-        return left + box[1] * across, top + box[0] * down, left + box[3] * across, top + box[2] * down
-
-
 def _digit_on(page: Image.Image) -> Grey:
     """Find the digit's ink in [0, 1], cropped to its box; look twice if it is small."""
-    darkest, lightest = cast("tuple[float, float]", page.getextrema())
-    if lightest - darkest < _LEAST_RANGE:
-        raise PictureError("The picture is blank: draw or photograph one digit on it.")
-    sight = _first_look(page)
+    sight = first_look(page, _LOOK_SIDE, _RULED_LOOK_SIDE)
     digit = _digit_in(sight.ink)
     top, left, bottom, right = box_of(digit)
     if max(bottom - top, right - left) < _CLOSE_ENOUGH * max(digit.shape) / _LOOK_SIDE:
@@ -107,26 +85,7 @@ def _digit_on(page: Image.Image) -> Grey:
     return digit[top:bottom, left:right]
 
 
-def _first_look(page: Image.Image) -> _Sight:
-    """Look at the whole page; or, if a table shows around it, at the sheet only; from closer if it is ruled."""
-    sight = _sight(page, (0.0, 0.0, float(page.width), float(page.height)), _LOOK_SIDE)
-    sheet = sheet_in(sight.ink.mask)
-    if sheet is not None:
-        inside = _sight(page, sight.part(sheet), _LOOK_SIDE)
-        sight = sight if inside.ink.is_faint or inside.ink.is_noise else inside
-    return _sight(page, sight.window, _RULED_LOOK_SIDE) if is_ruled(sight.ink.mask) else sight
-
-
-def _sight(page: Image.Image, window: Window, side: int) -> _Sight:
-    seen = look(page, window, side)
-    relief = relief_of(seen)
-    polarity = polarity_of(relief)
-    # Scaling up smooths noise: of a small page it is taken before.
-    noise = noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < _LOOK_SIDE else relief)
-    return _Sight(window, ink_of(polarity * relief, noise), polarity)
-
-
-def _second_look(page: Image.Image, first: _Sight, digit: Grey) -> Grey:
+def _second_look(page: Image.Image, first: Sight, digit: Grey) -> Grey:
     """Look from close at the part of the page around the digit, for the strokes found in the first look only."""
     top, left, bottom, right = box_of(digit)
     margin = max(bottom - top, right - left) // 2
@@ -143,10 +102,10 @@ def _second_look(page: Image.Image, first: _Sight, digit: Grey) -> Grey:
 def _digit_in(ink: Ink) -> Grey:
     """Ink in [0, 1] of the strokes that make the digit; 0 elsewhere."""
     if ink.is_faint:
-        raise PictureError(_NO_INK)
+        raise PictureError(NO_INK)
     digit = _digit_mask(ink.mask)
     if ink.is_noise or digit is None:
-        raise PictureError(_ONLY_NOISE)
+        raise PictureError(ONLY_NOISE)
     return np.asarray(ink.soft * grown(digit.astype(np.float32)), dtype=np.float32)
 
 

@@ -79,8 +79,9 @@ def without_rulings(mask: Mask) -> Mask:
 
 
 def is_ruled(mask: Mask) -> bool:
-    """Tell whether there are lines that `without_rulings` would remove, if a digit is left."""
-    return any(_supported(_lines(mask), _lines(mask.T), mask.shape))
+    """Tell whether there may be lines that `without_rulings` would remove, seen from close enough."""
+    across, upright = _lines(mask), _lines(mask.T)
+    return len(across) + len(upright) > 1 or any(_supported(across, upright, mask.shape))
 
 
 def _lines(mask: Mask) -> list[_Line]:

@@ -1,0 +1,81 @@
+"""Writes several MNIST digits in a row, on the grounds that `kinds` has for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.drawing import blurred, file_of, lamp, on_ground, sharp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from benchmarks.drawing import Ink
+
+    Draw = Callable[[Ink, Generator], bytes]
+
+
+def on_white(ink: Ink, _: Generator) -> bytes:
+    """Black on white."""
+    return file_of(on_ground(ink, 255, 0))
+
+
+def on_black(ink: Ink, _: Generator) -> bytes:
+    """White on black."""
+    return file_of(on_ground(ink, 0, 255))
+
+
+def noisy(ink: Ink, random: Generator) -> bytes:
+    """Gaussian noise of 8 % of the range."""
+    return file_of(on_ground(ink, 255, 20) + 20.4 * random.standard_normal(ink.shape, dtype=np.float32))
+
+
+def photographed(ink: Ink, random: Generator) -> bytes:
+    """Pen on paper, lit from one side, a little out of focus, noisy, JPEG."""
+    light = lamp((len(ink), ink.shape[1]), random.uniform(0, 0.4), random)[..., None]
+    page = blurred(on_ground(ink, (228, 222, 210), (35, 45, 130)) * light, random.uniform(0.5, 1.5))
+    page = page + random.uniform(2, 8) * random.standard_normal(page.shape, dtype=np.float32)
+    return file_of(page, "JPEG", quality=int(random.integers(30, 91)))
+
+
+def on_ruled_paper(ink: Ink, random: Generator) -> bytes:
+    """Pen on lined paper, the lines lighter than the ink."""
+    page = np.full(ink.shape, 245, dtype=np.float32)
+    apart = int(random.integers(30, 61))
+    page[int(random.integers(apart)) :: apart] = 175
+    return file_of(page * (1 - ink) + 35 * ink)
+
+
+def on_nothing(ink: Ink, _: Generator) -> bytes:
+    """Black ink, transparent paper."""
+    return file_of(np.stack([np.zeros_like(ink)] * 3 + [255 * ink], axis=-1))
+
+
+STRING_KINDS: tuple[Draw, ...] = (on_white, on_black, noisy, photographed, on_ruled_paper, on_nothing)
+
+
+def string_picture(
+    draw: Draw, images: NDArray[np.uint8], labels: NDArray[np.uint8], random: Generator
+) -> tuple[bytes, str]:
+    """A picture of two to six digits of the images in a row, and what it says."""
+    chosen = random.integers(0, len(images), int(random.integers(2, 7)))
+    return draw(_row_of(images[chosen], random), random), "".join(str(labels[index]) for index in chosen)
+
+
+def _row_of(images: NDArray[np.uint8], random: Generator) -> Ink:
+    """The digits side by side, of about equal size, not quite on a line, a gap of 6 pixels or more between them."""
+    side = int(random.integers(70, 130))
+    page = np.zeros((2 * side, (len(images) + 2) * side), dtype=np.float32)
+    at = int(random.integers(side // 4, side))
+    for image in images:
+        ink = sharp(image, round(side * random.uniform(0.85, 1.15)))
+        columns = np.flatnonzero(ink.max(axis=0) > 0)
+        ink = ink[:, columns[0] : columns[-1] + 1]
+        top = side // 2 + int(random.integers(-side // 10, side // 10 + 1))
+        page[top : top + len(ink), at : at + ink.shape[1]] = ink
+        at += ink.shape[1] + int(random.integers(6, 6 + side // 3))
+    return page

@@ -1,0 +1,187 @@
+"""Finds the digits of a picture that shows several: joins strokes that belong together, line by line, left to right.
+
+Digits that touch each other are not parted. What one digit becomes for the network is `service.form`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.decoding import PictureError, page_from_picture, upright_size
+from service.form import grown, row_of
+from service.rulings import without_rulings
+from service.sight import NO_INK, ONLY_NOISE, first_look
+from service.strokes import connected_strokes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from service.form import Grey
+    from service.paper import Ink
+    from service.sight import Sight
+    from service.strokes import Strokes
+
+    Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
+
+_LOOK_SIDE = 512  # a digit on a line of twenty still has 20 pixels
+_MOST_STROKES = 1000  # more are a pattern or noise; joining takes time by their square
+
+# Shares of the largest stroke's area.
+_LEAST_STROKE = 0.04
+# Shares of the usual height of a stroke that is a digit by itself.
+_FRAGMENT = 0.6  # less is a part of a digit, such as the bar of a 5
+_LEAST_HEIGHT = 0.35  # less, with nothing to belong to, is a speck or a dash
+_NEAR = 0.25
+_TALLEST = 1.4  # two strokes that together are taller are two digits
+_WORD_GAP = 4.0  # digits that are further apart are not on one line because of each other
+_SAME_LINE = 0.4  # of the lower one's height: two digits that overlap by that much are on one line
+
+# Width by height. Among MNIST's digits one in a hundred is wider than 1.45, one in a thousand wider than 1.9.
+_WIDE, _TOO_WIDE = 1.2, 1.9
+
+
+class TooManyDigits(PictureError):
+    """A picture that shows more digits than may be read at once."""
+
+
+class TouchingDigits(PictureError):
+    """A picture on which digits seem to touch each other."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(
+            f"Digit {place + 1} is as wide as two that touch: leave a gap between the digits, or send a part of it."
+        )
+
+
+@dataclass(frozen=True)
+class FoundDigit:
+    """One digit of a picture.
+
+    Attributes:
+        row: float32 [784], in MNIST's form.
+        box: Left, top, width and height in pixels of the upright picture as sent.
+        line: On which line of text, from 0.
+    """
+
+    row: Grey
+    box: tuple[int, int, int, int]
+    line: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it may be two digits that touch; the network's confidence tells."""
+        return self.box[2] > _WIDE * self.box[3]
+
+
+def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) -> list[FoundDigit]:
+    """Find the digits in reading order.
+
+    Raises:
+        PictureTooLarge: its header announces more than `max_image_pixels`.
+        TooManyDigits: there are more than `max_digits`.
+        TouchingDigits: one is far wider than a digit.
+        PictureError: it does not decode, or there is nothing on it.
+    """
+    page = page_from_picture(picture, max_image_pixels)
+    sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
+    strokes = _strokes_of(sight.ink)
+    kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
+    if len(kept) > _MOST_STROKES:
+        raise TooManyDigits(f"The picture shows {len(kept)} separate strokes: send a part of it.")
+    groups = _groups(strokes, kept)
+    if not groups:
+        raise PictureError(ONLY_NOISE)
+    if len(groups) > max_digits:
+        raise TooManyDigits(f"The picture shows {len(groups)} digits; at most {max_digits} may be read at once.")
+    boxes = np.array([_union(strokes.boxes[group]) for group in groups])
+    width, height = upright_size(picture)
+    scale = width / page.width, height / page.height
+    found = [
+        FoundDigit(_row(sight.ink, strokes, groups[index]), _box_on_picture(sight, boxes[index], scale), number)
+        for number, line in enumerate(_lines(boxes))
+        for index in line
+    ]
+    for place, digit in enumerate(found):
+        if digit.box[2] > _TOO_WIDE * digit.box[3]:
+            raise TouchingDigits(place)
+    return found
+
+
+def _strokes_of(ink: Ink) -> Strokes:
+    if ink.is_faint:
+        raise PictureError(NO_INK)
+    if ink.is_noise:
+        raise PictureError(ONLY_NOISE)
+    return connected_strokes(without_rulings(ink.mask))
+
+
+def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Join each fragment with the stroke it is nearest to; leave out what then is no digit. Gives stroke numbers."""
+    boxes = strokes.boxes[kept]
+    heights = boxes[:, 2] - boxes[:, 0]
+    usual = float(np.percentile(np.repeat(heights, heights), 60))  # tall strokes count more than their bits
+    group = np.arange(len(kept))
+    for fragment in np.flatnonzero(heights < _FRAGMENT * usual):
+        owner = _owner(boxes, int(fragment), usual)
+        if owner is not None:
+            group[group == group[fragment]] = group[owner]
+    members = [np.flatnonzero(group == number) for number in np.unique(group)]
+    return [kept[own] for own in members if _height(_union(boxes[own])) >= _LEAST_HEIGHT * usual]
+
+
+def _owner(boxes: Boxes, fragment: int, usual: float) -> int | None:
+    """The nearest stroke that, together with the fragment, is no larger than a digit."""
+    top, left, bottom, right = boxes[fragment]
+    apart = np.maximum(np.maximum(boxes[:, 1] - right, left - boxes[:, 3]), 0)
+    above = np.maximum(np.maximum(boxes[:, 0] - bottom, top - boxes[:, 2]), 0)
+    tall = np.maximum(boxes[:, 2], bottom) - np.minimum(boxes[:, 0], top)
+    wide = np.maximum(boxes[:, 3], right) - np.minimum(boxes[:, 1], left)
+    distance = np.hypot(2.0 * apart, above)  # the parts of a digit lie above each other rather than side by side
+    fits = (distance <= 2 * _NEAR * usual) & (apart <= _NEAR * usual)
+    fits &= (tall <= _TALLEST * usual) & (wide <= _TALLEST * usual)
+    fits[fragment] = False
+    if not fits.any():
+        return None
+    return int(np.argmin(np.where(fits, distance, np.inf)))
+
+
+def _lines(boxes: Boxes) -> list[list[int]]:
+    """Put the digits into lines of text, top to bottom, and into order on each, left to right."""
+    heights = boxes[:, 2] - boxes[:, 0]
+    usual = float(np.median(heights))
+    line = np.arange(len(boxes))
+    for index, (top, left, bottom, right) in enumerate(boxes):
+        common = np.minimum(boxes[:, 2], bottom) - np.maximum(boxes[:, 0], top)
+        apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
+        beside = (common >= _SAME_LINE * np.minimum(heights, bottom - top)) & (apart <= _WORD_GAP * usual)
+        line[np.isin(line, line[beside])] = line[index]
+    members = [np.flatnonzero(line == number) for number in np.unique(line)]
+    members.sort(key=lambda own: float(boxes[own, ::2].mean()))
+    return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
+
+
+def _row(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
+    """The group's ink, and no other stroke's, in MNIST's form."""
+    top, left, bottom, right = _union(strokes.boxes[group])
+    numbers = np.pad(strokes.numbers, 1, constant_values=-1)[top : bottom + 2, left : right + 2]
+    own = np.isin(numbers, group).astype(np.float32)
+    soft = np.pad(ink.soft, 1)[top : bottom + 2, left : right + 2]
+    return row_of(np.asarray(soft * grown(own), dtype=np.float32)[1:-1, 1:-1])
+
+
+def _box_on_picture(sight: Sight, box: NDArray[np.int64], scale: tuple[float, float]) -> tuple[int, int, int, int]:
+    top, left, bottom, right = box.tolist()
+    x, y, end_x, end_y = sight.part((top, left, bottom, right))
+    first = round(x * scale[0]), round(y * scale[1])
+    return (*first, max(1, round(end_x * scale[0]) - first[0]), max(1, round(end_y * scale[1]) - first[1]))
+
+
+def _union(boxes: Boxes) -> NDArray[np.int64]:
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def _height(box: NDArray[np.int64]) -> int:
+    return int(box[2] - box[0])

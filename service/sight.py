@@ -1,0 +1,72 @@
+"""Looks at a page for the first time: finds the sheet on it, and the ink on the sheet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from service.decoding import PictureError
+from service.paper import ink_of, look, noise_of, polarity_of, relief_of
+from service.rulings import is_ruled
+from service.table import sheet_in
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from service.form import Box
+    from service.paper import Ink, Window
+
+NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
+ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
+
+_LEAST_RANGE = 12.0  # grey levels of 255
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at a window of the page: its ink, and the sign that ink has there."""
+
+    window: Window
+    ink: Ink
+    polarity: np.float32
+
+    def part(self, box: Box) -> Window:
+        """Where on the page a box of this look lies."""
+        height, width = self.ink.mask.shape
+        left, top, right, bottom = self.window
+        down, across = (bottom - top) / height, (right - left) / width
+        return left + box[1] * across, top + box[0] * down, left + box[3] * across, top + box[2] * down
+
+
+def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
+    """Look at the whole page; or, if a table shows around it, at the sheet only; from closer if it is ruled.
+
+    Args:
+        page: As `service.decoding` gives it.
+        side: The longest side of the look, in pixels.
+        ruled_side: The same where there are lines.
+
+    Raises:
+        PictureError: The page is blank.
+    """
+    darkest, lightest = cast("tuple[float, float]", page.getextrema())
+    if lightest - darkest < _LEAST_RANGE:
+        raise PictureError("The picture is blank: draw or photograph one digit on it.")
+    sight = _sight(page, (0.0, 0.0, float(page.width), float(page.height)), side)
+    sheet = sheet_in(sight.ink.mask)
+    if sheet is not None:
+        inside = _sight(page, sight.part(sheet), side)
+        sight = sight if inside.ink.is_faint or inside.ink.is_noise else inside
+    closer = ruled_side > side and is_ruled(sight.ink.mask)
+    return _sight(page, sight.window, ruled_side) if closer else sight
+
+
+def _sight(page: Image.Image, window: Window, side: int) -> Sight:
+    seen = look(page, window, side)
+    relief = relief_of(seen)
+    polarity = polarity_of(relief)
+    # Scaling up smooths noise: of a small page it is taken before.
+    noise = noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < side else relief)
+    return Sight(window, ink_of(polarity * relief, noise), polarity)

@@ -274,7 +274,7 @@ HARDER_KINDS: tuple[Draw, ...] = (
 )
 
 
-def _anywhere(digit: Mnist, width: int, height: int, share: float, random: Generator, *, pen: bool = False) -> Ink:  # noqa: PLR0913
+def _anywhere(digit: Mnist, width: int, height: int, share: float, random: Generator, *, pen: bool = False) -> Ink:
     """The digit somewhere on a canvas, its 28x28 image `share` of the canvas's shorter side."""
     side = round(share * min(width, height))
     ink = sharp(digit, side) if pen else scaled(digit, side)

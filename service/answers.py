@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from service import imaging
+from service.lines import FoundDigit
 from service.manifest import Manifest
 from service.registry import State, VersionStatus
 
@@ -50,6 +51,27 @@ class PredictAnswer(_Answer):
     """One prediction for each image, in the order of the input."""
 
     predictions: list[Prediction]
+    model: ModelVersion
+    request_id: str
+
+
+class ReadDigit(_Answer):
+    """One digit of a picture that shows several."""
+
+    digit: int
+    """The most probable digit."""
+    confidence: float
+    """Its probability."""
+    box: tuple[int, int, int, int]
+    """Left, top, width and height in pixels of the picture as sent, upright."""
+
+
+class ReadAnswer(_Answer):
+    """The digits of one picture in reading order."""
+
+    text: str
+    """The digits; a newline between lines of text."""
+    digits: list[ReadDigit]
     model: ModelVersion
     request_id: str
 
@@ -135,6 +157,21 @@ def prediction_json(
 def model_json(name: str, version: int) -> bytes:
     """Write a `ModelVersion`; the same few are written over and over."""
     return json.dumps({"name": name, "version": version}, separators=(",", ":")).encode()
+
+
+def read_json(
+    found: list[FoundDigit], probabilities: NDArray[np.float32], model: ModelVersion, request_id: str
+) -> bytes:
+    """Write a `ReadAnswer`; probabilities is float32 [n, 10], a row for each digit that was found."""
+    digits = [
+        ReadDigit(digit=int(row.argmax()), confidence=round(float(row.max()), 6), box=place.box)
+        for place, row in zip(found, probabilities, strict=True)
+    ]
+    text = ""
+    for index, digit in enumerate(digits):
+        text += "\n" * (index > 0 and found[index].line != found[index - 1].line) + str(digit.digit)
+    answer = ReadAnswer(text=text, digits=digits, model=model, request_id=request_id)
+    return answer.model_dump_json().encode()
 
 
 def version_answer(status: VersionStatus) -> VersionAnswer:

@@ -19,7 +19,7 @@ from service.openapi import DESCRIPTION, add_problem_schema
 from service.pool import Pool
 from service.problems import add_problem_handlers
 from service.registry import Registry
-from service.routes import docs, health, models, page, predict
+from service.routes import docs, health, models, page, predict, read
 from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
@@ -69,7 +69,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (predict, models, health, metrics_route, docs, page):
+    for routes in (predict, read, models, health, metrics_route, docs, page):
         app.include_router(routes.router)
     add_problem_handlers(app)
     add_problem_schema(app)

@@ -132,6 +132,17 @@ class BodyReader:
             return await self._form_rows(body)
         return np.stack([await self._picture_row(body.content)])
 
+    async def pictures(self, body: Body) -> list[tuple[str, bytes]]:
+        """The pictures of a body that is one or a form of some, each with the JSON pointer to it.
+
+        Raises:
+            Problem: 400, 413 or 422, as the HTTP contract says.
+        """
+        if body.media_type != FORM:
+            return [("", body.content)]
+        parts = await _form_pictures(body, self.limits.max_instances)
+        return [(f"/{field}/{index}", picture) for index, (field, picture) in enumerate(parts)]
+
     def _check_size(self, size: int) -> None:
         if size > self.limits.max_body_bytes:
             detail = (
@@ -141,11 +152,7 @@ class BodyReader:
             raise TooLarge(detail)
 
     async def _form_rows(self, body: Body) -> NDArray[np.float32]:
-        pictures = await _form_pictures(body, self.limits.max_instances)
-        rows = [
-            await self._picture_row(picture, f"/{field}/{index}") for index, (field, picture) in enumerate(pictures)
-        ]
-        return np.stack(rows)
+        return np.stack([await self._picture_row(picture, pointer) for pointer, picture in await self.pictures(body)])
 
     async def _picture_row(self, picture: bytes, pointer: str = "") -> NDArray[np.float32]:
         """Decode one picture in the pool; `pointer` says which one it is."""

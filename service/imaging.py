@@ -20,8 +20,6 @@ from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from service.form import Grey
     from service.paper import Ink, Mask
     from service.sight import Sight
@@ -47,7 +45,6 @@ _LEAST_MAIN_STROKE = 0.15
 _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
-
 
 
 def pixels_from_picture(picture: bytes, max_image_pixels: int) -> Grey:

@@ -79,7 +79,12 @@ def without_rulings(mask: Mask) -> Mask:
 
 
 def is_ruled(mask: Mask) -> bool:
-    """Tell whether there may be lines that `without_rulings` would remove, seen from close enough."""
+    """Tell whether there are lines that `without_rulings` removes if a digit is left."""
+    return any(_supported(_lines(mask), _lines(mask.T), mask.shape))
+
+
+def may_be_ruled(mask: Mask) -> bool:
+    """Tell whether, seen from closer, `is_ruled` might hold."""
     across, upright = _lines(mask), _lines(mask.T)
     return len(across) + len(upright) > 1 or any(_supported(across, upright, mask.shape))
 

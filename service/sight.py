@@ -9,7 +9,7 @@ import numpy as np
 
 from service.decoding import PictureError
 from service.paper import ink_of, look, noise_of, polarity_of, relief_of
-from service.rulings import is_ruled
+from service.rulings import is_ruled, may_be_ruled
 from service.table import sheet_in
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if sheet is not None:
         inside = _sight(page, sight.part(sheet), side)
         sight = sight if inside.ink.is_faint or inside.ink.is_noise else inside
-    closer = ruled_side > side and is_ruled(sight.ink.mask)
-    return _sight(page, sight.window, ruled_side) if closer else sight
+    if ruled_side == side or not may_be_ruled(sight.ink.mask):
+        return sight
+    closer = _sight(page, sight.window, ruled_side)
+    return closer if is_ruled(closer.ink.mask) else sight
 
 
 def _sight(page: Image.Image, window: Window, side: int) -> Sight:

@@ -128,16 +128,16 @@ class _Asked:
 async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     """Read, predict and write the answer: its headers and its body."""
     deadline = time.monotonic() + asked.seconds
-    chosen = _choose(state.registry, asked.version)
+    chosen = choose_version(state.registry, asked.version)
     try:
         async with asyncio.timeout(asked.seconds):
             body = await state.reader.read(asked.headers, asked.receive)
             started = time.perf_counter()
             rows = state.reader.rows_at_once(body)
             if rows is None:
-                rows = await _unless_client_leaves(asked.receive, state.reader.rows(body))
+                rows = await unless_client_leaves(asked.receive, state.reader.rows(body))
             decode_seconds = time.perf_counter() - started
-            inference = await state.batcher.infer(chosen, rows, deadline, lambda: _left(asked.receive))
+            inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive))
     except TimeoutError:
         detail = f"The answer was not there within {asked.seconds:g} seconds; send less or allow more time."
         raise DeadlinePassed(detail) from None
@@ -147,10 +147,10 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     model = model_json(chosen.manifest.name, chosen.number)
     seen = rows if asked.include_seen else None
     content = prediction_json(inference.probabilities, model, request_state["request_id"], seen)
-    return _headers(chosen, len(content), decode_seconds, inference), content
+    return answer_headers(chosen, len(content), decode_seconds, inference), content
 
 
-def _choose(registry: Registry, number: int | None) -> LoadedVersion:
+def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
     """The version that answers; held from here on, whatever the registry does meanwhile."""
     if number is None:
         if registry.serving is None:
@@ -166,15 +166,15 @@ def _choose(registry: Registry, number: int | None) -> LoadedVersion:
 _RETRY_READY_SECONDS = 5
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
     """Wait until the client has closed the connection: after the body nothing else can come on it."""
     await receive()
 
 
-async def _unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer:
+async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer:
     """Await the work, but drop it when the client closes the connection."""
     answering = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
+    leaving = asyncio.ensure_future(left(receive))
     try:
         await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
@@ -185,7 +185,8 @@ async def _unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answ
         leaving.cancel()
 
 
-def _headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:
+def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:
+    """The headers of an answer of `length` bytes: which version gave it, and how long its parts took."""
     timing = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % (
         decode_seconds * 1000,
         inference.queue_seconds * 1000,

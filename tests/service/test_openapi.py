@@ -10,7 +10,7 @@ from schemathesis.checks import CHECKS
 
 from service.app import create_app
 from service.problems import BY_STATUS
-from service.routes import health, metrics, models, predict
+from service.routes import health, metrics, models, predict, read
 from service.settings import Settings
 from tests.service.fakes import FakeLoader
 from tests.service.running import running_service
@@ -56,14 +56,14 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     """No route of the API is missing; the reference's own pages are not part of it."""
     routes = {
         (route.path, method.lower())
-        for router in (health.router, metrics.router, models.router, predict.router)
+        for router in (health.router, metrics.router, models.router, predict.router, read.router)
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }
 
     assert {(path, method) for path, method, _ in operations(document)} == routes
-    assert len(routes) == 10
+    assert len(routes) == 11
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:

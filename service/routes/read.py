@@ -1,0 +1,75 @@
+"""POST /v1/read: a picture of several digits in, the text out."""
+
+import asyncio
+import math
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from service.answers import ModelVersion, ReadAnswer, read_json
+from service.bodies import FORM
+from service.imaging import MEDIA_TYPES
+from service.problems import DeadlinePassed, documented
+from service.reading import check_touching, found_digits, one_picture
+from service.routes.predict import answer_headers, choose_version, left, unless_client_leaves
+from service.state import ServiceState, State
+
+router = APIRouter(tags=["predict"])
+
+_BINARY = {"type": "string", "format": "binary"}
+_REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        **{media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES},
+        FORM: {"schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}},
+    },
+}
+
+
+@router.post(
+    "/v1/read",
+    operation_id="read",
+    summary="Read a line of digits",
+    response_model=ReadAnswer,
+    responses=documented(400, 413, 415, 422, 429, 500, 503, 504),
+    openapi_extra={"requestBody": _REQUEST_BODY},
+)
+async def read(
+    request: Request,
+    state: State,
+    x_request_timeout_seconds: Annotated[
+        float | None,
+        Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's."),
+    ] = None,
+) -> Response:
+    """Read all digits on one picture, line by line, left to right.
+
+    Send one picture as the body, or as the part `file` of a multipart form. The digits must not touch each other.
+    """
+    seconds = min(x_request_timeout_seconds or math.inf, state.settings.request_timeout_seconds)
+    deadline = time.monotonic() + seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await _answer(request, state, deadline)
+    except TimeoutError:
+        detail = f"The answer was not there within {seconds:g} seconds; send less or allow more time."
+        raise DeadlinePassed(detail) from None
+
+
+async def _answer(request: Request, state: ServiceState, deadline: float) -> Response:
+    receive = request.receive
+    version = choose_version(state.registry, None)
+    picture = await one_picture(dict(request.scope["headers"]), receive, state.reader)
+    started = time.perf_counter()
+    digits, rows = await unless_client_leaves(receive, found_digits(picture, state.reader))
+    decode_seconds = time.perf_counter() - started
+    inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive))
+    check_touching(digits, inference.probabilities)
+    state.metrics.predicted(version.number, inference.probabilities)
+    request.state.log_fields = {"rows": len(rows), "version": version.number}
+    model = ModelVersion(name=version.manifest.name, version=version.number)
+    content = read_json(digits, inference.probabilities, model, request.state.request_id)
+    response = Response(content)
+    response.raw_headers = answer_headers(version, len(content), decode_seconds, inference)
+    return response

@@ -30,7 +30,7 @@ _LEAST_HEIGHT = 0.125  # of the mask, for what is left to be a digit on ruled pa
 _LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
 # A digit cropped to its edges has strokes from edge to edge, too; then the rest of it fills the picture.
 _LEAST_MARGIN = 0.03
-_FILLS = 0.7
+_FILLS = 0.6
 _SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
 
 

@@ -173,7 +173,7 @@ class TestForm:
         """A box on a form, or the border of a canvas, is not part of the digit."""
         boxed = drawn(strokes)
         ImageDraw.Draw(boxed).rectangle(frame, outline=255, width=4)
-        assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.2
+        assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.3
 
 
 class TestLight:

@@ -1,0 +1,129 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from service.imaging import PictureError, PictureTooLarge
+from service.lines import FoundDigit, TooManyDigits, TouchingDigits, digits_from_picture
+
+SEVEN = ((0.1, 0.0), (0.8, 0.0), (0.3, 1.0))
+Box = tuple[int, int, int, int]
+
+
+def page(*boxes: Box, size: tuple[int, int] = (600, 200), bar: bool = False) -> Image.Image:
+    """A seven in each box (left, top, width, height), dark on light; with `bar`, a stroke apart above each."""
+    image = Image.new("L", size, 245)
+    draw = ImageDraw.Draw(image)
+    for left, top, width, height in boxes:
+        points = [(left + x * width, top + y * height) for x, y in SEVEN]
+        draw.line(points, fill=20, width=7, joint="curve")
+        if bar:
+            draw.line((left, top - 14, left + width * 0.8, top - 14), fill=20, width=7)
+    return image
+
+
+def found(image: Image.Image, max_digits: int = 100, exif: Image.Exif | None = None) -> list[FoundDigit]:
+    """What is found on a picture."""
+    file = io.BytesIO()
+    image.save(file, format="PNG", **({} if exif is None else {"exif": exif}))
+    return digits_from_picture(file.getvalue(), 4_000_000, max_digits)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    places=st.lists(st.tuples(st.integers(0, 25), st.integers(-12, 12), st.integers(50, 70)), min_size=1, max_size=7)
+)
+def test_each_digit_is_found_in_its_place(places: list[tuple[int, int, int]]) -> None:
+    """From left to right, on one line, its box around its ink, whatever the gaps and heights."""
+    boxes = [(20 + 80 * index + gap, 60 + down, 45, height) for index, (gap, down, height) in enumerate(places)]
+
+    digits = found(page(*boxes))
+
+    assert len(digits) == len(boxes)
+    for digit, (left, top, _, height) in zip(digits, boxes, strict=True):
+        assert digit.line == 0
+        assert digit.row.shape == (784,)
+        assert 0.95 <= digit.row.max() <= 1
+        assert digit.box == pytest.approx((left + 3, top - 3, 36, height + 4), abs=7)
+
+
+def test_lines_are_read_from_top_to_bottom() -> None:
+    """Two lines of two and three digits."""
+    lower = [(60 + 90 * index, 220, 45, 70) for index in range(3)]
+    upper = [(200 + 90 * index, 60, 45, 70) for index in range(2)]
+
+    digits = found(page(*lower, *upper, size=(500, 360)))
+
+    assert [digit.line for digit in digits] == [0, 0, 1, 1, 1]
+    assert [digit.box[0] for digit in digits] == pytest.approx([203, 293, 63, 153, 243], abs=6)
+
+
+def test_a_bar_that_is_apart_belongs_to_its_digit() -> None:
+    """A digit in two strokes is one digit."""
+    assert len(found(page((50, 60, 60, 90), (200, 60, 60, 90), bar=True))) == 2
+
+
+def test_specks_and_dashes_are_no_digits() -> None:
+    """Dust and a minus between the digits are left out."""
+    image = page((50, 60, 60, 90), (400, 60, 60, 90))
+    draw = ImageDraw.Draw(image)
+    draw.line((220, 105, 270, 105), fill=20, width=6)
+    draw.ellipse((300, 20, 306, 26), fill=20)
+
+    assert len(found(image)) == 2
+
+
+def test_boxes_are_those_of_the_picture_as_sent() -> None:
+    """A picture of 1800 x 600 pixels, turned by EXIF, has boxes in its own upright pixels."""
+    upright = page((50, 60, 60, 90), (200, 60, 60, 90)).resize((1800, 600))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+
+    first, second = found(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
+
+    assert first.box == pytest.approx((150, 170, 160, 285), abs=20)
+    assert second.box[0] - first.box[0] == pytest.approx(450, abs=6)
+
+
+def test_digits_that_touch_are_refused() -> None:
+    """Four sevens joined by a stroke are no digit."""
+    image = page(*[(50 + 60 * index, 60, 60, 90) for index in range(4)])
+    ImageDraw.Draw(image).line((50, 100, 300, 110), fill=20, width=7)
+
+    with pytest.raises(TouchingDigits, match="Digit 1 is as wide as two"):
+        found(image)
+
+
+def test_more_digits_than_may_be_read() -> None:
+    """The bound is named with what was found."""
+    image = page((50, 60, 60, 90), (200, 60, 60, 90), (350, 60, 60, 90))
+
+    assert len(found(image, max_digits=3)) == 3
+    with pytest.raises(TooManyDigits, match="shows 3 digits; at most 2"):
+        found(image, max_digits=2)
+
+
+@pytest.mark.parametrize("level", [0, 130, 255])
+def test_a_blank_page_is_refused(level: int) -> None:
+    """There is nothing to read on it."""
+    with pytest.raises(PictureError, match="blank"):
+        found(Image.new("L", (300, 200), level))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(2, 80))
+def test_noise_is_refused(seed: int, spread: float) -> None:
+    """Noise without strokes shows no digit."""
+    noise = np.random.default_rng(seed).normal(128, spread, (200, 300))
+
+    with pytest.raises(PictureError, match=r"\.$"):
+        found(Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)))
+
+
+def test_too_many_pixels() -> None:
+    """The limit is that of any picture."""
+    with pytest.raises(PictureTooLarge, match="at most 4000000"):
+        found(Image.new("L", (2001, 2000)))

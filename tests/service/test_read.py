@@ -1,0 +1,130 @@
+import io
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from service.bodies import BYTES, JSON
+from service.imaging import MEDIA_TYPES
+from tests.service.assertions import assert_problem
+from tests.service.conftest import StartService
+from tests.service.fakes import FakeLoader, FirstPixelEngine
+from tests.service.running import running_service
+from tests.service.scraping import scrape
+from tests.service.test_predict import enormous_png
+
+PATH = "/v1/read"
+PNG = {"Content-Type": "image/png"}
+
+
+def picture(*tops: int, pillow_format: str = "PNG") -> bytes:
+    """Three upright strokes on each line; a line begins at each of the tops."""
+    image = Image.new("L", (300, 320), 255)
+    for top in tops:
+        for left in (50, 130, 210):
+            ImageDraw.Draw(image).line((left, top, left, top + 80), fill=0, width=10)
+    file = io.BytesIO()
+    image.save(file, format=pillow_format)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One service for all tests of this module that change nothing in it."""
+    with running_service(tmp_path_factory.mktemp("store")) as client:
+        yield client
+
+
+@pytest.mark.parametrize("media_type", MEDIA_TYPES)
+def test_a_picture_is_read_whole(client: httpx.Client, media_type: str) -> None:
+    """The answer has the text, each digit with its place, the version and the request id."""
+    content = picture(60, pillow_format=media_type.removeprefix("image/").upper())
+
+    response = client.post(PATH, content=content, headers={"Content-Type": media_type})
+
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert answer.keys() == {"text", "digits", "model", "request_id"}
+    assert answer["text"] == "000"  # the corner that the fake engine looks at is empty
+    assert [digit.keys() for digit in answer["digits"]] == [{"digit", "confidence", "box"}] * 3
+    assert [digit["box"] for digit in answer["digits"]] == [
+        pytest.approx([left, 60, 10, 80], abs=3) for left in (45, 125, 205)
+    ]
+    assert answer["model"] == {"name": "digits", "version": 1}
+    assert answer["request_id"] == response.headers["X-Request-ID"]
+    assert response.headers["X-Model-Version"] == "1"
+    assert "decode;dur=" in response.headers["Server-Timing"]
+
+
+def test_lines_are_parted_by_a_newline(client: httpx.Client) -> None:
+    """Two lines of text."""
+    assert client.post(PATH, content=picture(40, 190), headers=PNG).json()["text"] == "000\n000"
+
+
+def test_a_form_holds_one_picture(client: httpx.Client) -> None:
+    """One part named file is read; two are refused."""
+    assert client.post(PATH, files={"file": picture(60)}).json()["text"] == "000"
+    two = client.post(PATH, files=[("file", picture(60)), ("file", picture(60))])
+    assert "2 pictures" in assert_problem(two, 422, "invalid-input")["detail"]
+
+
+@pytest.mark.parametrize("media_type", [JSON, BYTES, "text/plain", ""])
+def test_only_pictures_are_read(client: httpx.Client, media_type: str) -> None:
+    """Arrays and the rest are not, and the detail says what is."""
+    response = client.post(PATH, content=b"{}", headers={"Content-Type": media_type} if media_type else {})
+
+    assert "image/png" in assert_problem(response, 415, "unsupported-media-type")["detail"]
+
+
+def test_what_cannot_be_read(client: httpx.Client) -> None:
+    """Blank, damaged, noisy and enormous pictures, and digits that touch, are problems that say why."""
+    blank, noise, joined = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.new("L", (90, 90), 255).save(blank, "PNG")
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (90, 90), np.uint8)).save(noise, "PNG")
+    touching = Image.open(io.BytesIO(picture(60)))
+    ImageDraw.Draw(touching).line((50, 100, 210, 104), fill=0, width=10)
+    touching.save(joined, "PNG")
+    for content, said in ((blank, "blank"), (noise, "noise"), (joined, "touch"), (io.BytesIO(b"?"), "does not decode")):
+        response = client.post(PATH, content=content.getvalue(), headers=PNG)
+        assert said in assert_problem(response, 422, "invalid-input")["detail"]
+    assert_problem(client.post(PATH, content=enormous_png(), headers=PNG), 413, "too-large")
+    unbounded = client.post(PATH, content=b"--x", headers={"Content-Type": "multipart/form-data"})
+    assert_problem(unbounded, 400, "malformed-body")
+
+
+def test_the_digits_of_a_picture_are_bounded(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """More digits than one request may hold are too many."""
+    client = start_service(max_instances=2)
+
+    response = client.post(PATH, content=picture(60), headers=PNG)
+
+    assert "3 digits; at most 2" in assert_problem(response, 413, "too-large")["detail"]
+
+
+def test_digits_are_counted(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """The metrics count what the answer says, the requests under their own route."""
+    client = start_service()
+
+    client.post(PATH, content=picture(60), headers=PNG)
+
+    metrics = scrape(client)
+    assert metrics.total("digits_predictions_total") == 3
+    assert metrics.value("digits_http_requests_total", method="POST", route=PATH, status="200") == 1
+
+
+def test_the_deadline_can_be_shortened(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """A caller in a hurry is told when its time is over."""
+    client = start_service(FakeLoader(FirstPixelEngine()))
+
+    response = client.post(PATH, content=picture(60), headers=PNG | {"X-Request-Timeout-Seconds": "0.0001"})
+
+    assert_problem(response, 504, "deadline-passed")
+
+
+def test_no_version_yet(start_service: StartService) -> None:
+    """An empty store is answered with what to do."""
+    client = start_service(ready=False)
+
+    assert_problem(client.post(PATH, content=picture(60), headers=PNG), 503, "not-ready")

@@ -33,7 +33,8 @@ def scaled(digit: Mnist, side: int) -> Ink:
 def sharp(digit: Mnist, side: int) -> Ink:
     """Scaled up like a drawing: full ink with edges of about a pixel in place of MNIST's soft ones."""
     steep = max(1.0, side / 28)
-    return np.clip((scaled(digit, side) - np.float32(_HALF)) * np.float32(steep) + np.float32(_HALF), 0, 1)
+    edges = (scaled(digit, side) - np.float32(_HALF)) * np.float32(steep) + np.float32(_HALF)
+    return np.asarray(np.clip(edges, 0, 1), dtype=np.float32)
 
 
 def pen_drawing(digit: Mnist, side: int, pen: float) -> Ink:
@@ -79,7 +80,7 @@ def _removable(mask: NDArray[np.bool_], turn: int) -> NDArray[np.bool_]:
         open_side = ~(north & east & south) & ~(east & south & west)
     else:
         open_side = ~(north & east & west) & ~(north & south & west)
-    return mask & (neighbours >= 2) & (neighbours <= 6) & (crossings == 1) & open_side
+    return np.asarray(mask & (neighbours >= 2) & (neighbours <= 6) & (crossings == 1) & open_side)
 
 
 def placed(ink: Ink, width: int, height: int, left: int, top: int) -> Ink:

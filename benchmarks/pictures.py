@@ -154,7 +154,7 @@ def _copies(pictures: list[bytes], reader: Reader) -> None:
 
 
 def _copies_of(picture: bytes) -> dict[str, bytes]:
-    shown = Image.open(BytesIO(picture))
+    shown: Image.Image = Image.open(BytesIO(picture))
     if shown.has_transparency_data:
         layer = shown.convert("RGBA")
         dark = np.asarray(layer.convert("L"))[np.asarray(layer.getchannel("A")) > 127]

@@ -59,6 +59,10 @@ class _Line:
         """The row of its middle at a column."""
         return self.row + self.slope * (column - self.left)
 
+    def rows_at(self, columns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The same at several columns."""
+        return np.asarray(self.row + self.slope * (columns - self.left), dtype=np.float64)
+
 
 def without_rulings(mask: Mask) -> Mask:
     """Remove lines of which each end meets the picture's edge or another such line.
@@ -146,7 +150,7 @@ def _lengthened(line: _Line, mask: Mask) -> _Line:
     """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
     height, width = mask.shape
     columns = np.arange(width)
-    rows = np.clip(np.rint(line.row_at(columns)).astype(int), 0, height - 1)
+    rows = np.clip(np.rint(line.rows_at(columns)).astype(int), 0, height - 1)
     inked = mask[rows, columns]
     inked |= mask[np.maximum(rows - 1, 0), columns] | mask[np.minimum(rows + 1, height - 1), columns]
     places = np.flatnonzero(inked)
@@ -209,7 +213,7 @@ def _cut(mask: Mask, lines: list[_Line]) -> Mask:
     kept = mask.copy() if lines else mask
     for line in lines:
         columns = np.arange(line.left, line.right)
-        middle = line.row_at(columns)
+        middle = line.rows_at(columns)
         # The soft edges of a line reach a pixel further than the rows that it fills.
         reach = line.thickness / 2 + _SOFT_EDGE
         first, last = np.ceil(middle - reach).astype(int), np.floor(middle + reach).astype(int)
@@ -241,4 +245,4 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
         return size >= _LEAST_INSIDE * max(line.length for line in across + upright)
     clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN
     small = max((bottom - top) / height, (right - left) / width) < _FILLS
-    return size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER)
+    return bool(size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER))

@@ -84,7 +84,7 @@ def test_boxes_are_those_of_the_picture_as_sent() -> None:
 
     first, second = found(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
 
-    assert first.box == pytest.approx((150, 170, 160, 285), abs=20)
+    assert first.box == pytest.approx((167, 170, 140, 287), abs=12)
     assert second.box[0] - first.box[0] == pytest.approx(450, abs=6)
 
 

@@ -15,13 +15,14 @@ from service.table import sheet_in
 if TYPE_CHECKING:
     from PIL import Image
 
-    from service.form import Box
-    from service.paper import Ink, Window
+    from service.form import Box, Grey
+    from service.paper import Ink, Mask, Window
 
 NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
 ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
 
 _LEAST_RANGE = 12.0  # grey levels of 255
+_FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     darkest, lightest = cast("tuple[float, float]", page.getextrema())
     if lightest - darkest < _LEAST_RANGE:
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
-    sight = _sight(page, (0.0, 0.0, float(page.width), float(page.height)), side)
-    sheet = sheet_in(sight.ink.mask)
+    window = (0.0, 0.0, float(page.width), float(page.height))
+    sight = _sight(page, window, side)
+    sheet = sheet_in(_far_from_paper(look(page, window, side)))
     if sheet is not None:
         inside = _sight(page, sight.part(sheet), side)
         sight = sight if inside.ink.is_faint or inside.ink.is_noise else inside
@@ -63,6 +65,15 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
         return sight
     closer = _sight(page, sight.window, ruled_side)
     return closer if is_ruled(closer.ink.mask) else sight
+
+
+def _far_from_paper(seen: Grey) -> Mask:
+    """Where the picture is neither the paper nor in half a shadow: most of it is paper.
+
+    The relief does not tell: a table on two sides looks like a lamp to the fit of the paper.
+    """
+    lowest, highest = float(seen.min()), float(seen.max())
+    return np.asarray(np.abs(seen - np.median(seen)) > _FAR * (highest - lowest))
 
 
 def _sight(page: Image.Image, window: Window, side: int) -> Sight:

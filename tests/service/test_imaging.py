@@ -175,6 +175,20 @@ class TestForm:
         ImageDraw.Draw(boxed).rectangle(frame, outline=255, width=4)
         assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.3
 
+    @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("sides", [((30, 0), (0, 0)), ((0, 25), (40, 0)), ((20, 30), (25, 35))])
+    def test_the_table_around_the_sheet_is_dropped(
+        self,
+        strokes: tuple[tuple[tuple[float, float], ...], ...],
+        sides: tuple[tuple[int, int], tuple[int, int]],
+    ) -> None:
+        """A dark table along one, two or four sides of the picture is not part of the digit."""
+        sheet = 230 - np.asarray(drawn(strokes), dtype=np.float32) * (190 / 255)
+        table = np.pad(sheet, sides, constant_values=70)
+        assert (
+            difference(cleaned(Image.fromarray(table.astype(np.uint8))), cleaned(drawn(strokes))) < 0.35
+        )  # another scale
+
 
 class TestLight:
     """Ink is ink, whatever its colour and the light on the paper."""

@@ -3,27 +3,21 @@
 import asyncio
 import math
 import time
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json
 from service.arrays import ArrayBody
-from service.batching import Inference
 from service.bodies import BYTES, FORM, JSON, RawHeaders
 from service.imaging import MEDIA_TYPES
-from service.loading import LoadedVersion
-from service.problems import DeadlinePassed, NotFound, NotReady, client_gone, documented
-from service.registry import Registry
+from service.prediction import Headers, answer_headers, choose_version, left, unless_client_leaves
+from service.problems import DeadlinePassed, documented
 from service.state import ServiceState, State
 
 router = APIRouter(tags=["predict"])
-
-Answer = TypeVar("Answer")
-Headers = list[tuple[bytes, bytes]]
 
 _PATH = "/v1/predict"
 _TIMEOUT_HEADER = b"x-request-timeout-seconds"
@@ -148,53 +142,3 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     seen = rows if asked.include_seen else None
     content = prediction_json(inference.probabilities, model, request_state["request_id"], seen)
     return answer_headers(chosen, len(content), decode_seconds, inference), content
-
-
-def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
-    """The version that answers; held from here on, whatever the registry does meanwhile."""
-    if number is None:
-        if registry.serving is None:
-            raise NotReady(registry.waiting_for(), retry_after_seconds=_RETRY_READY_SECONDS)
-        return registry.serving
-    loaded = registry.loaded(number)
-    if loaded is None:
-        raise NotFound(f"Version {number} is not loaded; /v1/models lists the versions and their states.")
-    return loaded
-
-
-# Loading a version takes 5 to 7 seconds: trying sooner is of no use.
-_RETRY_READY_SECONDS = 5
-
-
-async def left(receive: Receive) -> None:
-    """Wait until the client has closed the connection: after the body nothing else can come on it."""
-    await receive()
-
-
-async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Await the work, but drop it when the client closes the connection."""
-    answering = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(left(receive))
-    try:
-        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            raise client_gone()
-        return answering.result()
-    finally:
-        answering.cancel()
-        leaving.cancel()
-
-
-def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:
-    """The headers of an answer of `length` bytes: which version gave it, and how long its parts took."""
-    timing = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % (
-        decode_seconds * 1000,
-        inference.queue_seconds * 1000,
-        inference.run_seconds * 1000,
-    )
-    return [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % length),
-        (b"x-model-version", b"%d" % version.number),
-        (b"server-timing", timing),
-    ]

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Request, Response
 from service.answers import ModelVersion, ReadAnswer, read_json
 from service.bodies import FORM
 from service.imaging import MEDIA_TYPES
+from service.prediction import answer_headers, choose_version, left, unless_client_leaves
 from service.problems import DeadlinePassed, documented
 from service.reading import check_touching, found_digits, one_picture
-from service.routes.predict import answer_headers, choose_version, left, unless_client_leaves
 from service.state import ServiceState, State
 
 router = APIRouter(tags=["predict"])

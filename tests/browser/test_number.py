@@ -117,3 +117,22 @@ def test_a_service_without_the_route_says_so(page: Page) -> None:
     draw(page, DIGITS[2])
 
     expect(page.locator("#sentence")).to_have_text("This service does not do that yet.")
+
+
+@pytest.mark.parametrize("number", ["2026", "314", "90"])
+def test_samples_are_read_by_the_service_itself(page: Page, number: str) -> None:
+    """What the page offers to try is read right, with a box for each digit."""
+    read_numbers(page)
+    page.get_by_role("button", name=f"Sample {number}").click()
+
+    expect(page.locator("#sentence")).to_have_text(f"It reads {number}")
+    assert page.locator("#boxes li").all_inner_texts() == list(number)
+
+
+def test_a_drawn_number_is_read_by_the_service_itself(page: Page) -> None:
+    """Two digits drawn side by side are read from left to right, whichever was drawn first."""
+    read_numbers(page)
+    draw(page, [[(x + 100, y) for x, y in line] for line in DIGITS[7]])
+    draw(page, DIGITS[4])
+
+    expect(page.locator("#sentence")).to_have_text("It reads 47")

@@ -173,7 +173,7 @@ class TestForm:
         """A box on a form, or the border of a canvas, is not part of the digit."""
         boxed = drawn(strokes)
         ImageDraw.Draw(boxed).rectangle(frame, outline=255, width=4)
-        assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.3
+        assert difference(cleaned(inverted(boxed)), cleaned(drawn(strokes))) < 0.2
 
     @pytest.mark.parametrize("strokes", DIGITS)
     @pytest.mark.parametrize("sides", [((30, 0), (0, 0)), ((0, 25), (40, 0)), ((20, 30), (25, 35))])

@@ -1,0 +1,64 @@
+"""What the routes that run the network share: which version answers, who waits for it, and the answer's headers."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+from service.batching import Inference
+from service.loading import LoadedVersion
+from service.problems import NotFound, NotReady, client_gone
+from service.registry import Registry
+
+Answer = TypeVar("Answer")
+Headers = list[tuple[bytes, bytes]]
+
+# Loading a version takes 5 to 7 seconds: trying sooner is of no use.
+_RETRY_READY_SECONDS = 5
+
+
+def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
+    """The version that answers; held from here on, whatever the registry does meanwhile."""
+    if number is None:
+        if registry.serving is None:
+            raise NotReady(registry.waiting_for(), retry_after_seconds=_RETRY_READY_SECONDS)
+        return registry.serving
+    loaded = registry.loaded(number)
+    if loaded is None:
+        raise NotFound(f"Version {number} is not loaded; /v1/models lists the versions and their states.")
+    return loaded
+
+
+async def left(receive: Receive) -> None:
+    """Wait until the client has closed the connection: after the body nothing else can come on it."""
+    await receive()
+
+
+async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Await the work, but drop it when the client closes the connection."""
+    answering = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(left(receive))
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise client_gone()
+        return answering.result()
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:
+    """The headers of an answer of `length` bytes: which version gave it, and how long its parts took."""
+    timing = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % (
+        decode_seconds * 1000,
+        inference.queue_seconds * 1000,
+        inference.run_seconds * 1000,
+    )
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % length),
+        (b"x-model-version", b"%d" % version.number),
+        (b"server-timing", timing),
+    ]

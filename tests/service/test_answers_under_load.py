@@ -85,7 +85,8 @@ def test_answers_under_load_are_the_savedmodel_s(released_store: Path, program_c
     """Whatever is mixed, cancelled and reloaded meanwhile, each row gets the SavedModel's answer to that row."""
     store = shutil.copytree(released_store, tmp_path / "store")
     images = Images(store / "digits" / "1")
-    service = Process(store, program_cache, DIGITS_WORKERS="2")
+    cache = shutil.copytree(program_cache, tmp_path / "cache")
+    service = Process(store, cache, DIGITS_WORKERS="2")
     stop, versions, failures = threading.Event(), set[int](), list[BaseException]()
 
     def client(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import math
 from collections.abc import AsyncIterator
 from typing import Any, TypedDict
 
@@ -44,7 +45,7 @@ def create_app(
     """
     drain = drain or Drain()
     measured = metrics or Metrics()
-    threads = usable_cores()
+    threads = _threads(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
@@ -87,6 +88,12 @@ class Digits(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         await self._exchange(scope, receive, send)
+
+
+def _threads(settings: Settings) -> int:
+    """Threads for bulk, and for decoding, in each worker: all together twice as many as there are cores."""
+    cores = usable_cores()
+    return min(cores, 2 * math.ceil(cores / (settings.workers or cores)))
 
 
 def _loader(settings: Settings) -> Loader:

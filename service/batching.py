@@ -307,10 +307,11 @@ _Outcome = tuple[NDArray[np.float32] | Exception, float]
 
 def _attempt(batch: list[_Slice]) -> _Outcome:
     """Run one batch in the calling thread; returns probabilities float32 [n, 10], or the error, and the seconds."""
-    parts = [part.request.pixels[part.start : part.stop] for part in batch]
-    pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
     started = time.perf_counter()
     try:
+        parts = [part.request.pixels[part.start : part.stop] for part in batch]
+        pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        started = time.perf_counter()
         outcome: NDArray[np.float32] | Exception = batch[0].request.version.engine.run(pixels)
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is its callers', not the loop's
         outcome = error

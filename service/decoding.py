@@ -109,7 +109,8 @@ def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
 def upright_size(picture: bytes) -> tuple[int, int]:
     """Width and height of a picture that `page_from_picture` took, as sent but upright."""
     with _opened(picture) as image:
-        turned = _orientation(image) in _SIDEWAYS
+        # Pillow states a TIFF's size upright already.
+        turned = not isinstance(image, TiffImageFile) and _orientation(image) in _SIDEWAYS
         return (image.height, image.width) if turned else (image.width, image.height)
 
 

@@ -54,8 +54,7 @@ class ExchangeMiddleware:
             await exchange.refuse(problem, receive)
         except Exception:  # noqa: BLE001 - whatever went wrong, the client gets an answer and the log the reason
             access.exception("request %s failed", exchange.request_id)
-            detail = "The service could not answer; its log has the reason under this request id."
-            await exchange.refuse(problems.Internal(detail), receive)
+            await exchange.refuse(problems.internal(), receive)
         finally:
             self._metrics.requests_in_progress.inc(-1)
         exchange.finish()

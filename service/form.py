@@ -64,7 +64,9 @@ def grown(ink: Grey, *, with_corners: bool = False) -> Grey:
 
 def _with_usual_strokes(ink: Grey) -> Grey:
     """Bring hairlines and thick markers near to MNIST's stroke widths."""
-    ink = np.pad(_resized(ink, _STROKE_SIDE, Image.Resampling.BICUBIC), _STROKE_SIDE // 10)
+    resized = _resized(ink, _STROKE_SIDE, Image.Resampling.BICUBIC)
+    # A hairline that is scaled down turns grey all along: its peak is full ink still.
+    ink = np.pad(resized / min(1.0, float(resized.max())), _STROKE_SIDE // 10)
     unit = _STROKE_SIDE / DIGIT_SIDE
     width = _stroke_width(ink) / unit
     if width < _THIN:

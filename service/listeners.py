@@ -17,6 +17,9 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     Raises:
         OSError: The address cannot be listened on.
     """
+    if count > 1 and port:
+        # Sockets that share a port also share it with another service's: this one refuses to.
+        _listen(host, port, shared=False).close()
     with contextlib.ExitStack() as opened:
         first = opened.enter_context(_listen(host, port, shared=count > 1))
         port = first.getsockname()[1]

@@ -109,6 +109,11 @@ class Internal(Problem):
     status, reason, title = 500, "internal", "Internal server error"
 
 
+def internal() -> Internal:
+    """Something that nobody foresaw went wrong; the log has the reason, the client gets none of it."""
+    return Internal("The service could not answer; its log has the reason under this request id.")
+
+
 class NotReady(Problem):
     """503: no version serves."""
 
@@ -180,6 +185,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _handle)
     app.add_exception_handler(HTTPException, _handle)
     app.add_exception_handler(RequestValidationError, _handle)
+    app.add_exception_handler(Exception, _handle)
 
 
 def _handle(request: Request, error: Exception) -> Response:
@@ -206,4 +212,4 @@ def _as_problem(request: Request, error: Exception) -> Problem:
         case HTTPException():
             kind = BY_STATUS.get(error.status_code, Internal)
             return kind(error.detail or HTTPStatus(error.status_code).phrase, headers=error.headers)
-    return Internal("The service could not answer.")
+    return internal()

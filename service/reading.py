@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service import lines
-from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
+from service.bodies import FORM, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.problems import InvalidInput, Pointer, TooLarge, UnsupportedMediaType
 
@@ -32,8 +32,9 @@ async def one_picture(headers: RawHeaders, receive: Receive, reader: BodyReader)
         Problem: 400, 413, 415 or 422, as for /v1/predict.
     """
     sent = headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
-    if sent in (JSON, BYTES):
-        raise UnsupportedMediaType(f"{sent} is not read here; send one of {', '.join((*MEDIA_TYPES, FORM))}.")
+    if sent not in (*MEDIA_TYPES, FORM):
+        shown = f"{sent[:100]!r} is not read here" if sent else "Content-Type is missing"
+        raise UnsupportedMediaType(f"{shown}; send one of {', '.join((*MEDIA_TYPES, FORM))}.")
     pictures = await reader.pictures(await reader.read(headers, receive))
     if len(pictures) > 1:
         detail = f"The form holds {len(pictures)} pictures; send one at a time."

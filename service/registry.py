@@ -115,7 +115,7 @@ class Registry:
         while True:
             self._look_again.clear()
             await self.look()
-            if self._loading is None:
+            if self.serving or self._loading is None:
                 self._settled.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):

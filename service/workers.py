@@ -53,8 +53,14 @@ class Workers:
         """Run one worker, and another whenever it ends, until all are to stop; returns the last exit code."""
         delay, restarts = _FIRST_DELAY_SECONDS, 0
         while True:
+            if self._stopping.is_set():
+                return 0
             started = time.monotonic()
-            code = await self._run_worker(worker, restarts)
+            try:
+                code = await self._run_worker(worker, restarts)
+            except OSError as error:  # no memory or no process to be had just now
+                log.error("worker %d cannot be started: %s", worker, error.strerror)  # noqa: TRY400 - no fault of ours
+                code = 1
             if self._stopping.is_set():
                 # A worker that has not begun to serve yet ends by the signal itself.
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
@@ -79,6 +85,8 @@ class Workers:
             start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
         )
         self._processes[worker] = process
+        if self._stopping.is_set():  # told to stop while this one was being started
+            self._send(signal.SIGTERM)
         try:
             return await process.wait()
         finally:

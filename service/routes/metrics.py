@@ -16,6 +16,6 @@ router = APIRouter(tags=["metrics"])
     responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}},
 )
 async def metrics(request: Request, state: State) -> Response:
-    """Show the metrics of this process."""
+    """Show the metrics of all workers."""
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(state.metrics.registry), headers={"Content-Type": media_type})

@@ -25,6 +25,13 @@ def test_a_port_in_use_is_refused(count: int) -> None:
         listen("127.0.0.1", taken.getsockname()[1], count)
 
 
+def test_another_service_s_port_is_refused() -> None:
+    """A port on which another service's workers listen is not shared with them."""
+    others = listen("127.0.0.1", 0, 2)
+    with others[0], others[1], pytest.raises(OSError, match="in use"):
+        listen("127.0.0.1", others[0].getsockname()[1], 2)
+
+
 def test_address_is_a_url() -> None:
     """An IPv6 host stands in brackets."""
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.bodies import BYTES, JSON
@@ -479,3 +480,23 @@ class TestOverload:
             wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
 
         wait_until(lambda: scrape(client).value("digits_rejected_total", reason="client-gone") == 1)
+
+
+@pytest.mark.parametrize("query", ["", "?version=1"])
+@pytest.mark.usefixtures("store")
+def test_a_fault_of_the_network_tells_nothing(start_service: StartService, query: str) -> None:
+    """Past routing and through it, an unforeseen exception is a problem with the request's id, and is counted."""
+
+    class Broken(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            msg = f"the inside of {len(pixels)} rows"
+            raise RuntimeError(msg)
+
+    client = start_service(FakeLoader(Broken()))
+
+    response = predict(client, ONE_ROW, BYTES, query)
+
+    assert "inside" not in assert_problem(response, 500, "internal")["detail"]
+    seen = scrape(client)
+    assert seen.value("digits_http_requests_total", method="POST", route=PATH, status="500") == 1
+    assert seen.value("digits_rejected_total", reason="internal") == 1

@@ -128,3 +128,31 @@ def test_no_version_yet(start_service: StartService) -> None:
     client = start_service(ready=False)
 
     assert_problem(client.post(PATH, content=picture(60), headers=PNG), 503, "not-ready")
+
+
+def test_a_hairline_is_read(client: httpx.Client) -> None:
+    """A digit drawn one pixel wide on a large page is found and read."""
+    image = Image.new("L", (512, 512), 255)
+    ImageDraw.Draw(image).line([(60, 60), (300, 60), (160, 450)], fill=0, width=1)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+
+    response = client.post(PATH, content=file.getvalue(), headers=PNG)
+
+    assert response.status_code == 200, response.text
+    assert len(response.json()["digits"]) == 1
+
+
+@pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pillow_format: str) -> None:
+    """A picture that was taken sideways has its boxes where somebody who looks at it sees the digits."""
+    image = Image.new("L", (300, 600), 255)
+    ImageDraw.Draw(image).line((50, 100, 130, 100), fill=0, width=10)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: 600 x 300 upright
+    file = io.BytesIO()
+    image.save(file, format=pillow_format, exif=exif)
+
+    response = client.post(PATH, content=file.getvalue(), headers={"Content-Type": f"image/{pillow_format.lower()}"})
+
+    assert [digit["box"] for digit in response.json()["digits"]] == [pytest.approx([495, 50, 10, 80], abs=4)]

@@ -52,7 +52,7 @@ Load = Callable[[StoredVersion], Awaitable[LoadedVersion]]
 """Loads a stored version, or raises `VersionRejected` with the reason."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loader:
     """Loads versions with the chosen engine; compiled programs are kept in the folder `cache`."""
 
@@ -60,6 +60,7 @@ class Loader:
     cache: Path
     max_batch_size: int
     prepare_timeout_seconds: float = PREPARE_TIMEOUT_SECONDS
+    _has_loaded: bool = field(default=False, init=False)
 
     async def __call__(self, stored: StoredVersion) -> LoadedVersion:
         """Load `stored`, preparing it first if its program is not in the cache.
@@ -67,6 +68,11 @@ class Loader:
         Raises:
             VersionRejected: The version may not serve.
         """
+        loaded = await self._load(stored)
+        self._has_loaded = True
+        return loaded
+
+    async def _load(self, stored: StoredVersion) -> LoadedVersion:
         manifest, manifest_sha256, golden = await asyncio.to_thread(_read_whole, stored)
         program = self.cache / program_name(manifest_sha256)
         async with self._turn(program):
@@ -97,16 +103,8 @@ class Loader:
 
     async def _prepare(self, folder: Path) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-m",
-                "service.prepare",
-                str(folder),
-                str(self.cache),
-                "--engine",
-                self.engine,
-                "--until-stdin-closes",
-            ),
+            sys.executable,
+            *self._arguments(folder),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -122,6 +120,11 @@ class Loader:
         finally:
             await _end(process)
         _raise_if_rejected(report, process.returncode)
+
+    def _arguments(self, folder: Path) -> list[str]:
+        arguments = ["-m", "service.prepare", str(folder), str(self.cache), "--engine", self.engine]
+        # Beside a version that serves, preparing gives way; before the first one, everybody waits for it.
+        return [*arguments, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
 
     async def _open(self, folder: Path, program: Path, golden: GoldenImages) -> Engine:
         """Make an engine and let it prove itself on the golden images."""

@@ -22,7 +22,7 @@ from service.manifest import VersionRejected, first_line, read_manifest, verify_
 PROGRAM_TOLERANCE = 1e-5
 # TensorFlow and a digit network take 0.6 GB of private memory; a graph that wants more than this is not one of ours.
 MAX_MEMORY_BYTES = 3 * 1024**3
-# Preparing runs beside serving: the requests come first.
+# Beside a version that serves, its requests come first.
 NICENESS = 10
 
 
@@ -30,6 +30,8 @@ def main() -> int:
     """Prepare the version named on the command line; return the exit code."""
     arguments = _parse_arguments()
     _limit_this_process()
+    if arguments.background:
+        os.nice(NICENESS)
     if arguments.until_stdin_closes:
         threading.Thread(target=_end_with_the_server, daemon=True).start()
     try:
@@ -107,8 +109,7 @@ def _publish(program: bytes, destination: Path, golden: GoldenImages, reference:
 
 
 def _limit_this_process() -> None:
-    """Bound memory and priority."""
-    os.nice(NICENESS)
+    """Bound memory."""
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -135,6 +136,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when the process at the other end of stdin is gone"
     )
+    parser.add_argument("--background", action="store_true", help="give way to whatever else runs")
     return parser.parse_args()
 
 

@@ -106,3 +106,11 @@ def test_waiting_for_another_worker_has_a_deadline(stored: StoredVersion, own_ca
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(VersionRejected, match="another worker"):
             load(stored, own_cache, prepare_timeout_seconds=-0.4)
+
+
+def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:
+    """The first version is prepared at full speed, since nobody can be answered before; later ones are not."""
+    loader = Loader("litert", own_cache, 8)
+    assert "--background" not in loader._arguments(stored.folder)
+    asyncio.run(loader(stored))
+    assert "--background" in loader._arguments(stored.folder)

@@ -91,6 +91,9 @@ class Metrics(_Frozen):
     temperature: PositiveFloat
     held_out_accuracy: Fraction
     per_class: list[DigitMetrics]
+    is_digit_threshold: Fraction | None = None
+    non_digits_accepted: dict[str, Fraction] = {}
+    corruption_errors: dict[str, Fraction] = {}
 
 
 class Baseline(_Frozen):
@@ -98,6 +101,18 @@ class Baseline(_Frozen):
 
     class_counts: Annotated[list[NonNegativeInt], Field(min_length=10, max_length=10)]
     confidence_counts: Annotated[list[NonNegativeInt], Field(min_length=20, max_length=20)]
+
+
+class Gate(_Frozen):
+    """What the version was compared with before it was published."""
+
+    min_accuracy: Fraction
+    compared_version: PositiveInt | None
+    only_new_wrong: NonNegativeInt
+    only_compared_wrong: NonNegativeInt
+    p_value: Fraction | None
+    passed: bool
+    forced: bool
 
 
 class Manifest(_Frozen):
@@ -115,9 +130,11 @@ class Manifest(_Frozen):
     libraries: dict[str, str]
     parameters: PositiveInt
     multiply_accumulates: PositiveInt
+    microseconds_per_image: PositiveFloat | None = None
     training_seconds: NonNegativeFloat
     metrics: Metrics
     baseline: Baseline
+    gate: Gate | None = None
     files: dict[RelativePath, FileEntry]
 
 

@@ -1,6 +1,9 @@
 """What a version's probabilities are worth, against the labels: plain NumPy, no network."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,18 @@ _CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
 _CONFIDENCE_BINS = 20
 _TINY = 1e-12  # a probability that rounded to zero still has a logarithm
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a version answers: probabilities float32 [N, 10]; is_digit float32 [N] in 0 to 1, if it tells."""
+
+    probabilities: NDArray[np.float32]
+    is_digit: NDArray[np.float32] | None
+
+
+Answerer: TypeAlias = Callable[[NDArray[np.float32]], Answers]
+"""Asks a version: from pixels float32 [N, 784] in 0 to 1."""
 
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> TestMetrics:

@@ -54,10 +54,44 @@ class TestMetrics(TypedDict):
 
 
 class Metrics(TestMetrics):
-    """The same, and what the images held out were used for."""
+    """The same, what the images held out were used for, and how it does beyond clean digits.
+
+    `is_digit_threshold` is None if the network has no output `is_digit`. The last two are shares
+    from 0 to 1: of non-digits of a kind that are taken for digits, and of test images under a
+    corruption that are read wrong. Versions made before these were measured lack all three.
+    """
 
     temperature: float
     held_out_accuracy: float
+    is_digit_threshold: float | None
+    non_digits_accepted: dict[str, float]
+    corruption_errors: dict[str, float]
+
+
+class EpochMetrics(TypedDict):
+    """One epoch of fitting: a line of `metrics.jsonl`."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    held_out_accuracy: float
+    held_out_nll: float
+    seconds: float
+
+
+class GateFacts(TypedDict):
+    """What the gate compared; `p_value` is McNemar's, and None if there was no version to compare with.
+
+    `forced` says that the version was published although it did not pass.
+    """
+
+    min_accuracy: float
+    compared_version: int | None
+    only_new_wrong: int
+    only_compared_wrong: int
+    p_value: float | None
+    passed: bool
+    forced: bool
 
 
 class Baseline(TypedDict):
@@ -89,9 +123,11 @@ class Manifest(TypedDict):
     libraries: dict[str, str]
     parameters: int
     multiply_accumulates: int
+    microseconds_per_image: float | None
     training_seconds: float
     metrics: Metrics
     baseline: Baseline
+    gate: GateFacts | None
     files: dict[str, FileFacts]
 
 

@@ -51,6 +51,9 @@ def train(
             **measure(probabilities, dataset.y_test),
             "temperature": temperature,
             "held_out_accuracy": 1 - held_out_errors / dataset.held_out_images,
+            "is_digit_threshold": None,
+            "non_digits_accepted": {},
+            "corruption_errors": {},
         }
         manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(probabilities))
         return store.publish(folder, manifest), metrics
@@ -85,8 +88,10 @@ def _describe(
         "libraries": library_versions(),
         "parameters": fitted.network.count_params(),
         "multiply_accumulates": multiply_accumulates(fitted.network),
+        "microseconds_per_image": None,
         "training_seconds": round(fitted.seconds, 1),
         "metrics": metrics,
         "baseline": expected,
+        "gate": None,
         "files": {},
     }

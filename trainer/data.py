@@ -114,6 +114,11 @@ def read(path: Path) -> Dataset:
     return Dataset(**{name: np.ascontiguousarray(arrays[name]) for name in ARRAY_NAMES}, source=str(path))
 
 
+def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turns images uint8 [N, 28, 28] into a network's pixels: float32 [N, 784] in 0 to 1."""
+    return images.reshape(len(images), IMAGE_SIDE * IMAGE_SIDE).astype(np.float32) / np.float32(255)
+
+
 def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
     try:
         # NumPy leaves a damaged file open if it opens it itself.

@@ -4,6 +4,7 @@ Calibration is part of what is written: a server has nothing to add to the answe
 """
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.data import DIGITS, IMAGE_SIDE
+from trainer.evaluation import Answerer, Answers
 
 GOLDEN_PATH = Path("assets.extra") / "golden.npz"
 _GOLDEN_IMAGES = 64
@@ -22,13 +24,17 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     """Writes a SavedModel into `folder`.
 
     Its signature `serving_default` takes `pixels` float32 [N, 784] and returns `probabilities`
-    float32 [N, 10] (calibrated) and `logits` float32 [N, 10] (before calibration).
+    float32 [N, 10] (calibrated), `logits` float32 [N, 10] (before calibration) and, of a network
+    that learned from outliers, `is_digit` float32 [N] in 0 to 1.
     """
 
     def serve(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network(pixels, training=False)
-        probabilities = tf.nn.softmax(logits / temperature)
-        return {"probabilities": probabilities, "logits": logits}
+        outputs = network(pixels, training=False)
+        logits = outputs[:, :DIGITS]
+        answers = {"probabilities": tf.nn.softmax(logits / temperature), "logits": logits}
+        if outputs.shape[1] > DIGITS:
+            answers["is_digit"] = tf.sigmoid(outputs[:, DIGITS]) * tf.reduce_max(answers["probabilities"], axis=1)
+        return answers
 
     module = tf.Module()
     module.network = network
@@ -39,30 +45,42 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     (folder / "assets").rmdir()  # always written, and empty here: nothing that git could keep
 
 
+def load(folder: Path) -> Answerer:
+    """Loads the SavedModel in `folder` anew, to ask it."""
+    # The signature lives only as long as what it was loaded with.
+    loaded: Any = tf.saved_model.load(str(folder))
+
+    def answer(pixels: NDArray[np.float32]) -> Answers:
+        signature = loaded.signatures["serving_default"]
+        batches = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
+        answered: list[Any] = [signature(pixels=tf.constant(batch)) for batch in batches]
+        probabilities = np.concatenate([part["probabilities"].numpy() for part in answered])
+        if "is_digit" not in answered[0]:
+            return Answers(probabilities, None)
+        return Answers(probabilities, np.concatenate([part["is_digit"].numpy() for part in answered]))
+
+    return answer
+
+
 def probabilities_of(folder: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Loads the SavedModel in `folder` anew and asks it: float32 [N, 784] to float32 [N, 10]."""
-    # The signature lives only as long as what it was loaded with.
-    loaded = tf.saved_model.load(str(folder))
-    signature = loaded.signatures["serving_default"]
-    batches = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
-    answers = [signature(pixels=tf.constant(batch))["probabilities"].numpy() for batch in batches]
-    return np.concatenate(answers)
+    return load(folder)(pixels).probabilities
 
 
 def save_golden(
     folder: Path,
     pixels: NDArray[np.float32],
-    probabilities: NDArray[np.float32],
+    answers: Answers,
     labels: NDArray[np.uint8],
 ) -> None:
     """Writes 64 test images, easy and hard and of every digit, with the SavedModel's answers."""
-    chosen = _choose_golden(probabilities, labels)
+    chosen = _choose_golden(answers.probabilities, labels)
+    golden: dict[str, NDArray[Any]] = {"pixels": pixels, "probabilities": answers.probabilities, "labels": labels}
+    if answers.is_digit is not None:
+        golden["is_digit"] = answers.is_digit
     (folder / GOLDEN_PATH).parent.mkdir(exist_ok=True)
     np.savez_compressed(
-        folder / GOLDEN_PATH,
-        pixels=pixels[chosen],
-        probabilities=probabilities[chosen],
-        labels=labels[chosen],
+        folder / GOLDEN_PATH, allow_pickle=False, **{name: array[chosen] for name, array in golden.items()}
     )
 
 

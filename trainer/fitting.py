@@ -14,22 +14,22 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.augmentation import augment
-from trainer.data import DIGITS, IMAGE_SIDE, Dataset
+from trainer.calibration import calibrate
+from trainer.data import DIGITS, Dataset, scale
 from trainer.errors import TrainerError
-from trainer.network import build, build_strided, build_tutorial, fold_normalisation
-from trainer.optimiser import AdamW, update_average
+from trainer.evaluation import count_errors, negative_log_likelihood
+from trainer.learner import Learner
+from trainer.manifest import EpochMetrics
+from trainer.network import build, build_tutorial, fold_normalisation
 from trainer.profiles import Recipe, StridedRecipe, TutorialRecipe
-from trainer.progress import FittingProgress
-from trainer.runtime import training_precision
+from trainer.progress import Watcher
+from trainer.run import Checkpoint, Run
+from trainer.training_images import gather
 
 _SCORING_BATCH = 1_000  # images at once when nothing is learned: big enough to be fast, 20 MB of maps
 
-Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Learns from the images at indices int32 [N], as step int32 (from 1); returns the loss."""
-
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From images uint8 [N, 28, 28] to logits float32 [N, 10]."""
+"""From images uint8 [N, 28, 28] to a network's outputs float32 [N, 10 or 11]."""
 
 
 class DivergedError(TrainerError):
@@ -38,34 +38,43 @@ class DivergedError(TrainerError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network to be served, and what it says of the images held out."""
+    """A network to be served, its outputs on the images held out, and how it came about."""
 
     network: keras.Model
     training_images: int
-    held_out_logits: NDArray[np.float32]
+    held_out_outputs: NDArray[np.float32]
+    history: list[EpochMetrics]
     seconds: float
 
 
-def fit(recipe: Recipe, dataset: Dataset, seed: int, progress: FittingProgress) -> Fitted:
+def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run, *, resume: bool = False) -> Fitted:
     """Fits a recipe's network.
 
-    The same seed gives the same initial weights, order and augmentation; sums run in parallel, so
-    the last bits of the result may differ.
+    The same seed, images and machine give the same weights, bit for bit.
+
+    Args:
+        recipe: Says what is trained, and how.
+        dataset: Its test images are not looked at.
+        seed: Of weights, order and variation.
+        watcher: Is told of every step and epoch.
+        run: Keeps what a killed run needs to go on.
+        resume: Goes on from the run's last whole epoch. A tutorial, done in a minute, begins anew.
 
     Raises:
         DivergedError: The loss is no number any more.
     """
     started = time.monotonic()
     if isinstance(recipe, TutorialRecipe):
-        network, training_images = _fit_tutorial(recipe, dataset, seed, progress)
+        network, training_images, history = _fit_tutorial(recipe, dataset, seed, watcher)
     else:
-        network, training_images = _fit_strided(recipe, dataset, seed, progress)
-    held_out = dataset.x_train[-dataset.held_out_images :]
-    return Fitted(network, training_images, compile_scorer(network)(held_out), time.monotonic() - started)
+        network, history = _fit_strided(recipe, dataset, seed, watcher, run, resume=resume)
+        training_images = len(dataset.x_train) - dataset.held_out_images
+    outputs = compile_scorer(network)(dataset.x_train[-dataset.held_out_images :])
+    return Fitted(network, training_images, outputs, history, time.monotonic() - started)
 
 
 def compile_scorer(network: keras.Model) -> Scorer:
-    """Makes a function from images uint8 [N, 28, 28] to a network's logits float32 [N, 10]."""
+    """Makes a function from images uint8 [N, 28, 28] to a network's outputs float32 [N, 10 or 11]."""
     answer = tf.function(lambda pixels: network(pixels, training=False), reduce_retracing=True)
 
     def score(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -75,14 +84,39 @@ def compile_scorer(network: keras.Model) -> Scorer:
     return score
 
 
-def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Turns images uint8 [N, 28, 28] into the network's pixels: float32 [N, 784] in 0 to 1."""
-    return images.reshape(len(images), IMAGE_SIDE * IMAGE_SIDE).astype(np.float32) / np.float32(255)
+class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Tells a watcher what Keras tells its callbacks."""
+
+    def __init__(self, watcher: Watcher, learning_rate: float) -> None:
+        super().__init__()
+        self._watcher, self._learning_rate = watcher, learning_rate
+        self.history: list[EpochMetrics] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Starts the clock."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
+        """Counts a step."""
+        self._watcher.step(logs["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Counts an epoch."""
+        metrics: EpochMetrics = {
+            "epoch": epoch + 1,
+            "loss": logs["loss"],
+            "learning_rate": self._learning_rate,
+            "held_out_accuracy": logs["val_accuracy"],
+            "held_out_nll": logs["val_loss"],
+            "seconds": round(time.monotonic() - self._started, 2),
+        }
+        self.history.append(metrics)
+        self._watcher.epoch(metrics)
 
 
 def _fit_tutorial(
-    recipe: TutorialRecipe, dataset: Dataset, seed: int, progress: FittingProgress
-) -> tuple[keras.Model, int]:
+    recipe: TutorialRecipe, dataset: Dataset, seed: int, watcher: Watcher
+) -> tuple[keras.Model, int, list[EpochMetrics]]:
     network = build_tutorial(recipe, seed)
     network.compile(
         optimizer=keras.optimizers.Adam(recipe.learning_rate),
@@ -91,7 +125,8 @@ def _fit_tutorial(
     )
     keras.utils.set_random_seed(seed)  # Keras shuffles by the global generators
     training_images = int(len(dataset.x_train) * (1 - recipe.validation_split))
-    progress.start(recipe.epochs, math.ceil(training_images / recipe.batch_size))
+    watcher.start(recipe.epochs, math.ceil(training_images / recipe.batch_size), 0)
+    epochs = _TutorialEpochs(watcher, recipe.learning_rate)
     network.fit(
         scale(dataset.x_train),
         dataset.y_train,
@@ -99,76 +134,65 @@ def _fit_tutorial(
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda _, logs: progress.step(logs["loss"]),
-                on_epoch_end=lambda _, logs: progress.epoch(logs["loss"], logs["val_accuracy"]),
-            ),
-            keras.callbacks.TerminateOnNaN(raise_error=True),
-        ],
+        callbacks=[epochs, keras.callbacks.TerminateOnNaN(raise_error=True)],
     )
-    return network, training_images
+    return network, training_images, epochs.history
 
 
 def _fit_strided(
-    recipe: StridedRecipe, dataset: Dataset, seed: int, progress: FittingProgress
-) -> tuple[keras.Model, int]:
-    training_images = len(dataset.x_train) - dataset.held_out_images
-    held_out, held_out_labels = dataset.x_train[training_images:], dataset.y_train[training_images:]
-    batch_size = min(recipe.batch_size, training_images)
-    steps = training_images // batch_size
-    average = build_strided(recipe, seed)
-    score = compile_scorer(average)
-    step = _compile_step(recipe, dataset, seed, average, steps * recipe.epochs)
-    progress.start(recipe.epochs, steps)
-    number = 0
-    for order in _shuffled(training_images, recipe.epochs, seed):
-        loss = tf.zeros(())
-        for indices in np.split(order[: steps * batch_size], steps):
-            number += 1
-            loss = step(tf.constant(indices), tf.constant(number))
-            progress.step(float(loss))
-        if not math.isfinite(float(loss)):
-            raise DivergedError(f"the loss is {float(loss)} after step {number}: lower the learning rate")
-        predicted = score(held_out).argmax(axis=1)
-        progress.epoch(float(loss), float(np.mean(predicted == held_out_labels)))
+    recipe: StridedRecipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run, *, resume: bool
+) -> tuple[keras.Model, list[EpochMetrics]]:
+    held_out = dataset.x_train[-dataset.held_out_images :]
+    held_out_labels = dataset.y_train[-dataset.held_out_images :]
+    images = gather(recipe, dataset, seed)
+    batch_size = min(recipe.batch_size, len(images.digits))
+    steps = len(images.digits) // batch_size
+    learner = Learner(recipe, images, seed, steps * recipe.epochs)
+    score = compile_scorer(learner.average)
+    history = _resumed(learner, run) if resume else []
+    watcher.start(recipe.epochs, steps, len(history))
+    for epoch, order in enumerate(_shuffled(len(images.digits), recipe.epochs, seed)):
+        if epoch < len(history):
+            continue  # learned before the run was interrupted
+        started, loss = time.monotonic(), 0.0
+        for index, indices in enumerate(np.split(order[: steps * batch_size], steps)):
+            loss = learner.step(indices, epoch * steps + index + 1)
+            watcher.step(loss)
+        if not math.isfinite(loss):
+            raise DivergedError(f"the loss is {loss} after epoch {epoch + 1}: lower the learning rate")
+        rate = float(learner.optimiser.learning_rate(tf.constant(float((epoch + 1) * steps))))
+        history.append(_describe_epoch(epoch + 1, loss, rate, score(held_out), held_out_labels, started))
+        watcher.epoch(history[-1])
+        run.save(Checkpoint(history, learner.state()))
     served = build(recipe, seed)
-    fold_normalisation(average, served)
-    return served, training_images
+    fold_normalisation(learner.average, served)
+    return served, history
+
+
+def _resumed(learner: Learner, run: Run) -> list[EpochMetrics]:
+    """Puts the learner back where the run was interrupted, if that is known; returns the epochs until then."""
+    checkpoint = run.resume()
+    if checkpoint is None:
+        return []
+    learner.restore(checkpoint.state)
+    return list(checkpoint.history)
+
+
+def _describe_epoch(
+    epoch: int, loss: float, rate: float, outputs: NDArray[np.float32], labels: NDArray[np.uint8], started: float
+) -> EpochMetrics:
+    probabilities = calibrate(outputs[:, :DIGITS], 1.0)
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "learning_rate": rate,
+        "held_out_accuracy": 1 - count_errors(probabilities, labels) / len(labels),
+        "held_out_nll": negative_log_likelihood(probabilities, labels),
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _shuffled(images: int, epochs: int, seed: int) -> Iterator[NDArray[np.int32]]:
     generator = np.random.default_rng(seed)
     for _ in range(epochs):
         yield generator.permutation(images).astype(np.int32)
-
-
-def _compile_step(recipe: StridedRecipe, dataset: Dataset, seed: int, average: keras.Model, total_steps: int) -> Step:
-    """Compiles all of a step into one graph: from indices into memory to the averaged weights."""
-    network = build_strided(recipe, seed, precision=training_precision())
-    optimiser = AdamW(recipe, network.trainable_variables, total_steps)
-    images, labels = tf.constant(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
-    average.set_weights(network.get_weights())
-
-    def step(indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        pixels = augment(tf.gather(images, indices), tf.stack([seed, number]), recipe)
-        with tf.GradientTape() as tape:
-            logits = network(pixels, training=True)
-            loss = _smoothed_loss(tf.gather(labels, indices), logits, recipe.label_smoothing)
-        gradients = tape.gradient(loss, network.trainable_variables)
-        optimiser.apply(gradients, tf.cast(number, tf.float32))
-        update_average(
-            average.variables,
-            network.variables,
-            recipe.averaging_decay,
-            tf.cast(number, tf.float32),
-        )
-        return loss
-
-    compiled: Step = tf.function(step)
-    return compiled
-
-
-def _smoothed_loss(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
-    targets = tf.one_hot(labels, DIGITS) * (1.0 - smoothing) + smoothing / DIGITS
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

@@ -1,6 +1,7 @@
 """The two networks, in Keras' functional form, and what they cost.
 
-Both take `pixels` float32 [N, 784] in 0 to 1 and give logits float32 [N, 10]. The strided network
+Both take `pixels` float32 [N, 784] in 0 to 1 and give logits float32 [N, 10]; one that learns from
+outliers gives an eleventh, which tells digits from other things. The strided network
 is built with batch normalisation to be trained, and without it to be served: `fold_normalisation`
 puts the normalisation into the convolutions, where it costs nothing.
 """
@@ -65,7 +66,7 @@ def build_tutorial(recipe: TutorialRecipe, seed: int) -> keras.Model:
         )(maps)
         maps = keras.layers.MaxPooling2D()(maps)
     features = keras.layers.Dropout(recipe.dropout, seed=seed)(keras.layers.Flatten()(maps))
-    return keras.Model(pixels, _dense(seed)(features))
+    return keras.Model(pixels, _dense(seed, DIGITS)(features))
 
 
 def build_strided(
@@ -87,7 +88,8 @@ def build_strided(
         if normalised:
             maps = FusedBatchNormalization(recipe.normalisation_momentum)(maps)
         maps = keras.layers.ReLU(dtype=precision)(maps)
-    return keras.Model(pixels, _dense(seed)(keras.layers.Flatten()(maps)))
+    outputs = DIGITS + 1 if recipe.outliers_per_batch else DIGITS
+    return keras.Model(pixels, _dense(seed, outputs)(keras.layers.Flatten()(maps)))
 
 
 def build(recipe: Recipe, seed: int) -> keras.Model:
@@ -132,6 +134,6 @@ def _layer_multiply_accumulates(layer: Any) -> int:  # noqa: ANN401
     return int(np.prod(layer.kernel.shape)) if isinstance(layer, keras.layers.Dense) else 0
 
 
-def _dense(seed: int) -> keras.layers.Dense:
+def _dense(seed: int, outputs: int) -> keras.layers.Dense:
     initializer = keras.initializers.GlorotUniform(seed=seed * 100 + 99)
-    return keras.layers.Dense(DIGITS, kernel_initializer=initializer, name="logits")
+    return keras.layers.Dense(outputs, kernel_initializer=initializer, name="logits")

@@ -26,6 +26,11 @@ class AdamW:
         self._first = [tf.Variable(tf.zeros(variable.shape)) for variable in variables]
         self._second = [tf.Variable(tf.zeros(variable.shape)) for variable in variables]
 
+    @property
+    def variables(self) -> list[Any]:
+        """What the steps change here: the moments."""
+        return [*self._first, *self._second]
+
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
         """The rate at a step (float32, from 1): linear warm-up, then a cosine down to zero."""
         warm_up_steps = max(1.0, self._total_steps * self._recipe.warm_up_fraction)

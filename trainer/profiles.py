@@ -61,6 +61,10 @@ class StridedRecipe:
     max_shift_pixels: float = 2.2  # MNIST is centred by mass, users' pictures less well
     elastic_pixels: float = 1.2  # standard deviation of the spline's knots; 1.0 to 1.5
     thickness_fraction: float = 0.15  # share of the images drawn with a thicker or thinner pen
+    drawn_fraction: float = 0.0  # digits drawn by pen, per training image of MNIST
+    disturbed_fraction: float = 0.0  # share of the images with a ground, noise, lines and so on
+    outliers_per_batch: int = 0  # images of what is not a digit; with 0 there is no output is_digit
+    outlier_weight: float = 0.3  # of the loss that asks for no opinion on them; 0.3 to 0.5
 
 
 Recipe: TypeAlias = TutorialRecipe | StridedRecipe

@@ -2,12 +2,27 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from trainer.manifest import EpochMetrics
+
 _STATE = "epoch {task.fields[epoch]}/{task.fields[epochs]}  loss {task.fields[loss]:.4f}  {task.fields[scored]}"
+
+
+class Watcher(Protocol):
+    """Is told how fitting goes."""
+
+    def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
+        """A run of so many epochs of so many steps begins, or goes on after so many epochs."""
+
+    def step(self, loss: float) -> None:
+        """A step ended."""
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """An epoch ended."""
 
 
 class FittingProgress:
@@ -23,7 +38,7 @@ class FittingProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._epochs = self._finished = 0
+        self._epochs = self._resumed = 0
         self._started = 0.0
 
     def __enter__(self) -> Self:
@@ -38,27 +53,36 @@ class FittingProgress:
     ) -> None:
         self._bar.stop()
 
-    def start(self, epochs: int, steps_per_epoch: int) -> None:
-        """Begins a run of so many epochs of so many steps."""
-        self._epochs, self._finished, self._started = epochs, 0, time.monotonic()
+    def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
+        """Begins a run of so many epochs of so many steps, or goes on after so many epochs."""
+        self._epochs, self._resumed, self._started = epochs, finished, time.monotonic()
         self._task = self._bar.add_task(
-            "", total=epochs * steps_per_epoch, epoch=1, epochs=epochs, loss=float("nan"), scored=""
+            "",
+            total=epochs * steps_per_epoch,
+            completed=finished * steps_per_epoch,
+            epoch=finished + 1,
+            epochs=epochs,
+            loss=float("nan"),
+            scored="",
         )
+        if finished:
+            self._console.print(f"going on after epoch {finished} of {epochs}")
 
     def step(self, loss: float) -> None:
         """Counts one step."""
         self._bar.update(self._task, advance=1, loss=loss)
 
-    def epoch(self, loss: float, held_out_accuracy: float) -> None:
+    def epoch(self, metrics: EpochMetrics) -> None:
         """Counts one epoch."""
-        self._finished += 1
-        scored = f"held-out accuracy {held_out_accuracy:.2%}"
-        self._bar.update(self._task, epoch=min(self._finished + 1, self._epochs), scored=scored)
+        finished = metrics["epoch"]
+        scored = f"held-out accuracy {metrics['held_out_accuracy']:.2%}"
+        self._bar.update(self._task, epoch=min(finished + 1, self._epochs), scored=scored)
         if not self._console.is_terminal:
             seconds = time.monotonic() - self._started
-            left = seconds / self._finished * (self._epochs - self._finished)
+            left = seconds / (finished - self._resumed) * (self._epochs - finished)
             self._console.print(
-                f"epoch {self._finished}/{self._epochs}  loss {loss:.4f}  {scored}  {seconds:.0f} s, {left:.0f} s left",
+                f"epoch {finished}/{self._epochs}  loss {metrics['loss']:.4f}  {scored}  "
+                f"{seconds:.0f} s, {left:.0f} s left",
                 soft_wrap=True,
             )
 

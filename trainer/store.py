@@ -19,7 +19,8 @@ from trainer.errors import TrainerError
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
 
 _UNFINISHED_PREFIX = ".publishing-"
-_ABANDONED_SECONDS = 24 * 3600.0  # nobody publishes for a day; writing takes a second
+_RUN_PREFIX = ".training-"
+_ABANDONED_SECONDS = 24 * 3600.0  # nobody publishes for a day, nor rests for one between two epochs
 _MAX_ATTEMPTS = 100  # to get a number: as many trainers may finish at the same instant
 
 
@@ -64,13 +65,20 @@ class ModelStore:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for unfinished in self.folder.glob(f"{_UNFINISHED_PREFIX}*"):
+            for unfinished in self._unfinished():
                 if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
                     shutil.rmtree(unfinished, ignore_errors=True)
             with self.publication():
                 pass
         except OSError as error:
             raise StoreError(f"{self.folder} can't be written to ({error}): name another by --store") from error
+
+    def run_folder(self, key: str) -> Path:
+        """Where a training run with this key keeps what it needs to go on."""
+        return self.folder / f"{_RUN_PREFIX}{key}"
+
+    def _unfinished(self) -> list[Path]:
+        return [path for prefix in (_UNFINISHED_PREFIX, _RUN_PREFIX) for path in self.folder.glob(f"{prefix}*")]
 
     def versions(self) -> list[int]:
         """Lists the version numbers in order."""

@@ -1,12 +1,14 @@
 """A training run, from images to a published version; the other modules do the work."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from trainer.calibration import fit_temperature
-from trainer.data import Dataset
+from trainer.data import DIGITS, Dataset, scale
 from trainer.evaluation import baseline, count_errors, measure
-from trainer.export import probabilities_of, save, save_golden
-from trainer.fitting import Fitted, fit, scale
+from trainer.export import load, save, save_golden
+from trainer.fitting import Fitted, fit
 from trainer.manifest import (
     SCHEMA_VERSION,
     Baseline,
@@ -19,12 +21,13 @@ from trainer.manifest import (
 )
 from trainer.network import multiply_accumulates
 from trainer.profiles import Recipe, recipe_facts
-from trainer.progress import FittingProgress
+from trainer.progress import Watcher
+from trainer.run import Run
 from trainer.store import ModelStore
 
 
 def train(
-    recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, progress: FittingProgress
+    recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, watcher: Watcher, *, resume: bool = False
 ) -> tuple[Path, Metrics]:
     """Trains, measures and publishes one version.
 
@@ -38,25 +41,36 @@ def train(
         DivergedError: Training failed.
         StoreError: The version could not be published.
     """
-    fitted = fit(recipe, dataset, seed, progress)
+    run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
+    fitted = fit(recipe, dataset, seed, watcher, run, resume=resume)
     held_out_labels = dataset.y_train[-dataset.held_out_images :]
-    temperature = fit_temperature(fitted.held_out_logits, held_out_labels)
+    held_out_logits = fitted.held_out_outputs[:, :DIGITS]
+    temperature = fit_temperature(held_out_logits, held_out_labels)
     with store.publication() as folder:
         save(fitted.network, temperature, folder)
+        answer = load(folder)
         pixels = scale(dataset.x_test)
-        probabilities = probabilities_of(folder, pixels)
-        save_golden(folder, pixels, probabilities, dataset.y_test)
-        held_out_errors = count_errors(fitted.held_out_logits, held_out_labels)
+        answers = answer(pixels)
+        save_golden(folder, pixels, answers, dataset.y_test)
+        held_out_errors = count_errors(held_out_logits, held_out_labels)
         metrics: Metrics = {
-            **measure(probabilities, dataset.y_test),
+            **measure(answers.probabilities, dataset.y_test),
             "temperature": temperature,
             "held_out_accuracy": 1 - held_out_errors / dataset.held_out_images,
             "is_digit_threshold": None,
             "non_digits_accepted": {},
             "corruption_errors": {},
         }
-        manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(probabilities))
-        return store.publish(folder, manifest), metrics
+        manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities))
+        published = store.publish(folder, manifest)
+    run.discard()
+    return published, metrics
+
+
+def _run_key(recipe: Recipe, dataset: Dataset, seed: int) -> str:
+    """Names all that decides a run's result; a run that differs in any of it does not go on from this one."""
+    decisive = [recipe_facts(recipe), seed, dataset.sha256, code_sha256(), library_versions()]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _describe(

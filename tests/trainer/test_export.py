@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import Dataset
+from trainer.data import Dataset, scale
 from trainer.export import GOLDEN_PATH, probabilities_of
-from trainer.fitting import scale
 from trainer.manifest import Metrics
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.data import Dataset
-from trainer.fitting import scale
+from trainer.data import Dataset, scale
 from trainer.network import build, build_strided, fold_normalisation, multiply_accumulates
 from trainer.profiles import RECIPES, Profile, StridedRecipe
 

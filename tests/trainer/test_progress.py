@@ -4,17 +4,30 @@ import io
 
 from rich.console import Console
 
+from trainer.manifest import EpochMetrics
 from trainer.progress import DownloadProgress, FittingProgress
+
+
+def metrics(epoch: int, loss: float) -> EpochMetrics:
+    """One epoch's metrics, with nine in ten right."""
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "learning_rate": 1e-3,
+        "held_out_accuracy": 0.9,
+        "held_out_nll": 0.3,
+        "seconds": 1.0,
+    }
 
 
 def run(console: Console) -> None:
     """Goes through two epochs of three steps."""
     with FittingProgress(console) as progress:
-        progress.start(epochs=2, steps_per_epoch=3)
-        for loss in (0.5, 0.25):
+        progress.start(epochs=2, steps_per_epoch=3, finished=0)
+        for epoch, loss in ((1, 0.5), (2, 0.25)):
             for _ in range(3):
                 progress.step(loss)
-            progress.epoch(loss, 0.9)
+            progress.epoch(metrics(epoch, loss))
 
 
 def test_log_has_a_line_an_epoch() -> None:
@@ -42,3 +55,15 @@ def test_download_tells_how_far_it_is() -> None:
     with DownloadProgress(Console(file=output, force_terminal=True, width=120, color_system=None)) as progress:
         progress.update(500_000, 1_000_000)
     assert "0.5/1.0 MB" in output.getvalue()
+
+
+def test_resumed_run_says_where_it_goes_on() -> None:
+    """A resumed run names the epoch that it goes on after, and takes the time left from its own epochs."""
+    output = io.StringIO()
+    with FittingProgress(Console(file=output, width=20, soft_wrap=True)) as progress:
+        progress.start(epochs=4, steps_per_epoch=3, finished=3)
+        progress.epoch(metrics(4, 0.25))
+    first, second = output.getvalue().splitlines()
+    assert first == "going on after epoch 3 of 4"
+    assert second.startswith("epoch 4/4")
+    assert second.endswith(", 0 s left")

@@ -10,6 +10,7 @@ from trainer.fitting import DivergedError, fit
 from trainer.manifest import Metrics, code_sha256, describe_files, read
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress
+from trainer.run import Run
 
 
 def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset, recipe: StridedRecipe) -> None:
@@ -34,15 +35,17 @@ def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset,
     assert sum(manifest["baseline"]["class_counts"]) == 100
 
 
-def test_tutorial_goes_through_keras_fit(dataset: Dataset, progress: FittingProgress) -> None:
+def test_tutorial_goes_through_keras_fit(dataset: Dataset, progress: FittingProgress, tmp_path: Path) -> None:
     """The tutorial fits four fifths of the images and reports each epoch, like Keras."""
     with progress:
-        fitted = fit(TutorialRecipe(epochs=1), dataset, 0, progress)
+        fitted = fit(TutorialRecipe(epochs=1), dataset, 0, progress, Run(tmp_path / "run"))
     assert fitted.training_images == 480
-    assert fitted.held_out_logits.shape == (50, 10)
+    assert fitted.held_out_outputs.shape == (50, 10)
 
 
-def test_divergence_is_an_error(dataset: Dataset, recipe: StridedRecipe, progress: FittingProgress) -> None:
+def test_divergence_is_an_error(
+    dataset: Dataset, recipe: StridedRecipe, progress: FittingProgress, tmp_path: Path
+) -> None:
     """A loss that is no number stops the run with the reason; nothing is published of it."""
     with progress, pytest.raises(DivergedError, match="learning rate"):
-        fit(replace(recipe, peak_learning_rate=1e30, epochs=1), dataset, 0, progress)
+        fit(replace(recipe, peak_learning_rate=1e30, epochs=1), dataset, 0, progress, Run(tmp_path / "run"))

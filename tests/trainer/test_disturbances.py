@@ -1,0 +1,50 @@
+"""Disturbances: only the asked share, within 0 to 1, each kind doing something, the same for the same seed."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tests.synthetic import draw_digits
+from trainer.data import scale
+from trainer.disturbances import disturb
+
+
+def disturbed(fraction: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A hundred digits before and after, each float32 [100, 784]."""
+    images, _ = draw_digits(100, seed=0)
+    pixels = scale(images)
+    after: NDArray[np.float32] = disturb(tf.constant(pixels), tf.constant([0, seed]), fraction).numpy()
+    return pixels, after
+
+
+@pytest.mark.parametrize(("fraction", "changed"), [(0.0, 0), (0.2, 20), (1.0, 100)])
+def test_only_the_asked_share_changes(fraction: float, changed: int) -> None:
+    """The first images of the batch change, the others stay as they are."""
+    before, after = disturbed(fraction, seed=1)
+    np.testing.assert_array_equal(before[changed:], after[changed:])
+    assert np.mean((before != after).any(axis=1)) >= 0.9 * changed / 100
+
+
+def test_pixels_stay_pixels() -> None:
+    """Whatever is added, every pixel is a number from 0 to 1."""
+    _, after = disturbed(1.0, seed=2)
+    assert after.dtype == np.float32
+    assert after.min() >= 0
+    assert after.max() <= 1
+
+
+def test_every_kind_changes_pictures() -> None:
+    """Each tenth of the images is another kind, and each kind changes most of its images."""
+    before, after = disturbed(1.0, seed=3)
+    changed = (np.abs(before - after).max(axis=1) > 0.05).reshape(10, 10).sum(axis=1)
+    assert changed.min() >= 5
+
+
+def test_same_seed_same_disturbance() -> None:
+    """The same seed gives the same pictures, another gives others."""
+    _, first = disturbed(1.0, seed=4)
+    _, again = disturbed(1.0, seed=4)
+    _, other = disturbed(1.0, seed=5)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

@@ -1,0 +1,49 @@
+"""A learner: the same from the same seed, and from where it was interrupted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.data import Dataset
+from trainer.learner import Learner
+from trainer.profiles import StridedRecipe
+from trainer.training_images import gather
+
+
+@pytest.fixture
+def full_recipe(recipe: StridedRecipe) -> StridedRecipe:
+    """The small recipe with everything on."""
+    return replace(recipe, drawn_fraction=0.1, disturbed_fraction=0.3, outliers_per_batch=8)
+
+
+def make_learner(recipe: StridedRecipe, dataset: Dataset) -> Learner:
+    """A learner that will take ten steps."""
+    return Learner(recipe, gather(recipe, dataset, seed=3), seed=3, total_steps=10)
+
+
+def indices(number: int) -> NDArray[np.int32]:
+    """The images of a step."""
+    return np.random.default_rng(number).permutation(500)[:32].astype(np.int32)
+
+
+def test_loss_falls(full_recipe: StridedRecipe, dataset: Dataset) -> None:
+    """Ten steps on the same images make the loss smaller, with everything on."""
+    learner = make_learner(full_recipe, dataset)
+    losses = [learner.step(indices(0), number) for number in range(1, 11)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_resumed_learner_ends_where_the_other_ends(full_recipe: StridedRecipe, dataset: Dataset) -> None:
+    """Four steps, and two, a restart and two more, end in the same weights, bit for bit."""
+    through, interrupted, resumed = (make_learner(full_recipe, dataset) for _ in range(3))
+    for number in range(1, 5):
+        through.step(indices(number), number)
+    for number in range(1, 3):
+        interrupted.step(indices(number), number)
+    resumed.restore(interrupted.state())
+    for number in range(3, 5):
+        resumed.step(indices(number), number)
+    for expected, actual in zip(through.state(), resumed.state(), strict=True):
+        np.testing.assert_array_equal(expected, actual)

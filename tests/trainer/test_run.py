@@ -1,0 +1,65 @@
+"""A run's folder: whole or not there, for people to follow and for a killed run to go on from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.manifest import EpochMetrics
+from trainer.run import METRICS_FILE, Checkpoint, Run
+
+EPOCH: EpochMetrics = {
+    "epoch": 1,
+    "loss": 0.5,
+    "learning_rate": 1e-3,
+    "held_out_accuracy": 0.9,
+    "held_out_nll": 0.3,
+    "seconds": 1.5,
+}
+STATE = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array([7.0], np.float32)]
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    """A checkpoint is read as it was written, bit for bit."""
+    run = Run(tmp_path / "run")
+    run.save(Checkpoint([EPOCH], STATE))
+    found = run.resume()
+    assert found is not None
+    assert found.history == [EPOCH]
+    for written, read in zip(STATE, found.state, strict=True):
+        np.testing.assert_array_equal(written, read)
+        assert read.dtype == np.float32
+
+
+def test_nothing_saved_is_nothing_found(tmp_path: Path) -> None:
+    """A run that never saved has nothing to go on from."""
+    assert Run(tmp_path / "run").resume() is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 500])
+def test_damaged_checkpoint_is_none(tmp_path: Path, size: int) -> None:
+    """A checkpoint that is cut short is as good as none."""
+    run = Run(tmp_path / "run")
+    run.save(Checkpoint([EPOCH], STATE))
+    path = tmp_path / "run" / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:size])
+    assert run.resume() is None
+
+
+def test_metrics_are_a_line_an_epoch(tmp_path: Path) -> None:
+    """`metrics.jsonl` has a line for each epoch so far, and none of a run that it was resumed from twice."""
+    run = Run(tmp_path / "run")
+    for epochs in (1, 2, 2):
+        run.save(Checkpoint([EPOCH] * epochs, STATE))
+    lines = (tmp_path / "run" / METRICS_FILE).read_text().splitlines()
+    assert len(lines) == 2
+    assert '"held_out_accuracy": 0.9' in lines[0]
+
+
+def test_discarded_run_leaves_nothing(tmp_path: Path) -> None:
+    """After its version is published, nothing of a run is left; discarding twice is harmless."""
+    run = Run(tmp_path / "run")
+    run.save(Checkpoint([EPOCH], STATE))
+    run.discard()
+    run.discard()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,60 @@
+"""Strokes become pictures in MNIST's own form, whatever figure they are and whoever draws it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.strokes import CENTRE, Figure, Hand, draw
+
+BAR: Figure = [[(0.5, 0.0), (0.5, 1.0)]]
+BOW: Figure = [[(0.0, 0.0), (0.5, 0.4), (1.0, 0.0)]]
+STEADY = Hand(wobble=0.0, max_slant=0.0, max_tilt_degrees=0.0, widths=(1.0, 1.0), pen_pixels=(2.0, 2.0))
+
+points = st.tuples(st.floats(0, 1), st.floats(0, 1))
+
+
+def test_steady_hand_draws_the_model() -> None:
+    """Without wobble a bar is 20 rows high, as wide as the pen, and in the middle."""
+    images, chosen = draw([BAR], 1, STEADY, np.random.default_rng(0))
+    rows, columns = np.nonzero(images[0] > 127)
+    assert (rows.min(), rows.max()) == (4, 23)
+    assert np.ptp(columns) == 2
+    assert columns.mean() == CENTRE
+    assert chosen.tolist() == [0]
+
+
+@given(figure=st.lists(st.lists(points, min_size=2, max_size=6), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_any_figure_has_the_form_of_mnist(figure: Figure, seed: int) -> None:
+    """Any figure has ink, at most 20 pixels and their soft edges of it, with its mass near the centre."""
+    (image,), _ = draw([figure], 1, Hand(), np.random.default_rng(seed))
+    rows, columns = np.nonzero(image)
+    assert max(np.ptp(rows), np.ptp(columns)) <= 22
+    total = image.sum()
+    centre = np.array([(image.sum(axis=1 - axis) * np.arange(28)).sum() / total for axis in (0, 1)])
+    assert np.abs(centre - CENTRE).max() < 4
+
+
+def test_each_figure_is_drawn_equally_often() -> None:
+    """Ten pictures of two figures are five of each, and say which is which."""
+    images, chosen = draw([BAR, BOW], 10, STEADY, np.random.default_rng(0))
+    assert np.bincount(chosen).tolist() == [5, 5]
+    heights = [np.ptp(np.nonzero(image.any(axis=1))[0]) for image in images]
+    assert all((height > 15) == (which == 0) for height, which in zip(heights, chosen, strict=True))
+
+
+def test_same_seed_same_pictures() -> None:
+    """The same generator state draws the same, another one something else."""
+    first, _ = draw([BOW], 20, Hand(), np.random.default_rng(3))
+    again, _ = draw([BOW], 20, Hand(), np.random.default_rng(3))
+    other, _ = draw([BOW], 20, Hand(), np.random.default_rng(4))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("pen", [1.6, 4.0])
+def test_pen_gives_its_width(pen: float) -> None:
+    """A bar's ink in a row is the pen's width in pixels."""
+    hand = Hand(0.0, 0.0, 0.0, (1.0, 1.0), (pen, pen))
+    (image,), _ = draw([BAR], 1, hand, np.random.default_rng(0))
+    assert image[14].sum() / 255 == pytest.approx(pen, abs=0.6)

@@ -1,0 +1,99 @@
+"""One network being trained: its weights, their average, the optimiser, and a step compiled into one graph.
+
+How long it learns and what becomes of it is `fitting.py`'s.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from trainer.augmentation import augment
+from trainer.data import DIGITS, IMAGE_SIDE
+from trainer.disturbances import disturb
+from trainer.network import build_strided
+from trainer.optimiser import AdamW, update_average
+from trainer.profiles import StridedRecipe
+from trainer.runtime import training_precision
+from trainer.training_images import TrainingImages
+
+
+class Learner:
+    """Learns from images by number; `average` is the network to be scored and served."""
+
+    def __init__(self, recipe: StridedRecipe, images: TrainingImages, seed: int, total_steps: int) -> None:
+        self._recipe = recipe
+        self._seed = seed
+        self._digits, self._labels = tf.constant(images.digits), tf.constant(images.labels, tf.int32)
+        self._outliers = tf.constant(images.outliers)
+        self._network = build_strided(recipe, seed, precision=training_precision())
+        self.average = build_strided(recipe, seed)
+        self.average.set_weights(self._network.get_weights())
+        self.optimiser = AdamW(recipe, self._network.trainable_variables, total_steps)
+        self._step = tf.function(self._learn)
+
+    def step(self, indices: NDArray[np.int32], number: int) -> float:
+        """Learns from the digits at indices int32 [N], as step `number` (from 1); returns the loss."""
+        return float(self._step(tf.constant(indices), tf.constant(number)))
+
+    def state(self) -> list[NDArray[np.float32]]:
+        """All that the steps have changed, to go on from."""
+        return [np.asarray(variable) for variable in self._changing()]
+
+    def restore(self, state: Sequence[NDArray[np.float32]]) -> None:
+        """Goes back to a state of a learner of the same recipe."""
+        for variable, value in zip(self._changing(), state, strict=True):
+            variable.assign(value)
+
+    def _changing(self) -> list[Any]:
+        return [*self._network.variables, *self.average.variables, *self.optimiser.variables]
+
+    def _learn(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        labels = tf.gather(self._labels, indices)
+        pixels = self._draw_batch(indices, tf.stack([self._seed, number]))
+        with tf.GradientTape() as tape:
+            outputs = self._network(pixels, training=True)
+            loss = _loss(outputs, labels, self._recipe)
+        gradients = tape.gradient(loss, self._network.trainable_variables)
+        step = tf.cast(number, tf.float32)
+        self.optimiser.apply(gradients, step)
+        update_average(self.average.variables, self._network.variables, self._recipe.averaging_decay, step)
+        return loss
+
+    def _draw_batch(self, indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The digits at these indices, varied, and after them some outliers: float32 [N, 784]."""
+        recipe = self._recipe
+        variation_seed, disturbance_seed, outlier_seed = tf.unstack(tf.random.split(seed, 3))
+        pixels = augment(tf.gather(self._digits, indices), variation_seed, recipe)
+        pixels = disturb(pixels, disturbance_seed, recipe.disturbed_fraction)
+        if not recipe.outliers_per_batch:
+            return pixels
+        count = self._outliers.shape[0]
+        chosen = tf.random.stateless_uniform((recipe.outliers_per_batch,), outlier_seed, 0, count, tf.int32)
+        # As they are: moved about, those that fill the frame would show a border that gives them away.
+        return tf.concat([pixels, _scaled(tf.gather(self._outliers, chosen))], axis=0)
+
+
+def _scaled(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.reshape(images, (images.shape[0], IMAGE_SIDE**2)), tf.float32) / 255.0
+
+
+def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:
+    """Cross-entropy of the digits; with outliers, also that of no opinion on them and of telling them."""
+    digits = labels.shape[0]
+    logits = outputs[:, :DIGITS]
+    loss = _smoothed_cross_entropy(labels, logits[:digits], recipe.label_smoothing)
+    if recipe.outliers_per_batch:
+        uniform = tf.fill((recipe.outliers_per_batch, DIGITS), 1.0 / DIGITS)
+        no_opinion = tf.nn.softmax_cross_entropy_with_logits(uniform, logits[digits:])
+        is_digit = tf.concat([tf.ones((digits,)), tf.zeros((recipe.outliers_per_batch,))], axis=0)
+        telling = tf.nn.sigmoid_cross_entropy_with_logits(is_digit, outputs[:, DIGITS])
+        loss += recipe.outlier_weight * (tf.reduce_mean(no_opinion) + tf.reduce_mean(telling))
+    return loss
+
+
+def _smoothed_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+    targets = tf.one_hot(labels, DIGITS) * (1.0 - smoothing) + smoothing / DIGITS
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

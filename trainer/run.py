@@ -1,0 +1,69 @@
+"""A training run's folder: its metrics as they come, and where it stood after its last whole epoch.
+
+It lies beside the versions, under a name that no server looks at, from the first epoch until the
+version is published. A run that was killed leaves it behind for `--resume`.
+"""
+
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.manifest import EpochMetrics
+
+METRICS_FILE = "metrics.jsonl"
+_CHECKPOINT_FILE = "checkpoint.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The epochs so far, and the learner's state after them."""
+
+    history: Sequence[EpochMetrics]
+    state: Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run, named after all that decides its result."""
+
+    folder: Path
+
+    def resume(self) -> Checkpoint | None:
+        """Reads the last checkpoint; None if there is none, or none that can be read."""
+        try:
+            # NumPy leaves a damaged file open if it opens it itself.
+            with (
+                (self.folder / _CHECKPOINT_FILE).open("rb") as file,
+                np.load(file, allow_pickle=False) as archive,
+            ):
+                history = json.loads(str(archive["history"]))
+                return Checkpoint(history, [archive[f"state_{index}"] for index in range(len(archive.files) - 1)])
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+            return None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes the epochs so far and the checkpoint; a kill at any instant leaves the one before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in checkpoint.history)
+        self._replace(METRICS_FILE, lines.encode())
+        unfinished = self.folder / f".{_CHECKPOINT_FILE}"
+        with unfinished.open("wb") as file:
+            states = {f"state_{index}": array for index, array in enumerate(checkpoint.state)}
+            np.savez(file, history=np.array(json.dumps(checkpoint.history)), **states)  # type: ignore[arg-type]
+        unfinished.replace(self.folder / _CHECKPOINT_FILE)
+
+    def discard(self) -> None:
+        """Removes the folder: the version is published, or there is nothing to go on from."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        unfinished = self.folder / f".{name}"
+        unfinished.write_bytes(content)
+        unfinished.replace(self.folder / name)

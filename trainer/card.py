@@ -1,0 +1,75 @@
+"""Writes a version's model card: what it is for, what it can't do, what it is made of. Plain Markdown."""
+
+import re
+from pathlib import Path
+from string import Template
+
+from trainer import facts
+from trainer.diagnosis import confusion
+from trainer.facts import Table
+from trainer.findings import Findings
+
+CARD_PATH = Path("assets.extra") / "model_card.md"
+_TEMPLATE = Path(__file__).with_name("model_card.md.template")
+# All that means something in the middle of a line of Markdown; the rest only does so at its start.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+
+
+def write_card(folder: Path, findings: Findings) -> None:
+    """Writes `assets.extra/model_card.md` into a version's folder.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    manifest = findings.manifest
+    is_digit = manifest["metrics"]["is_digit_threshold"] is not None
+    card = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        profile=_plain(facts.profile(manifest)),
+        seed=manifest["seed"],
+        created=_plain(manifest["created"]),
+        non_digits=_TELLS if is_digit else _TELLS_NOT,
+        data=_table(facts.data(manifest)),
+        metrics=_metrics(findings),
+        making=_making(findings),
+    )
+    (folder / CARD_PATH).parent.mkdir(exist_ok=True)
+    (folder / CARD_PATH).write_text(card, encoding="utf-8")
+
+
+_TELLS = "It says how much a picture looks like a digit at all (`is_digit`), and errs in that as stated under Metrics."
+_TELLS_NOT = "It knows digits only: a letter, a doodle or noise gets a digit as well, at times with a high confidence."
+
+
+def _metrics(findings: Findings) -> str:
+    manifest = findings.manifest
+    counts = confusion(findings.answers.probabilities, findings.labels)
+    tables = [
+        facts.headline(findings),
+        facts.per_class(counts),
+        facts.corruptions(manifest),
+        facts.non_digits(manifest),
+        facts.gate(manifest),
+    ]
+    return _under_headings(tables)
+
+
+def _making(findings: Findings) -> str:
+    manifest = findings.manifest
+    tables = [facts.recipe(manifest), facts.cost(manifest), facts.libraries(manifest), facts.digests(manifest)]
+    return _under_headings(tables)
+
+
+def _under_headings(tables: list[Table]) -> str:
+    return "\n\n".join(f"### {each.name}\n\n{_table(each)}" for each in tables if each.rows)
+
+
+def _table(facts_table: Table) -> str:
+    """Writes a table; Markdown has none without heads."""
+    heads = facts_table.heads or ("What", "Value")
+    lines = [heads, tuple("---" for _ in heads), *(tuple(map(_plain, row)) for row in facts_table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Keeps text on one line, and from being read as Markdown or HTML."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

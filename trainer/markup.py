@@ -1,0 +1,75 @@
+"""HTML from plain text: whatever is not marked as HTML already is escaped. Knows nothing of models."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from trainer.facts import Table
+
+
+class Html(str):
+    """Text that is HTML already, and so is not escaped again."""
+
+    __slots__ = ()
+
+
+def to_html(text: str) -> Html:
+    """Escapes plain text; leaves HTML as it is."""
+    return text if isinstance(text, Html) else Html(html.escape(text))
+
+
+def element(tag: str, *content: str, **attributes: str) -> Html:
+    """Writes `<tag attributes>content</tag>`; an attribute's `_` becomes `-`, and `class_` is `class`."""
+    inner = "".join(to_html(part) for part in content)
+    return Html(f"{_opening(tag, attributes)}{inner}</{tag}>")
+
+
+def section(title: str, *content: str) -> Html:
+    """A part of the page under its heading."""
+    return element("section", element("h2", title), *content)
+
+
+def figure(content: Html, caption: str) -> Html:
+    """A chart with what there is to see in it."""
+    return element("figure", content, element("figcaption", caption))
+
+
+def table(facts: Table, shares: Sequence[float] | None = None) -> Html:
+    """A table that scrolls inside itself; `shares`, one a row, become bars that end at the largest."""
+    heads = [element("th", head, scope="col") for head in facts.heads]
+    rows = [[element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])] for row in facts.rows]
+    if shares is not None:
+        heads.append(element("td"))
+        largest = max(shares, default=0.0) or 1.0
+        for row, share in zip(rows, shares, strict=True):
+            row.append(element("td", element("span", style=f"width:{share / largest:.1%}"), class_="bar"))
+    head = element("thead", element("tr", *heads)) if any(facts.heads) else Html()
+    body = element("tbody", *(element("tr", *row) for row in rows))
+    return scrolling(facts.name, element("table", head, body, class_="facts" if not head else "numbers"))
+
+
+def scrolling(name: str, content: Html) -> Html:
+    """What may be wider than a phone: it scrolls inside itself, by keyboard as well."""
+    return element("div", content, class_="scroll", role="region", aria_label=name, tabindex="0")
+
+
+def picture(image: NDArray[np.uint8], description: str) -> Html:
+    """A grey image uint8 [height, width] as a PNG inside the page."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    height, width = image.shape
+    return _opening("img", {"src": url, "alt": description, "width": str(width), "height": str(height)})
+
+
+def _opening(tag: str, attributes: dict[str, Any]) -> Html:
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for name, value in attributes.items()
+    )
+    return Html(f"<{tag}{written}>")

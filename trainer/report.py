@@ -1,0 +1,187 @@
+"""Writes a version's training report: one HTML file that needs no network and no script.
+
+What it tells is in `facts.py` and `diagnosis.py`, how it looks in `report.html.template`.
+"""
+
+import math
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import facts
+from trainer.charts import Line, line_chart, reliability_chart
+from trainer.diagnosis import Bin, Mistake, confident_mistakes, confusion, reliability
+from trainer.facts import Table, percent
+from trainer.findings import Findings
+from trainer.markup import Html, element, figure, picture, scrolling, section, table, to_html
+
+REPORT_PATH = Path("assets.extra") / "report.html"
+_TEMPLATE = Path(__file__).with_name("report.html.template")
+_MOST_MISTAKES = 24
+_STRONGEST_TINT = 0.3  # text on it keeps a contrast of 4.5 to 1 in both schemes
+
+
+def write_report(folder: Path, findings: Findings) -> None:
+    """Writes `assets.extra/report.html` into a version's folder.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        profile=to_html(facts.profile(findings.manifest)),
+        seed=findings.manifest["seed"],
+        created=to_html(findings.manifest["created"]),
+        sections="\n".join(_sections(findings)),
+    )
+    (folder / REPORT_PATH).parent.mkdir(exist_ok=True)
+    (folder / REPORT_PATH).write_text(page, encoding="utf-8")
+
+
+def _sections(findings: Findings) -> list[Html]:
+    """All parts of the page in order; those that were not measured are empty."""
+    manifest, probabilities, labels = findings.manifest, findings.answers.probabilities, findings.labels
+    metrics, counts = manifest["metrics"], confusion(probabilities, labels)
+    parts = [
+        _headline(findings),
+        _facts("Quality gate", facts.gate(manifest)),
+        _training(findings),
+        _confusion(counts),
+        _facts("Each digit", facts.per_class(counts), "In brackets: Wilson's interval at 95 %, in percent."),
+        _mistakes(findings),
+        _reliability(reliability(probabilities, labels), metrics["test_ece"]),
+        _shares("Robustness", facts.corruptions(manifest), list(facts.with_clean(manifest).values())),
+        _shares("What is no digit", facts.non_digits(manifest), list(metrics["non_digits_accepted"].values())),
+        _facts("Cost", facts.cost(manifest)),
+        _origin(findings),
+    ]
+    return [part for part in parts if part]
+
+
+def _headline(findings: Findings) -> Html:
+    metrics = findings.manifest["metrics"]
+    low, high = metrics["test_accuracy_interval"]
+    return section(
+        "How good it is",
+        element(
+            "p", element("strong", percent(metrics["test_accuracy"])), " of the test set is read right", class_="big"
+        ),
+        element("p", f"95 % interval (Wilson): {percent(low)} to {percent(high)}", class_="quiet"),
+        table(facts.headline(findings)),
+    )
+
+
+def _facts(title: str, content: Table, note: str = "") -> Html:
+    if not content.rows:
+        return Html()
+    return section(title, table(content), *([element("p", note, class_="quiet")] if note else []))
+
+
+def _shares(title: str, content: Table, shares: list[float]) -> Html:
+    return section(title, table(content, shares)) if content.rows else Html()
+
+
+def _training(findings: Findings) -> Html:
+    # A network may start with a loss that is no number on images held out; a chart has no place for it.
+    history = [
+        epoch
+        for epoch in findings.history
+        if all(math.isfinite(epoch[name]) for name in ("loss", "held_out_nll", "held_out_accuracy"))
+    ]
+    if not history:
+        return Html()
+    epochs = [epoch["epoch"] for epoch in history]
+    losses = [
+        Line("training", [epoch["loss"] for epoch in history]),
+        Line("held-out", [epoch["held_out_nll"] for epoch in history]),
+    ]
+    accuracies = [Line("held-out", [epoch["held_out_accuracy"] for epoch in history])]
+    loss = line_chart("loss", "Loss of each epoch", epochs, losses, "{:g}".format)
+    accuracy = line_chart("accuracy", "Held-out accuracy of each epoch", epochs, accuracies, _short_percent)
+    note = "Training loss is on augmented images and smoothed labels where the recipe has them, so it may lie above."
+    return section(
+        "Training",
+        element(
+            "div",
+            figure(loss, "Loss (nats) of each epoch. " + note),
+            figure(accuracy, "Accuracy on the images held out, of each epoch."),
+            class_="pair",
+        ),
+    )
+
+
+def _confusion(counts: NDArray[np.int64]) -> Html:
+    """The matrix as a table: right answers framed, wrong ones tinted by their number."""
+    digits = [str(digit) for digit in range(len(counts))]
+    worst = max(1, int((counts - np.diag(counts.diagonal())).max()))
+    head = element("tr", element("td"), *(element("th", digit, scope="col") for digit in digits))
+    rows = [
+        element(
+            "tr",
+            element("th", digits[label], scope="row"),
+            *(_confusion_cell(label, answer, int(count), worst) for answer, count in enumerate(row)),
+        )
+        for label, row in enumerate(counts)
+    ]
+    matrix = element("table", element("thead", head), element("tbody", *rows), class_="matrix")
+    note = "Rows are the true digits, columns the answers. Framed: right; tinted: wrong."
+    return section("Confusion matrix", element("p", note, class_="quiet"), scrolling("Confusion matrix", matrix))
+
+
+def _confusion_cell(label: int, answer: int, count: int, worst: int) -> Html:
+    if label == answer:
+        return element("td", str(count), class_="right")
+    if count == 0:
+        return element("td", "·", class_="none")
+    return element("td", str(count), class_="wrong", style=f"--tint:{_STRONGEST_TINT * count / worst:.3f}")
+
+
+def _mistakes(findings: Findings) -> Html:
+    mistakes = confident_mistakes(findings.answers.probabilities, findings.labels, _MOST_MISTAKES)
+    if not mistakes:
+        return Html()
+    shown = [element("li", _mistake(mistake, findings.images[mistake.index])) for mistake in mistakes]
+    errors = findings.manifest["metrics"]["test_errors"]
+    note = f"{len(mistakes)} of {errors:,}, as the network sees them; the most confident first."
+    return section("Most confident mistakes", element("p", note, class_="quiet"), element("ul", *shown, class_="wall"))
+
+
+def _mistake(mistake: Mistake, image: NDArray[np.uint8]) -> Html:
+    caption = element(
+        "figcaption",
+        element("span", f"{mistake.label} read as {mistake.answer}"),
+        element("span", percent(mistake.confidence), class_="quiet"),
+    )
+    return element("figure", picture(image, f"Test image {mistake.index}"), caption)
+
+
+def _reliability(bins: list[Bin], calibration_error: float) -> Html:
+    rows = [
+        (
+            f"{100 * each.low:.1f} to {100 * each.high:.1f} %",
+            f"{each.images:,}",
+            percent(each.confidence) if each.images else "none",
+            facts.share(each.right, each.images),
+        )
+        for each in bins
+    ]
+    numbers = Table("Bins", ("Confidence", "Answers", "Mean confidence", "Accuracy"), rows)
+    chart = reliability_chart("reliability", "Accuracy over confidence", bins)
+    caption = (
+        "Accuracy of the answers in each fifteenth of confidence, with its 95 % interval; on the dashed line the two "
+        f"are equal. Mean distance: {percent(calibration_error)}. Below: how many answers, on a logarithmic scale."
+    )
+    details = element("details", element("summary", "The numbers of each bin"), table(numbers))
+    return section("Can its confidence be trusted?", figure(chart, caption), details)
+
+
+def _origin(findings: Findings) -> Html:
+    manifest = findings.manifest
+    tables = [facts.recipe(manifest), facts.data(manifest), facts.digests(manifest), facts.libraries(manifest)]
+    parts = [part for each in tables for part in (element("h3", each.name), table(each))]
+    return section("How it was made", *parts)
+
+
+def _short_percent(share: float) -> str:
+    return f"{round(100 * share, 3):g} %"

@@ -35,9 +35,13 @@ async def stays() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds."""
+    """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds.
+
+    `is_digit` bool [n] says which rows look like a digit at all; None if the version does not tell.
+    """
 
     probabilities: NDArray[np.float32]
+    is_digit: NDArray[np.bool_] | None
     queue_seconds: float
     run_seconds: float
 
@@ -46,7 +50,7 @@ class _Request:
     """The rows of one request: how many have been taken into batches, and the answers so far."""
 
     __slots__ = (
-        *("version", "pixels", "deadline", "probabilities", "answered", "arrived"),
+        *("version", "pixels", "deadline", "outputs", "answered", "arrived"),
         *("queue_seconds", "run_seconds", "taken", "finished"),
     )
 
@@ -54,7 +58,7 @@ class _Request:
         self.version = version
         self.pixels = pixels
         self.deadline = deadline
-        self.probabilities: NDArray[np.float32] | None = None
+        self.outputs: NDArray[np.float32] | None = None
         # None as its result: the rows were not run in their first turn.
         self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
         self.arrived = time.monotonic()
@@ -68,26 +72,33 @@ class _Request:
         """Rows that no batch has taken yet."""
         return len(self.pixels) - self.taken
 
-    def receive(self, start: int, probabilities: NDArray[np.float32]) -> None:
-        """Take the answers of the rows from `start` on."""
-        if len(probabilities) == len(self.pixels):
-            self.probabilities = probabilities
+    def receive(self, start: int, outputs: NDArray[np.float32]) -> None:
+        """Take the engine's outputs for the rows from `start` on."""
+        if len(outputs) == len(self.pixels):
+            self.outputs = outputs
         else:
-            if self.probabilities is None:
-                self.probabilities = np.empty((len(self.pixels), 10), np.float32)
-            self.probabilities[start : start + len(probabilities)] = probabilities
-        self.finished += len(probabilities)
+            if self.outputs is None:
+                self.outputs = np.empty((len(self.pixels), outputs.shape[1]), np.float32)
+            self.outputs[start : start + len(outputs)] = outputs
+        self.finished += len(outputs)
 
     def answer(self) -> None:
         """Give the answer, if all of it is there and somebody waits for it."""
         if self.finished == len(self.pixels) and not self.answered.done():
-            assert self.probabilities is not None  # noqa: S101 - set by the first answers
-            self.answered.set_result(Inference(self.probabilities, self.queue_seconds, self.run_seconds))
+            assert self.outputs is not None  # noqa: S101 - set by the first answers
+            self.answered.set_result(self._inference(self.outputs))
 
     def fail(self, error: BaseException) -> None:
         """Give the error, if somebody waits."""
         if not self.answered.done():
             self.answered.set_exception(error)
+
+    def _inference(self, outputs: NDArray[np.float32]) -> Inference:
+        threshold = self.version.manifest.metrics.is_digit_threshold
+        if threshold is None:
+            return Inference(outputs, None, self.queue_seconds, self.run_seconds)
+        is_digit = outputs[:, 10] >= threshold
+        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +317,7 @@ _Outcome = tuple[NDArray[np.float32] | Exception, float]
 
 
 def _attempt(batch: list[_Slice]) -> _Outcome:
-    """Run one batch in the calling thread; returns probabilities float32 [n, 10], or the error, and the seconds."""
+    """Run one batch in the calling thread; returns outputs float32 [n, 10 or 11], or the error, and the seconds."""
     started = time.perf_counter()
     try:
         parts = [part.request.pixels[part.start : part.stop] for part in batch]

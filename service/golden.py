@@ -29,33 +29,54 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class GoldenImages:
-    """Pixels float32 [n, 784] and the probabilities float32 [n, 10] that belong to them."""
+    """Pixels float32 [n, 784], their probabilities float32 [n, 10] and, if known, their scores is_digit float32 [n]."""
 
     pixels: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    is_digit: NDArray[np.float32] | None = None
 
-    def check(self, run: Run, what: str, tolerance: float = GOLDEN_TOLERANCE) -> None:
+    def check(self, run: Run, what: str, tolerance: float = GOLDEN_TOLERANCE, *, tells_is_digit: bool = False) -> None:
         """Run the golden images through `run` and compare.
 
         Args:
-            run: Takes pixels float32 [n, 784], returns probabilities float32 [n, 10].
+            run: An engine's: takes pixels float32 [n, 784], returns outputs float32 [n, 10 or 11].
             what: Names what runs, for the reason.
-            tolerance: Largest allowed difference of a probability.
+            tolerance: Largest allowed difference of a probability or a score.
+            tells_is_digit: Whether the manifest says that there is a score beside the probabilities.
 
         Raises:
-            VersionRejected: A probability differs by more than the tolerance or is not a number.
+            VersionRejected: A number differs by more than the tolerance or is none, or there are other outputs
+                than the manifest says.
         """
-        answered = run(self.pixels)
-        if answered.shape != self.probabilities.shape:
-            msg = f"{what} answers the golden images with shape {answered.shape}, not {self.probabilities.shape}"
-            raise VersionRejected(msg)
-        if not np.isfinite(answered).all():
+        outputs = run(self.pixels)
+        self._check_shape(outputs, what, tells_is_digit=tells_is_digit)
+        if not np.isfinite(outputs).all():
             msg = f"{what} answers the golden images with NaN or infinity"
             raise VersionRejected(msg)
-        difference = float(np.abs(answered - self.probabilities).max())
-        if difference > tolerance:
-            msg = f"{what} differs from the golden images' probabilities by {difference:.2g}, more than {tolerance:g}"
-            raise VersionRejected(msg)
+        _check_close(
+            outputs[:, :10], self.probabilities, f"{what} differs from the golden images' probabilities", tolerance
+        )
+        if self.is_digit is not None:
+            _check_close(outputs[:, 10], self.is_digit, f"{what} differs from the golden images' is_digit", tolerance)
+
+    def answered_by(self, run: Run) -> "GoldenImages":
+        """The same images with the answers of another engine's `run`."""
+        outputs = run(self.pixels)
+        return GoldenImages(self.pixels, outputs[:, :10], outputs[:, 10] if outputs.shape[1] > 10 else None)
+
+    def _check_shape(self, outputs: NDArray[np.float32], what: str, *, tells_is_digit: bool) -> None:
+        images = len(self.pixels)
+        if tells_is_digit and outputs.shape == (images, 10):
+            msg = f"the manifest states is_digit_threshold, but {what} has no output is_digit"
+        elif not tells_is_digit and outputs.shape == (images, 11):
+            msg = f"{what} has the output is_digit, but the manifest states no is_digit_threshold"
+        elif self.is_digit is not None and not tells_is_digit:
+            msg = f"{GOLDEN_PATH} holds is_digit, but the manifest states no is_digit_threshold"
+        elif outputs.shape != (images, 10 + tells_is_digit):
+            msg = f"{what} answers the golden images with shape {outputs.shape}, not {(images, 10 + tells_is_digit)}"
+        else:
+            return
+        raise VersionRejected(msg)
 
 
 def read_golden(folder: Path) -> GoldenImages:
@@ -67,13 +88,17 @@ def read_golden(folder: Path) -> GoldenImages:
     try:
         with zipfile.ZipFile(folder / GOLDEN_PATH) as archive:
             pixels, probabilities = (_read_array(archive, name) for name in ("pixels", "probabilities"))
+            is_digit = _read_array(archive, "is_digit") if "is_digit.npy" in archive.namelist() else None
     except _UNREADABLE as error:
         msg = f"{GOLDEN_PATH} cannot be read: {first_line(error)}"
         raise VersionRejected(msg) from error
-    if not _well_formed(pixels, probabilities):
-        msg = f"{GOLDEN_PATH} must hold pixels float32 [n, 784] and probabilities float32 [n, 10], all finite"
+    if not _well_formed(pixels, probabilities, is_digit):
+        msg = (
+            f"{GOLDEN_PATH} must hold pixels float32 [n, 784], probabilities float32 [n, 10] and, "
+            "if at all, is_digit float32 [n], all finite"
+        )
         raise VersionRejected(msg)
-    return GoldenImages(pixels, probabilities)
+    return GoldenImages(pixels, probabilities, is_digit)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
@@ -82,13 +107,22 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
     return array
 
 
-def _well_formed(pixels: NDArray[np.float32], probabilities: NDArray[np.float32]) -> bool:
-    return (
-        pixels.dtype == np.float32
-        and probabilities.dtype == np.float32
-        and pixels.ndim == 2
-        and len(pixels) > 0
-        and pixels.shape[1] == 784
-        and probabilities.shape == (len(pixels), 10)
-        and bool(np.isfinite(pixels).all() and np.isfinite(probabilities).all())
+def _well_formed(
+    pixels: NDArray[np.float32], probabilities: NDArray[np.float32], is_digit: NDArray[np.float32] | None
+) -> bool:
+    images = len(pixels) if pixels.ndim == 2 else 0
+    expected: list[tuple[NDArray[np.float32], tuple[int, ...]]]
+    expected = [(pixels, (images, 784)), (probabilities, (images, 10))]
+    if is_digit is not None:
+        expected.append((is_digit, (images,)))
+    return images > 0 and all(
+        array.dtype == np.float32 and array.shape == shape and bool(np.isfinite(array).all())
+        for array, shape in expected
     )
+
+
+def _check_close(answered: NDArray[np.float32], expected: NDArray[np.float32], differs: str, tolerance: float) -> None:
+    difference = float(np.abs(answered - expected).max())
+    if difference > tolerance:
+        msg = f"{differs} by {difference:.2g}, more than {tolerance:g}"
+        raise VersionRejected(msg)

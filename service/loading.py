@@ -7,6 +7,7 @@ Preparing happens in a process of its own; see `prepare`.
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from service.engines import Engine
-from service.golden import GoldenImages, read_golden
+from service.golden import GoldenImages, Run, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
 from service.model_store import StoredVersion
 from service.prepare import program_name
@@ -75,13 +76,14 @@ class Loader:
     async def _load(self, stored: StoredVersion) -> LoadedVersion:
         manifest, manifest_sha256, golden = await asyncio.to_thread(_read_whole, stored)
         program = self.cache / program_name(manifest_sha256)
+        check = functools.partial(golden.check, tells_is_digit=manifest.tells_is_digit)
         async with self._turn(program):
             if self.engine == "litert" and program.exists():
                 # A damaged cache says nothing about the version: its program is then made anew.
                 with contextlib.suppress(VersionRejected):
-                    return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+                    return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
             await self._prepare(stored.folder)
-            return LoadedVersion(stored, manifest, await self._open(stored.folder, program, golden))
+            return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
 
     @contextlib.asynccontextmanager
     async def _turn(self, program: Path) -> AsyncIterator[None]:
@@ -126,14 +128,14 @@ class Loader:
         # Beside a version that serves, preparing gives way; before the first one, everybody waits for it.
         return [*arguments, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
 
-    async def _open(self, folder: Path, program: Path, golden: GoldenImages) -> Engine:
+    async def _open(self, folder: Path, program: Path, check: Callable[[Run, str], None]) -> Engine:
         """Make an engine and let it prove itself on the golden images."""
         if self.engine == "tensorflow":
             engine = await asyncio.to_thread(_open_saved_model, folder)
-            await asyncio.to_thread(golden.check, engine.run, "the SavedModel")
+            await asyncio.to_thread(check, engine.run, "the SavedModel")
             return engine
         engine = await asyncio.to_thread(_open_program, program, self.max_batch_size)
-        await asyncio.to_thread(golden.check, engine.run, "the compiled program")
+        await asyncio.to_thread(check, engine.run, "the compiled program")
         await asyncio.to_thread(self._prune, program)
         return engine
 

@@ -137,6 +137,11 @@ class Manifest(_Frozen):
     gate: Gate | None = None
     files: dict[RelativePath, FileEntry]
 
+    @property
+    def tells_is_digit(self) -> bool:
+        """Whether the version says of each image if it is a digit at all."""
+        return self.metrics.is_digit_threshold is not None
+
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
     """Read and validate the manifest of the version in `folder`.

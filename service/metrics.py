@@ -3,7 +3,7 @@
 HTTP        digits_http_requests_total{method,route,status} · digits_http_request_duration_seconds{route}
             · digits_http_requests_in_progress · digits_rejected_total{reason}
 batching    digits_queue_rows · digits_queue_wait_seconds · digits_batch_rows · digits_inference_duration_seconds
-predictions digits_predictions_total{digit,version} · digits_confidence{version}
+predictions digits_predictions_total{digit,version} · digits_confidence{version} · digits_not_digits_total{version}
 versions    digits_model_info{name,version,…} · digits_model_loads_total{outcome}
             · digits_model_load_duration_seconds · digits_model_loaded_timestamp_seconds
 process     digits_worker_restarts_total · process_* of prometheus-client, added up over the workers
@@ -78,6 +78,9 @@ class Metrics(Collector):
         self.confidence = Histogram(
             memory, "digits_confidence", "Confidence of predictions", CONFIDENCE_BUCKETS, ["version"]
         )
+        self.not_digits = Counter(
+            memory, "digits_not_digits", "Predictions of what does not look like a digit", ["version"]
+        )
 
         self.loads = Counter(memory, "digits_model_loads", "Versions loaded or rejected", ["outcome"])
         self.load_duration = Histogram(
@@ -90,9 +93,14 @@ class Metrics(Collector):
         self._serving = version
         self.memory.note_served()
 
-    def predicted(self, version: int, probabilities: NDArray[np.float32]) -> None:
-        """Count predictions; probabilities is float32 [n, 10]."""
+    def predicted(
+        self, version: int, probabilities: NDArray[np.float32], is_digit: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Count predictions; probabilities is float32 [n, 10], is_digit bool [n] if the version tells it."""
         number = str(version)
+        if is_digit is not None:
+            # Zero is written, too: a version that has a series tells digits from other things.
+            self.not_digits.inc(number, by=is_digit.tolist().count(False))
         if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
             row = probabilities[0].tolist()
             confidence = max(row)

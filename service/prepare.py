@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from service.golden import GoldenImages, Run, read_golden
+from service.golden import GoldenImages, read_golden
 from service.manifest import VersionRejected, first_line, read_manifest, verify_files
 
 # The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
@@ -60,10 +60,10 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
     from service.engines.tensorflow import TensorFlowEngine
 
     saved_model = TensorFlowEngine(version)
-    golden.check(saved_model.run, "the SavedModel")
+    golden.check(saved_model.run, "the SavedModel", tells_is_digit=manifest.tells_is_digit)
     if engine == "litert":
         program = _compile(saved_model.signature)
-        _publish(program, cache / program_name(manifest_sha256), golden, saved_model.run)
+        _publish(program, cache / program_name(manifest_sha256), golden.answered_by(saved_model.run))
 
 
 def program_name(manifest_sha256: str) -> str:
@@ -72,7 +72,9 @@ def program_name(manifest_sha256: str) -> str:
 
 
 def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
-    """Compile the signature's probabilities into a LiteRT program, float32.
+    """Compile the signature's outputs, side by side in one array, into a LiteRT program, float32.
+
+    One output needs no name: a frozen program has lost those of the signature.
 
     The variables are frozen into constants first: converting the SavedModel as it lies loses Keras 3's
     weights without a word, and every output is NaN.
@@ -80,10 +82,12 @@ def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def probabilities(pixels: Any) -> Any:  # noqa: ANN401 - a symbolic tensor
-        return signature(pixels=pixels)["probabilities"]
+    from service.engines.tensorflow import outputs_of
 
-    function = tf.function(probabilities, input_signature=[tf.TensorSpec([None, 784], tf.float32, "pixels")])
+    def outputs(pixels: Any) -> Any:  # noqa: ANN401 - a symbolic tensor
+        return outputs_of(signature, pixels)
+
+    function = tf.function(outputs, input_signature=[tf.TensorSpec([None, 784], tf.float32, "pixels")])
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     try:
@@ -94,17 +98,17 @@ def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
     return program
 
 
-def _publish(program: bytes, destination: Path, golden: GoldenImages, reference: Run) -> None:
-    """Check the program against the SavedModel and move it to its place by one rename."""
+def _publish(program: bytes, destination: Path, by_saved_model: GoldenImages) -> None:
+    """Check the program against the SavedModel's answers and move it to its place by one rename."""
     from service.engines.litert import LiteRTEngine
 
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".preparing-") as folder:
         unproven = Path(folder, destination.name)
         unproven.write_bytes(program)
-        compiled = LiteRTEngine(unproven, max_batch_size=len(golden.pixels))
-        by_saved_model = GoldenImages(golden.pixels, reference(golden.pixels))
-        by_saved_model.check(compiled.run, "the compiled program", PROGRAM_TOLERANCE)
+        compiled = LiteRTEngine(unproven, max_batch_size=len(by_saved_model.pixels))
+        tells = by_saved_model.is_digit is not None
+        by_saved_model.check(compiled.run, "the compiled program", PROGRAM_TOLERANCE, tells_is_digit=tells)
         unproven.replace(destination)
 
 

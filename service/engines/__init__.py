@@ -15,5 +15,10 @@ class Engine(Protocol):
         ...
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn pixels float32 [n, 784], n >= 1, into probabilities float32 [n, 10]."""
+        """Turn pixels float32 [n, 784], n >= 1, into outputs float32 [n, 10 or 11].
+
+        The first ten columns are the probabilities. A version that tells digits from other things has one more:
+        its score in [0, 1], a digit from the manifest's `is_digit_threshold` on. One array, because a second one
+        would cost every batch another copy out of the program.
+        """
         ...

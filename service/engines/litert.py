@@ -26,7 +26,7 @@ class LiteRTEngine:
         """Load the program and run every batch size once.
 
         Args:
-            program: A .tflite file with one input float32 [None, 784] and one output float32 [None, 10].
+            program: A .tflite file with one input float32 [None, 784] and one output float32 [None, 10 or 11].
             max_batch_size: Rows of the largest batch; larger ones are run in slices.
 
         Raises:
@@ -37,7 +37,7 @@ class LiteRTEngine:
         self._idle = [self._interpreters()]
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn pixels float32 [n, 784] into probabilities float32 [n, 10]."""
+        """Turn pixels float32 [n, 784] into outputs float32 [n, 10 or 11]."""
         try:
             interpreters = self._idle.pop()  # atomic: no two threads get the same
         except IndexError:
@@ -65,8 +65,8 @@ class _FixedBatch:
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, pixels)
         self._interpreter.invoke()
-        probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
-        return probabilities
+        outputs: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        return outputs
 
 
 def _batch_sizes(max_batch_size: int) -> list[int]:

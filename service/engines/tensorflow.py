@@ -31,9 +31,20 @@ class TensorFlowEngine:
         self.signature = load_signature(folder)
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn pixels float32 [n, 784] into probabilities float32 [n, 10]."""
-        probabilities: NDArray[np.float32] = self.signature(pixels=tf.constant(pixels))["probabilities"].numpy()
-        return probabilities
+        """Turn pixels float32 [n, 784] into outputs float32 [n, 10 or 11]."""
+        outputs: NDArray[np.float32] = outputs_of(self.signature, tf.constant(pixels)).numpy()
+        return outputs
+
+
+def outputs_of(signature: Any, pixels: Any) -> Any:  # noqa: ANN401 - TensorFlow has no types
+    """Ask the signature: the probabilities, and beside them the score `is_digit` if it has that output.
+
+    A tensor float32 [n, 10 or 11], eager or symbolic as `pixels` float32 [n, 784] is.
+    """
+    answered = signature(pixels=pixels)
+    if "is_digit" not in answered:
+        return answered["probabilities"]
+    return tf.concat([answered["probabilities"], answered["is_digit"][:, tf.newaxis]], axis=1)
 
 
 def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no types
@@ -53,20 +64,23 @@ def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no typ
         raise VersionRejected(msg)
     # The signature holds its variables weakly: without the loaded object they are gone.
     signature.loaded = loaded
-    _check_specifications("input", signature.structured_input_signature[1], {"pixels": 784})
-    _check_specifications("output", signature.structured_outputs, {"probabilities": 10, "logits": 10})
+    _check_specifications("input", signature.structured_input_signature[1], {"pixels": [None, 784]})
+    outputs: dict[str, list[int | None]] = {"probabilities": [None, 10], "logits": [None, 10]}
+    if "is_digit" in signature.structured_outputs:
+        outputs["is_digit"] = [None]
+    _check_specifications("output", signature.structured_outputs, outputs)
     return signature
 
 
-def _check_specifications(what: str, found: dict[str, Any], expected: dict[str, int]) -> None:
-    for name, width in expected.items():
+def _check_specifications(what: str, found: dict[str, Any], expected: dict[str, list[int | None]]) -> None:
+    for name, shape in expected.items():
         specification = found.get(name)
         if specification is None:
             msg = f"signature {SIGNATURE} has no {what} {name}; it has {', '.join(sorted(found)) or 'none'}"
             raise VersionRejected(msg)
-        if specification.dtype != tf.float32 or specification.shape.as_list() != [None, width]:
+        if specification.dtype != tf.float32 or specification.shape.as_list() != shape:
             msg = (
-                f"{what} {name} must be float32 [None, {width}], "
+                f"{what} {name} must be float32 {shape}, "
                 f"it is {specification.dtype.name} {specification.shape.as_list()}"
             )
             raise VersionRejected(msg)

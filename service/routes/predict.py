@@ -135,10 +135,10 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     except TimeoutError:
         detail = f"The answer was not there within {asked.seconds:g} seconds; send less or allow more time."
         raise DeadlinePassed(detail) from None
-    state.metrics.predicted(chosen.number, inference.probabilities)
+    state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
     request_state = asked.scope["state"]
     request_state["log_fields"] = {"rows": len(rows), "version": chosen.number}
     model = model_json(chosen.manifest.name, chosen.number)
     seen = rows if asked.include_seen else None
-    content = prediction_json(inference.probabilities, model, request_state["request_id"], seen)
+    content = prediction_json(inference.probabilities, inference.is_digit, model, request_state["request_id"], seen)
     return answer_headers(chosen, len(content), decode_seconds, inference), content

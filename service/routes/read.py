@@ -66,10 +66,10 @@ async def _answer(request: Request, state: ServiceState, deadline: float) -> Res
     decode_seconds = time.perf_counter() - started
     inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive))
     check_touching(digits, inference.probabilities)
-    state.metrics.predicted(version.number, inference.probabilities)
+    state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
     request.state.log_fields = {"rows": len(rows), "version": version.number}
     model = ModelVersion(name=version.manifest.name, version=version.number)
-    content = read_json(digits, inference.probabilities, model, request.state.request_id)
+    content = read_json(digits, inference.probabilities, inference.is_digit, model, request.state.request_id)
     response = Response(content)
     response.raw_headers = answer_headers(version, len(content), decode_seconds, inference)
     return response

@@ -15,15 +15,21 @@ from service.manifest import MANIFEST_PATH, Manifest, VersionRejected
 from service.model_store import StoredVersion
 
 NO_DIGEST = "0" * 64
+# Of the versions with an engine that tells.
+IS_DIGIT_THRESHOLD = 0.3
 
 
 @dataclass
 class FirstPixelEngine:
-    """Reads the digit out of the first pixel: 0.0 is a 0, 0.9 is a 9; `gate`, if closed, holds every batch back."""
+    """Reads the digit out of the first pixel: 0.0 is a 0, 0.9 is a 9; `gate`, if closed, holds every batch back.
+
+    With `tells_is_digit` the second pixel is the score of being a digit.
+    """
 
     gate: threading.Event | None = None
     inline_rows: int = 0
     batches: list[int] = field(default_factory=list)
+    tells_is_digit: bool = False
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give the digit of each row 0.91 and the others 0.01."""
@@ -31,13 +37,14 @@ class FirstPixelEngine:
             assert self.gate.wait(timeout=30)
         self.batches.append(len(pixels))
         digits = np.rint(pixels[:, 0] * 10).astype(int) % 10
-        return np.asarray(0.01 + 0.9 * np.eye(10)[digits], dtype=np.float32)
+        probabilities = np.asarray(0.01 + 0.9 * np.eye(10)[digits], dtype=np.float32)
+        return np.concatenate([probabilities, pixels[:, 1:2]], axis=1) if self.tells_is_digit else probabilities
 
 
-def row_of(digit: int) -> NDArray[np.float32]:
-    """A row that `FirstPixelEngine` reads as `digit`; float32 [784]."""
+def row_of(digit: int, is_digit: float = 0.5) -> NDArray[np.float32]:
+    """A row that `FirstPixelEngine` reads as `digit`, and gives that score; float32 [784]."""
     row = np.full(784, 0.5, np.float32)
-    row[0] = digit / 10
+    row[:2] = digit / 10, is_digit
     return row
 
 
@@ -113,5 +120,9 @@ def loaded_version(
     number: int = 1, engine: FirstPixelEngine | None = None, stored: StoredVersion | None = None
 ) -> LoadedVersion:
     """A loaded version with a fake engine."""
-    manifest = Manifest.model_validate(manifest_document(number))
-    return LoadedVersion(stored or StoredVersion(number, Path(), ()), manifest, engine or FirstPixelEngine())
+    engine = engine or FirstPixelEngine()
+    document = manifest_document(number)
+    if engine.tells_is_digit:
+        document["metrics"]["is_digit_threshold"] = IS_DIGIT_THRESHOLD
+    manifest = Manifest.model_validate(document)
+    return LoadedVersion(stored or StoredVersion(number, Path(), ()), manifest, engine)

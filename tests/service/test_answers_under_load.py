@@ -32,7 +32,7 @@ class Images:
         digits = np.rint(read_golden(version).pixels * 255).astype(np.uint8)
         noise = np.random.default_rng(0).integers(0, 256, (64, 784), np.uint8)
         self.levels = np.concatenate([digits, noise])
-        self.expected = TensorFlowEngine(version).run(self.levels.astype(np.float32) / np.float32(255))
+        self.expected = TensorFlowEngine(version).run(self.levels.astype(np.float32) / np.float32(255))[:, :10]
 
 
 def body_of(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes, str]:

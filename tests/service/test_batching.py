@@ -13,7 +13,7 @@ from service.batching import Batcher
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.problems import ClientGone, DeadlinePassed, QueueFull
-from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
+from tests.service.fakes import IS_DIGIT_THRESHOLD, FirstPixelEngine, loaded_version, row_of
 
 
 def rows_of(*digits: int) -> NDArray[np.float32]:
@@ -293,3 +293,34 @@ def test_rows_never_swap_owners(
 
     run_with(batcher, story)
     assert metrics.registry.get_sample_value("digits_queue_rows") == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    scores=st.lists(st.sampled_from([0.0, IS_DIGIT_THRESHOLD - 0.01, IS_DIGIT_THRESHOLD, 1.0]), min_size=1, max_size=9),
+    max_batch_size=st.integers(1, 8),
+    inline_rows=st.integers(0, 8),
+)
+def test_each_row_is_told_from_other_things(scores: list[float], max_batch_size: int, inline_rows: int) -> None:
+    """However a request is sliced, a row is a digit if its own score is at the threshold or over it."""
+    batcher = Batcher(Metrics(), max_batch_size, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=FirstPixelEngine(inline_rows=inline_rows, tells_is_digit=True))
+        rows = np.stack([row_of(at, score) for at, score in enumerate(scores)])
+        inference = await batcher.infer(version, rows, soon())
+        assert inference.probabilities.shape == (len(scores), 10)
+        assert inference.is_digit is not None
+        assert inference.is_digit.tolist() == [score >= IS_DIGIT_THRESHOLD for score in scores]
+
+    run_with(batcher, story)
+
+
+def test_a_version_that_does_not_tell_says_nothing() -> None:
+    """Without a threshold there is no verdict."""
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        assert (await batcher.infer(loaded_version(), rows_of(1), soon())).is_digit is None
+
+    run_with(batcher, story)

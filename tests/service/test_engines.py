@@ -25,7 +25,8 @@ def test_every_largest_batch_gives_the_golden_answers(
     released_program: Path, golden: GoldenImages, max_batch_size: int
 ) -> None:
     """However many rows run at once, the probabilities are those that the trainer saw."""
-    golden.check(LiteRTEngine(released_program, max_batch_size).run, "the engine")
+    tells = golden.is_digit is not None
+    golden.check(LiteRTEngine(released_program, max_batch_size).run, "the engine", tells_is_digit=tells)
 
 
 @settings(max_examples=30, deadline=None)
@@ -35,8 +36,8 @@ def test_row_has_the_same_answer_alone_and_in_any_batch(engine: LiteRTEngine, da
     pixels = data.draw(arrays(np.float32, (rows, 784), elements=st.floats(0, 1, width=32), fill=st.just(0)))
     together = engine.run(pixels)
     at = data.draw(st.integers(0, rows - 1))
-    assert together.shape == (rows, 10)
-    assert together.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert len(together) == rows
+    assert together[:, :10].sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert together[at] == pytest.approx(engine.run(pixels[at : at + 1])[0], abs=1e-6)
 
 

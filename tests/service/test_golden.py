@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.service.fakes import FirstPixelEngine, row_of
 PIXELS = np.stack([row_of(digit) for digit in range(10)])
 PROBABILITIES = FirstPixelEngine().run(PIXELS)
 GOLDEN = GoldenImages(PIXELS, PROBABILITIES)
+SCORES = PIXELS[:, 1]
+OUTPUTS = FirstPixelEngine(tells_is_digit=True).run(PIXELS)
 
 
 @pytest.fixture
@@ -54,10 +57,14 @@ def test_golden_images_are_read_as_they_were_written(version: Path) -> None:
         {"pixels": PIXELS, "probabilities": PROBABILITIES[:9]},
         {"pixels": PIXELS[:0], "probabilities": PROBABILITIES[:0]},
         {"pixels": np.array([{}]), "probabilities": PROBABILITIES},
+        {"pixels": PIXELS, "probabilities": PROBABILITIES, "is_digit": SCORES[:9]},
+        {"pixels": PIXELS, "probabilities": PROBABILITIES, "is_digit": SCORES.astype(np.float64)},
+        {"pixels": PIXELS, "probabilities": PROBABILITIES, "is_digit": SCORES * np.float32(np.nan)},
     ],
     ids=[
         *("no probabilities", "no pixels", "float64 pixels", "float64 probabilities", "783 pixels"),
         *("three axes", "too few answers", "no images", "pickled objects"),
+        *("too few scores", "float64 scores", "scores that are no numbers"),
     ],
 )
 def test_other_arrays_are_rejected(version: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -173,3 +180,49 @@ def test_expected_answers_that_are_no_numbers_prove_nothing(version: Path, wrong
 
     with pytest.raises(VersionRejected):
         read_golden(version).check(FirstPixelEngine().run, "the engine")
+
+
+@pytest.mark.parametrize("scores", [SCORES, None])
+def test_scores_are_checked_where_there_are_some(version: Path, scores: NDArray[np.float32] | None) -> None:
+    """Golden scores are read and hold within the tolerance; without them any finite score passes."""
+    golden = read_golden(with_golden(version, **_arrays(scores)))
+    away = OUTPUTS.copy()
+    away[3, 10] += np.float32(GOLDEN_TOLERANCE * 1.1)
+
+    golden.check(answering(OUTPUTS), "the engine", tells_is_digit=True)
+    if scores is None:
+        golden.check(answering(away), "the engine", tells_is_digit=True)
+    else:
+        with pytest.raises(VersionRejected, match=r"the engine differs from the golden images' is_digit by 0\.00011"):
+            golden.check(answering(away), "the engine", tells_is_digit=True)
+
+
+def test_a_score_that_is_no_number_is_rejected() -> None:
+    """Also where there is nothing to compare it with."""
+    broken = OUTPUTS.copy()
+    broken[3, 10] = np.nan
+
+    with pytest.raises(VersionRejected, match="NaN or infinity"):
+        GOLDEN.check(answering(broken), "the engine", tells_is_digit=True)
+
+
+@pytest.mark.parametrize(
+    ("golden", "outputs", "tells_is_digit", "reason"),
+    [
+        (GOLDEN, PROBABILITIES, True, "states is_digit_threshold, but the engine has no output is_digit"),
+        (GOLDEN, OUTPUTS, False, "the engine has the output is_digit, but the manifest states no is_digit_threshold"),
+        (replace(GOLDEN, is_digit=SCORES), PROBABILITIES, False, "npz holds is_digit, but the manifest states no"),
+        (GOLDEN, OUTPUTS[:1], True, r"shape \(1, 11\), not \(10, 11\)"),
+    ],
+    ids=["no output", "no threshold", "only golden scores", "too few answers"],
+)
+def test_outputs_are_those_that_the_manifest_says(
+    golden: GoldenImages, outputs: NDArray[np.float32], *, tells_is_digit: bool, reason: str
+) -> None:
+    """A threshold without a score, and a score without a threshold, are each rejected with the reason."""
+    with pytest.raises(VersionRejected, match=reason):
+        golden.check(answering(outputs), "the engine", tells_is_digit=tells_is_digit)
+
+
+def _arrays(scores: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
+    return {"pixels": PIXELS, "probabilities": PROBABILITIES} | ({} if scores is None else {"is_digit": scores})

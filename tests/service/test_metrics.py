@@ -106,6 +106,19 @@ def test_predictions_are_counted_by_digit_and_version(store: Path, start_service
     )
 
 
+def test_what_is_no_digit_is_counted(store: Path, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """Rows answered with `is_digit` false are counted, singles and batches; a version that does not tell has no series."""
+    telling = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
+    silent = start_service()
+    rows = np.stack([row_of(3, score) for score in (0.0, 1.0, 0.0)])
+    for client in (telling, silent):
+        for part in (rows, rows[:1], rows[1:2]):
+            predict(client, as_levels(part), BYTES)
+
+    assert scrape(telling).value("digits_not_digits_total", version="1") == 3
+    assert scrape(silent).label_values("digits_not_digits_total", "version") == set()
+
+
 def test_confidences_fall_into_the_baseline_s_bins() -> None:
     """There is a bucket for each of the manifest's 20 bins, and a confidence is counted in its own."""
     metrics = Metrics()

@@ -159,6 +159,25 @@ class TestAnswer:
         assert answer["request_id"] == response.headers["X-Request-ID"]
         assert answer.keys() == {"predictions", "model", "request_id"}
 
+    @pytest.mark.parametrize("query", ["", "?include=seen"])
+    def test_is_digit(
+        self,
+        store: Path,  # noqa: ARG002 - the store must be there
+        start_service: StartService,
+        query: str,
+    ) -> None:
+        """A version that tells says of each row whether it is a digit at all, and the rest is as ever."""
+        client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
+        rows = np.stack([row_of(7, 0.0), row_of(8, 1.0)])
+
+        predictions = predict(client, as_levels(rows), BYTES, query).json()["predictions"]
+
+        assert [prediction["is_digit"] for prediction in predictions] == [False, True]
+        assert [prediction["digit"] for prediction in predictions] == [7, 8]
+        assert [prediction["confidence"] for prediction in predictions] == [0.91, 0.91]
+        assert predictions[0]["probabilities"] == [0.01] * 7 + [0.91] + [0.01] * 2
+        assert all(("seen" in prediction) == bool(query) for prediction in predictions)
+
     def test_headers(self, client: httpx.Client) -> None:
         """The version and the times of the three steps in milliseconds are headers."""
         response = predict(client, ONE_ROW, BYTES)

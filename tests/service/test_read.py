@@ -156,3 +156,15 @@ def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pill
     response = client.post(PATH, content=file.getvalue(), headers={"Content-Type": f"image/{pillow_format.lower()}"})
 
     assert [digit["box"] for digit in response.json()["digits"]] == [pytest.approx([495, 50, 10, 80], abs=4)]
+
+
+def test_what_is_no_digit_is_told(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """A version that tells says of each digit of the picture whether it is one."""
+    client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
+
+    answer = client.post(PATH, content=picture(60), headers=PNG).json()
+
+    # The fake engine's score is the second pixel, which lies in the empty corner.
+    assert [digit["is_digit"] for digit in answer["digits"]] == [False] * 3
+    assert answer["text"] == "000"
+    assert scrape(client).value("digits_not_digits_total", version="1") == 3

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.engines.litert import LiteRTEngine
+from service.engines.tensorflow import TensorFlowEngine
+from service.golden import read_golden
+from service.manifest import VersionRejected
+from service.prepare import PROGRAM_TOLERANCE, prepare
+from tests.service.wrapping import write_wrapped
+
+
+@pytest.fixture
+def released(released_store: Path) -> Path:
+    return released_store / "digits" / "1"
+
+
+@pytest.mark.parametrize("in_golden", [True, False])
+def test_the_score_is_part_of_the_program(released: Path, tmp_path: Path, *, in_golden: bool) -> None:
+    """A version with the output is_digit gets a program that answers both, as TensorFlow does."""
+    version = write_wrapped(released, tmp_path / "2", in_golden=in_golden)
+
+    prepare(version, tmp_path / "cache", "litert")
+
+    (program,) = (tmp_path / "cache").glob("*.tflite")
+    pixels = read_golden(version).pixels
+    outputs = LiteRTEngine(program, max_batch_size=16).run(pixels)
+    assert outputs.shape == (len(pixels), 11)
+    np.testing.assert_allclose(outputs[:, 10], outputs[:, :10].max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(outputs, TensorFlowEngine(version).run(pixels), atol=PROGRAM_TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", ["litert", "tensorflow"])
+def test_a_threshold_without_the_output_is_rejected(released: Path, tmp_path: Path, engine: str) -> None:
+    """A manifest that states a threshold for what the SavedModel does not answer is wrong."""
+    version = write_wrapped(released, tmp_path / "2", has_output=False)
+
+    with pytest.raises(VersionRejected, match="states is_digit_threshold, but the SavedModel has no output is_digit"):
+        prepare(version, tmp_path / "cache", engine)
+
+
+def test_the_output_without_a_threshold_is_rejected(released: Path, tmp_path: Path) -> None:
+    """A score that nobody can judge is wrong, too."""
+    version = write_wrapped(released, tmp_path / "2", threshold=None)
+
+    with pytest.raises(VersionRejected, match="has the output is_digit, but the manifest states no"):
+        prepare(version, tmp_path / "cache", "litert")

@@ -1,0 +1,70 @@
+"""Versions made of the released one, that tell digits from other things or do not, whichever the released one does."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from service.manifest import GOLDEN_PATH, MANIFEST_PATH
+
+# Their score is the largest probability; between that of a digit and that of a blank image.
+THRESHOLD = 0.9
+
+
+def write_wrapped(
+    released: Path,
+    folder: Path,
+    *,
+    has_output: bool = True,
+    threshold: float | None = THRESHOLD,
+    in_golden: bool = True,
+) -> Path:
+    """Write a version around the network of the version `released`, numbered by the name of its folder.
+
+    Args:
+        released: Folder of a version.
+        folder: Where to write; its name is the version's number.
+        has_output: Whether the SavedModel has the output `is_digit`.
+        threshold: What the manifest says.
+        in_golden: Whether the golden images have their scores beside them, if there is the output.
+    """
+    loaded = tf.saved_model.load(str(released))
+    signature = loaded.signatures["serving_default"]
+
+    def serve(pixels: Any) -> dict[str, Any]:
+        answered = signature(pixels=pixels)
+        outputs = {name: answered[name] for name in ("probabilities", "logits")}
+        return outputs | ({"is_digit": tf.reduce_max(outputs["probabilities"], axis=1)} if has_output else {})
+
+    module = tf.Module()
+    module.loaded = loaded
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 784), tf.float32, name="pixels")])
+    tf.saved_model.save(module, str(folder), signatures=module.serve)
+    shutil.copytree(released / "assets.extra", folder / "assets.extra")
+    with np.load(released / GOLDEN_PATH) as golden:
+        arrays = {name: golden[name] for name in ("pixels", "probabilities", "labels")}
+    if has_output and in_golden:
+        arrays["is_digit"] = arrays["probabilities"].max(axis=1)
+    np.savez(folder / GOLDEN_PATH, allow_pickle=False, **arrays)
+    _write_manifest(folder, threshold)
+    return folder
+
+
+def _write_manifest(folder: Path, threshold: float | None) -> None:
+    manifest = json.loads((folder / MANIFEST_PATH).read_text())
+    (folder / MANIFEST_PATH).unlink()
+    manifest["version"] = int(folder.name)
+    manifest["metrics"]["is_digit_threshold"] = threshold
+    manifest["files"] = {
+        str(file.relative_to(folder)): {
+            "bytes": file.stat().st_size,
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        }
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+    (folder / MANIFEST_PATH).write_text(json.dumps(manifest))

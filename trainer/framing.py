@@ -40,7 +40,8 @@ def frame(ink: NDArray[np.floating]) -> NDArray[np.uint8]:
 def _scaled(ink: NDArray[np.floating]) -> NDArray[np.float32]:
     height, width = (max(1, round(side * INK_SIDE / max(ink.shape))) for side in ink.shape)
     picture = Image.fromarray(np.ascontiguousarray(ink, np.float32))
-    return np.clip(np.asarray(picture.resize((width, height), Image.Resampling.BOX)), 0.0, 1.0)
+    small = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32)
+    return np.asarray(np.clip(small, 0.0, 1.0))
 
 
 def _corner(mass: NDArray[np.float32]) -> int:

@@ -120,7 +120,7 @@ def _textures(count: int, _digits: Images, generator: np.random.Generator) -> Im
     angle = generator.uniform(0.0, 2 * np.pi, (count, 1, 1))
     along = centred * np.cos(angle) + centred[:, np.newaxis] * np.sin(angle)
     across = centred[:, np.newaxis] * np.cos(angle) - centred * np.sin(angle)
-    scale = np.exp(generator.uniform(*np.log(_SCALES), (count, 1, 1)))
+    scale = _SCALES[0] * (_SCALES[1] / _SCALES[0]) ** generator.random((count, 1, 1))
     phase = generator.uniform(0.0, 2.0, (2, count, 1, 1))
     stripes = np.floor(along / scale + phase[0]) % 2
     checks = (np.floor(along / scale + phase[0]) + np.floor(across / scale + phase[1])) % 2
@@ -167,7 +167,10 @@ def _scribble(strokes: int, generator: np.random.Generator) -> NDArray[np.float3
     # Three strokes are a tangle sooner than one.
     times = np.linspace(0.0, 2.0 / strokes, 200)
     for _ in range(strokes):
-        swing, phase = generator.normal(size=(2, _HARMONICS, 1)) / pace**0.5, generator.uniform(0, 2, (2, _HARMONICS, 1))
+        swing, phase = (
+            generator.normal(size=(2, _HARMONICS, 1)) / pace**0.5,
+            generator.uniform(0, 2, (2, _HARMONICS, 1)),
+        )
         path = (swing * np.sin(np.pi * (pace * times + phase))).sum(axis=1)
         reach = np.abs(path).max()
         path = (path / reach * (0.5 - width / _SCRIBBLE_SIDE) + 0.5) * _SCRIBBLE_SIDE

@@ -17,7 +17,7 @@ def floats_of(images: NDArray[np.uint8]) -> Floats:
 
 def bytes_of(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Turns floats back into bytes; what is outside 0 to 1 is cut off."""
-    return np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(images, 0.0, 1.0) * 255), np.uint8)
 
 
 def blurred(images: Floats, sigma_pixels: float) -> Floats:
@@ -29,7 +29,7 @@ def blurred(images: Floats, sigma_pixels: float) -> Floats:
 def gradients(images: Floats) -> tuple[Floats, Floats]:
     """Sobel's slopes of images float32 [N, 28, 28]: down and to the right; a step of 1 has 4."""
     smooth, slope = _banded((1.0, 2.0, 1.0)), _banded((-1.0, 0.0, 1.0))
-    return slope @ images @ smooth.T, smooth @ images @ slope.T
+    return np.asarray(slope @ images @ smooth.T, np.float32), np.asarray(smooth @ images @ slope.T, np.float32)
 
 
 @cache

@@ -22,8 +22,8 @@ _BRIGHTNESS = 0.5  # the hardest of five: the ground is grey, and the ink as whi
 _FOG_STRENGTH = 3.0  # times the ink: the hardest of five, a quarter of the contrast is left
 _FOG_CELLS = (1, 2, 4, 8, 16)  # over the image's side, from a slope to grains of two pixels
 _FOG_DECAY = 1.4**2  # by which each finer layer is weaker: 1.4 in the original, whose heights go by its square
-# Hills longer than the image shift all of it.
-_FOG_LEVELS = (0.2, 0.75)
+# Levels and depth of 28x28 pieces of 256x256 maps of that kind, measured: 0.52 with 0.19, and 0.06 within a piece.
+_FOG_LEVELS = (0.2, 0.85)  # hills longer than the image shift all of it
 _FOG_DEPTH = 0.2
 
 

@@ -1,4 +1,4 @@
-"""The three recipes: every hyper-parameter, why it has its value, and what to expect of it.
+"""The four recipes: every hyper-parameter, why it has its value, and what to expect of it.
 
 Accuracy is on MNIST's 10,000 test images; a test trains each and holds it to its floor. Choices were
 made on the last 10,000 training images, never on the test set. A recipe is a flat value, because it
@@ -18,6 +18,7 @@ class Profile(StrEnum):
     TUTORIAL = "tutorial"
     FAST = "fast"
     DEFAULT = "default"
+    BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,23 @@ RECIPES: dict[Profile, Recipe] = {
         filters=(24, 64, 96, 128),
         peak_learning_rate=4e-3,
         warm_up_fraction=0.1,
+        drawn_fraction=0.05,
+        disturbed_fraction=0.08,
+        outliers_per_batch=16,
+    ),
+    # At least 99.7 %. The same network, five times as long on more varied digits.
+    Profile.BEST: StridedRecipe(
+        profile=Profile.BEST.value,
+        epochs=60,
+        filters=(24, 64, 96, 128),
+        peak_learning_rate=4e-3,
+        warm_up_fraction=0.1,
+        averaging_decay=0.999,
+        max_rotation_degrees=13.0,
+        elastic_pixels=1.4,
+        drawn_fraction=0.05,
+        disturbed_fraction=0.08,
+        outliers_per_batch=16,
     ),
 }
 

@@ -21,6 +21,11 @@ METRICS_FILE = "metrics.jsonl"
 _CHECKPOINT_FILE = "checkpoint.npz"
 
 
+def encode_history(history: Sequence[EpochMetrics]) -> bytes:
+    """Writes a line of JSON for each epoch."""
+    return "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in history).encode()
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The epochs so far, and the learner's state after them."""
@@ -51,8 +56,7 @@ class Run:
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes the epochs so far and the checkpoint; a kill at any instant leaves the one before."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in checkpoint.history)
-        self._replace(METRICS_FILE, lines.encode())
+        self._replace(METRICS_FILE, encode_history(checkpoint.history))
         unfinished = self.folder / f".{_CHECKPOINT_FILE}"
         with unfinished.open("wb") as file:
             states = {f"state_{index}": array for index, array in enumerate(checkpoint.state)}

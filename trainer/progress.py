@@ -1,6 +1,7 @@
 """Shows people how a run goes, on stderr: a bar on a terminal, else one line an epoch."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -23,6 +24,28 @@ class Watcher(Protocol):
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """An epoch ended."""
+
+
+class Watchers:
+    """Tells several watchers what one is told."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
+        """Tells all that a run begins."""
+        for watcher in self._watchers:
+            watcher.start(epochs, steps_per_epoch, finished)
+
+    def step(self, loss: float) -> None:
+        """Tells all that a step ended."""
+        for watcher in self._watchers:
+            watcher.step(loss)
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """Tells all that an epoch ended."""
+        for watcher in self._watchers:
+            watcher.epoch(metrics)
 
 
 class FittingProgress:

@@ -1,13 +1,19 @@
 """A whole run: from drawn digits to a version that knows them and says so."""
 
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from trainer.data import Dataset
+from trainer.data import Dataset, scale
+from trainer.export import load, save
 from trainer.fitting import DivergedError, fit
-from trainer.manifest import Metrics, code_sha256, describe_files, read
+from trainer.manifest import EpochMetrics, Metrics, code_sha256, describe_files, read
+from trainer.outliers import make_outliers
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress
 from trainer.run import Run
@@ -33,6 +39,68 @@ def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset,
         "test_images": 100,
     }
     assert sum(manifest["baseline"]["class_counts"]) == 100
+
+
+def test_version_brings_what_tells_about_it(trained: tuple[Path, Metrics]) -> None:
+    """Beside the SavedModel lie a report, a card and a line of metrics for each epoch; the run's folder is gone."""
+    folder, _ = trained
+    extras = {path.name for path in (folder / "assets.extra").iterdir()}
+    assert extras == {"golden.npz", "manifest.json", "metrics.jsonl", "model_card.md", "report.html"}
+    epochs = [json.loads(line) for line in (folder / "assets.extra" / "metrics.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+
+
+def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) -> None:
+    """Corruptions are measured for every version; non-digits only for one that tells them."""
+    folder, metrics = trained
+    assert len(metrics["corruption_errors"]) == 15
+    assert metrics["is_digit_threshold"] is None
+    assert metrics["non_digits_accepted"] == {}
+    assert 0 < (read(folder)["microseconds_per_image"] or 0) < 10_000
+
+
+class Interrupted(FittingProgress):
+    """Progress that ends the run, as Ctrl-C does, in the middle of its last epoch."""
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """Ends the run when the second of three epochs is over and saved is only the first."""
+        super().epoch(metrics)
+        if metrics["epoch"] == 2:
+            raise KeyboardInterrupt
+
+
+def test_killed_run_goes_on_as_if_nothing_had_been(dataset: Dataset, recipe: StridedRecipe, tmp_path: Path) -> None:
+    """A run that was killed before its second epoch was saved loses that epoch, and ends in the same weights."""
+    everything = replace(recipe, drawn_fraction=0.1, disturbed_fraction=0.3, outliers_per_batch=8)
+    console = Console(file=io.StringIO())
+    with FittingProgress(console) as progress:
+        through = fit(everything, dataset, 3, progress, Run(tmp_path / "through"))
+    with Interrupted(console) as progress, pytest.raises(KeyboardInterrupt):
+        fit(everything, dataset, 3, progress, Run(tmp_path / "killed"))
+    output = io.StringIO()
+    with FittingProgress(Console(file=output)) as progress:
+        resumed = fit(everything, dataset, 3, progress, Run(tmp_path / "killed"), resume=True)
+    assert "going on after epoch 1 of 3" in output.getvalue()
+    for expected, actual in zip(through.network.get_weights(), resumed.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(expected, actual)
+    assert [epoch["epoch"] for epoch in resumed.history] == [1, 2, 3]
+
+
+def test_network_tells_digits_from_other_things(dataset: Dataset, recipe: StridedRecipe, tmp_path: Path) -> None:
+    """A network that learned from outliers tells them from digits, and its SavedModel says so in `is_digit`."""
+    telling = replace(recipe, outliers_per_batch=16, outlier_weight=1.0, epochs=8)
+    with FittingProgress(Console(file=io.StringIO())) as progress:
+        fitted = fit(telling, dataset, 3, progress, Run(tmp_path / "run"))
+    (tmp_path / "version").mkdir()
+    save(fitted.network, 1.0, tmp_path / "version")
+    answer = load(tmp_path / "version")
+    digits = answer(scale(dataset.x_test)).is_digit
+    others = answer(scale(make_outliers(200, dataset.x_test, np.random.default_rng(5)))).is_digit
+    assert digits is not None
+    assert others is not None
+    assert digits.shape == (100,)
+    assert np.median(digits) > np.quantile(others, 0.8)
 
 
 def test_tutorial_goes_through_keras_fit(dataset: Dataset, progress: FittingProgress, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from trainer.findings import Findings
 
 CARD_PATH = Path("assets.extra") / "model_card.md"
 _TEMPLATE = Path(__file__).with_name("model_card.md.template")
-# All that means something in the middle of a line of Markdown; the rest only does so at its start.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+# All that means something in the middle of a line of Markdown, where an underscore inside a word does not.
+_MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<!\w)_|_(?!\w))")
 
 
 def write_card(folder: Path, findings: Findings) -> None:
@@ -26,7 +26,7 @@ def write_card(folder: Path, findings: Findings) -> None:
     card = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         profile=_plain(facts.profile(manifest)),
         seed=manifest["seed"],
-        created=_plain(manifest["created"]),
+        created=_plain(facts.created(manifest)),
         non_digits=_TELLS if is_digit else _TELLS_NOT,
         data=_table(facts.data(manifest)),
         metrics=_metrics(findings),

@@ -12,7 +12,7 @@ from trainer.evaluation import wilson_interval
 from trainer.markup import Html, element
 
 _WIDTH, _HEIGHT = 320.0, 220.0  # units are CSS pixels on a phone
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 12.0, 26.0, 38.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 20.0, 26.0, 38.0
 _STRIP, _STRIP_GAP = 44.0, 22.0  # the counts under the reliability diagram
 _MOST_TICKS = 5
 _MOST_DOTS = 30  # more of them hide the line
@@ -73,7 +73,7 @@ def reliability_chart(key: str, title: str, bins: Sequence[Bin]) -> Html:
     total = sum(each.images for each in filled)
     surest = filled[-1]
     described = (
-        f"Of {total} answers, {surest.images} have a confidence over {surest.low:.0%}, "
+        f"Of {total} answers, {surest.images} have a confidence over {_whole_percent(surest.low)}, "
         f"and {surest.right} of these are right."
     )
     most = max(each.images for each in filled)
@@ -83,12 +83,12 @@ def reliability_chart(key: str, title: str, bins: Sequence[Bin]) -> Html:
         title,
         described,
         floor + _BOTTOM,
-        *_upward_axis(up, marks, "{:.0%}".format),
+        *_upward_axis(up, marks, _whole_percent),
         *(part for each in filled for part in _bin(each, across, up)),
         _straight("ideal", across.at(0), up.at(0), across.at(1), up.at(1)),
         *(_count(each, most, across, floor) for each in filled),
         _text(f"answers, up to {most:,}", _LEFT, floor - _STRIP - 6, "start"),
-        *_rightward_axis(across, marks, floor, "confidence", "{:.0%}".format),
+        *_rightward_axis(across, marks, floor, "confidence", _whole_percent),
     )
 
 
@@ -108,6 +108,10 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     if high - low > 1e-6 * max(abs(low), abs(high)):
         return low, high
     return (low - 0.1 * abs(low), high) if low else (0.0, 1.0)
+
+
+def _whole_percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _svg(key: str, title: str, described: str, height: float, *parts: Html) -> Html:

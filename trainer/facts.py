@@ -112,7 +112,7 @@ def data(manifest: Manifest) -> Table:
         "Data set",
         (),
         [
-            ("Name", f"{dataset['name']}: {origin}"),
+            ("Name", f"{dataset['name']}, {origin}"),
             ("Training images", f"{dataset['training_images']:,}"),
             ("Held-out images", f"{dataset['held_out_images']:,}"),
             ("Test images", f"{dataset['test_images']:,}"),
@@ -150,6 +150,11 @@ def share(successes: int, trials: int) -> str:
 def profile(manifest: Manifest) -> str:
     """The recipe's name."""
     return _word(manifest["recipe"].get("profile", "unnamed"))
+
+
+def created(manifest: Manifest) -> str:
+    """When it was made, as in `2026-11-22 20:40:00 UTC`."""
+    return manifest["created"].replace("T", " ").replace("Z", " UTC")
 
 
 def _refusals(findings: Findings) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from trainer.markup import Html, element, figure, picture, scrolling, section, t
 REPORT_PATH = Path("assets.extra") / "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.template")
 _MOST_MISTAKES = 24
+_INTERVALS = "In brackets: Wilson's interval at 95 %, in percent."
 _STRONGEST_TINT = 0.3  # text on it keeps a contrast of 4.5 to 1 in both schemes
 
 
@@ -32,7 +33,7 @@ def write_report(folder: Path, findings: Findings) -> None:
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         profile=to_html(facts.profile(findings.manifest)),
         seed=findings.manifest["seed"],
-        created=to_html(findings.manifest["created"]),
+        created=to_html(facts.created(findings.manifest)),
         sections="\n".join(_sections(findings)),
     )
     (folder / REPORT_PATH).parent.mkdir(exist_ok=True)
@@ -48,7 +49,7 @@ def _sections(findings: Findings) -> list[Html]:
         _facts("Quality gate", facts.gate(manifest)),
         _training(findings),
         _confusion(counts),
-        _facts("Each digit", facts.per_class(counts), "In brackets: Wilson's interval at 95 %, in percent."),
+        _facts("Each digit", facts.per_class(counts), _INTERVALS),
         _mistakes(findings),
         _reliability(reliability(probabilities, labels), metrics["test_ece"]),
         _shares("Robustness", facts.corruptions(manifest), list(facts.with_clean(manifest).values())),
@@ -61,14 +62,13 @@ def _sections(findings: Findings) -> list[Html]:
 
 def _headline(findings: Findings) -> Html:
     metrics = findings.manifest["metrics"]
-    low, high = metrics["test_accuracy_interval"]
     return section(
         "How good it is",
         element(
             "p", element("strong", percent(metrics["test_accuracy"])), " of the test set is read right", class_="big"
         ),
-        element("p", f"95 % interval (Wilson): {percent(low)} to {percent(high)}", class_="quiet"),
         table(facts.headline(findings)),
+        element("p", _INTERVALS, class_="quiet"),
     )
 
 
@@ -83,7 +83,7 @@ def _shares(title: str, content: Table, shares: list[float]) -> Html:
 
 
 def _training(findings: Findings) -> Html:
-    # A network may start with a loss that is no number on images held out; a chart has no place for it.
+    # A chart has no place for what is no number, and the report must not cost the whole run.
     history = [
         epoch
         for epoch in findings.history
@@ -166,14 +166,14 @@ def _reliability(bins: list[Bin], calibration_error: float) -> Html:
         )
         for each in bins
     ]
-    numbers = Table("Bins", ("Confidence", "Answers", "Mean confidence", "Accuracy"), rows)
+    numbers = Table("Bins", ("Confidence", "Answers", "Mean", "Accuracy"), rows)
     chart = reliability_chart("reliability", "Accuracy over confidence", bins)
     caption = (
         "Accuracy of the answers in each fifteenth of confidence, with its 95 % interval; on the dashed line the two "
         f"are equal. Mean distance: {percent(calibration_error)}. Below: how many answers, on a logarithmic scale."
     )
-    details = element("details", element("summary", "The numbers of each bin"), table(numbers))
-    return section("Can its confidence be trusted?", figure(chart, caption), details)
+    parts = element("div", figure(chart, caption), table(numbers), class_="beside")
+    return section("Can its confidence be trusted?", parts)
 
 
 def _origin(findings: Findings) -> Html:

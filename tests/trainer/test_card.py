@@ -1,0 +1,68 @@
+"""The model card: plain Markdown with all that a reader must know before using a version."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.trainer.made_up import bare_findings, full_findings
+from trainer.card import CARD_PATH, write_card
+from trainer.findings import Findings
+
+
+def written(folder: Path, findings: Findings) -> str:
+    """The card's text."""
+    write_card(folder, findings)
+    return (folder / CARD_PATH).read_text(encoding="utf-8")
+
+
+def headings(card: str) -> list[str]:
+    return re.findall("^#+ (.*)$", card, re.MULTILINE)
+
+
+def test_card_has_its_parts(tmp_path: Path) -> None:
+    """Use, limits, data, metrics and origin have their headings, and the figures are those of the manifest."""
+    card = written(tmp_path, full_findings())
+    parts = re.findall("^## (.*)$", card, re.MULTILINE)
+    assert parts == ["Intended use", "Limits", "Data", "Metrics", "How it was made"]
+    for told in ("97.00 % (91.55 to 98.97)", "| motion blur | 6.25 % |", "| letters | 21.25 % |", "| seed | 41 |"):
+        assert told in card
+    for told in ("| Training images | 1,100 |", "version 4", "d1ce" * 16, "12,345", "other arrays than the published"):
+        assert told in card
+    assert "$" not in card
+
+
+def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
+    """A bare version's card has no heading for gate and slices, and says that non-digits get a digit."""
+    full, bare = written(tmp_path, full_findings()), written(tmp_path, bare_findings())
+    assert set(headings(full)) - set(headings(bare)) == {"Quality gate", "Robustness", "Non-digits"}
+    assert "None" not in bare
+    assert "It knows digits only" in bare
+    assert "It knows digits only" not in full
+
+
+@pytest.mark.parametrize("findings", [full_findings(), bare_findings()], ids=["full", "bare"])
+def test_tables_are_even(tmp_path: Path, findings: Findings) -> None:
+    """Every row of a table has as many cells as its head."""
+    tables = re.findall(r"(?:^\|.*\|\n?)+", written(tmp_path, findings), re.MULTILINE)
+    assert len(tables) >= 7
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet="<>&|`*_[]#\\\n$ab", min_size=1))
+def test_text_from_data_is_plain(tmp_path: Path, hostile: str) -> None:
+    """Whatever a value is called, it makes no heading, row, cell, code, link or element of its own."""
+    plain = written(tmp_path, full_findings(recipe={"profile": "fast", "name": "value"}))
+    card = written(tmp_path, full_findings(recipe={"profile": "fast", "name": f"value{hostile}"}))
+    assert headings(card) == headings(plain)
+    assert len(card.splitlines()) == len(plain.splitlines())
+    (line,) = (line for line in card.splitlines() if line.startswith("| name |"))
+    assert line.startswith("| name | value")
+    text = re.sub(r"\\.", "", line)  # without all that is escaped
+    assert text.count("|") == 3
+    assert not set(text) & set("<>&`*[]#\\")

@@ -45,6 +45,7 @@ def create_app(
     """
     drain = drain or Drain()
     measured = metrics or Metrics()
+    measured.queue_limit.set(settings.queue_limit)
     threads = _threads(settings)
 
     @contextlib.asynccontextmanager

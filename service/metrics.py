@@ -2,9 +2,12 @@
 
 HTTP        digits_http_requests_total{method,route,status} · digits_http_request_duration_seconds{route}
             · digits_http_requests_in_progress · digits_rejected_total{reason}
-batching    digits_queue_rows · digits_queue_wait_seconds · digits_batch_rows · digits_inference_duration_seconds
+batching    digits_queue_rows · digits_queue_limit_rows · digits_queue_wait_seconds · digits_batch_rows
+            · digits_inference_duration_seconds
 predictions digits_predictions_total{digit,version} · digits_confidence{version} · digits_not_digits_total{version}
-versions    digits_model_info{name,version,…} · digits_model_loads_total{outcome}
+            · digits_drift_rows · digits_class_share_divergence · digits_confidence_divergence
+versions    digits_ready · digits_model_versions{state} · digits_model_store_trouble
+            · digits_model_info{name,version,…} · digits_model_loads_total{outcome}
             · digits_model_load_duration_seconds · digits_model_loaded_timestamp_seconds
 process     digits_worker_restarts_total · process_* of prometheus-client, added up over the workers
 
@@ -13,7 +16,7 @@ workers the numbers are those of all of them. Written from the event loop's thre
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from service.drift import Drift
 from service.instruments import Counter, Gauge, Histogram
 from service.loading import LoadedVersion
 from service.tally import Memory
@@ -48,6 +52,7 @@ class Metrics(Collector):
         """Make the metrics, in memory that workers share or in this process's own."""
         self.memory = memory = memory or Memory()
         self._serving: LoadedVersion | None = None
+        self._condition: list[GaugeMetricFamily] = []
         self.registry = CollectorRegistry()
         PlatformCollector(registry=self.registry)
         self.registry.register(self)
@@ -66,6 +71,7 @@ class Metrics(Collector):
         self.rejected = Counter(memory, "digits_rejected", "Requests answered with a problem", ["reason"])
 
         self.queue_rows = Gauge(memory, "digits_queue_rows", "Rows waiting for a batch")
+        self.queue_limit = Gauge(memory, "digits_queue_limit_rows", "Rows that may wait; more are answered with 429")
         self.queue_wait = Histogram(
             memory, "digits_queue_wait_seconds", "How long rows waited for their batch", SECONDS_BUCKETS
         )
@@ -87,10 +93,12 @@ class Metrics(Collector):
             memory, "digits_model_load_duration_seconds", "Loading a version, preparing included", LOAD_SECONDS_BUCKETS
         )
         self.worker_restarts = Counter(memory, "digits_worker_restarts", "Workers started in the place of others")
+        self.drift = Drift(memory)
 
     def serve(self, version: LoadedVersion) -> None:
         """Record the version that serves from now on."""
         self._serving = version
+        self.drift.compare_with(version.number, version.manifest.baseline)
         self.memory.note_served()
 
     def predicted(
@@ -104,14 +112,37 @@ class Metrics(Collector):
         if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
             row = probabilities[0].tolist()
             confidence = max(row)
-            self.predictions.inc(_DIGITS[row.index(confidence)], number)
+            digit = row.index(confidence)
+            self.predictions.inc(_DIGITS[digit], number)
             self.confidence.observe(confidence, number)
+            self.drift.predicted(version, digit, confidence)
             return
         counts = np.bincount(probabilities.argmax(axis=1), minlength=10).tolist()
-        for digit, count in zip(_DIGITS, counts, strict=True):
+        for label, count in zip(_DIGITS, counts, strict=True):
             if count:
-                self.predictions.inc(digit, number, by=count)
-        self.confidence.observe_all(probabilities.max(axis=1).astype(np.float64), number)
+                self.predictions.inc(label, number, by=count)
+        confidences = probabilities.max(axis=1).astype(np.float64)
+        self.confidence.observe_all(confidences, number)
+        self.drift.predicted_all(version, counts, confidences)
+
+    def note_condition(self, *, ready: bool, versions: Mapping[str, int], trouble: bool) -> None:
+        """Record how this worker is at this moment, for the scrape that is about to be answered.
+
+        Args:
+            ready: Whether /health/ready answers 200.
+            versions: How many versions are in each state; every state is named.
+            trouble: Whether the model store or its policy cannot be followed.
+        """
+        by_state = GaugeMetricFamily("digits_model_versions", "Versions by their state", labels=["state"])
+        for state, count in versions.items():
+            by_state.add_metric((state,), count)
+        self._condition = [
+            GaugeMetricFamily("digits_ready", "1 while a version serves and the process is not draining", int(ready)),
+            by_state,
+            GaugeMetricFamily(
+                "digits_model_store_trouble", "1 while the model store or its policy cannot be followed", int(trouble)
+            ),
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """Everything, for a scrape."""
@@ -120,6 +151,8 @@ class Metrics(Collector):
             for instrument in vars(self).values()
             if isinstance(instrument, Counter | Gauge | Histogram)
         )
+        yield from self.drift.collect()
+        yield from self._condition
         yield from self._collect_serving()
         yield from _collect_processes(self.memory.processes)
 

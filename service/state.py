@@ -32,6 +32,16 @@ class ServiceState:
     metrics: Metrics
     drain: Drain
 
+    def why_not_ready(self) -> str | None:
+        """Why the process should get no new requests, as a sentence; None while it should."""
+        if self.drain.draining:
+            return "The service is stopping; it answers what it has and what still arrives."
+        if not self.registry.serving:
+            return self.registry.waiting_for()
+        if not self.metrics.memory.all_have_served:
+            return "Not all workers have a version yet; that takes a moment."
+        return None
+
 
 def _state(request: Request) -> ServiceState:
     state: ServiceState = request.state.service

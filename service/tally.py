@@ -1,7 +1,8 @@
 """Numbers that the workers of one service share: each worker writes its own, and whoever is asked sums all.
 
-A table holds one metric: a row of float64 for each combination of its labels. What the numbers mean is for
-`instruments` to say; why this is not prometheus-client's multiprocess mode, docs/decisions/0003.
+A table holds one metric: a row of float64 for each combination of its labels. A ring holds such numbers for each of the
+last minutes. What they mean is for `instruments` and `drift` to say; why this is not prometheus-client's multiprocess
+mode, docs/decisions/0003.
 """
 
 import json
@@ -58,6 +59,11 @@ class Memory:
         row = np.dtype([("labels", f"S{_LABEL_BYTES}"), ("numbers", np.float64, (width,))])
         return Table(self._take(row, rows), self.worker)
 
+    def ring(self, minutes: int, width: int) -> "Ring":
+        """Take the next ring, of so many minutes; all workers must take the same ones in the same order."""
+        row = np.dtype([("minute", np.int64), ("subject", np.int64), ("numbers", np.float64, (width,))])
+        return Ring(self._take(row, minutes), self.worker)
+
     def _take(self, kind: "np.dtype[Any]", count: int) -> "NDArray[Any]":
         taken: NDArray[Any] = np.frombuffer(self._map, kind, self.workers * count, self._used).reshape(
             self.workers, count
@@ -88,7 +94,9 @@ class Table:
         self._memory = memory
         self._own = memory[worker]
         # A worker that takes another's place goes on with its numbers: counters must not run backwards.
-        self._rows = {labels: self._view(at) for at, labels in enumerate(_labels(self._own)) if labels is not None}
+        self._rows = {
+            labels: _numbers(self._own, at) for at, labels in enumerate(_labels(self._own)) if labels is not None
+        }
 
     def row(self, *labels: str) -> "memoryview[float]":
         """The numbers that belong to these labels: float64, all zero at first."""
@@ -110,14 +118,48 @@ class Table:
             at, labels = len(self._own) - 1, (OTHER,) * len(labels)
             if labels in self._rows:
                 return self._rows[labels]
-        view = self._rows[labels] = self._view(at)
+        view = self._rows[labels] = _numbers(self._own, at)
         # Written last: a reader must not see a row before it counts.
         self._own["labels"][at] = json.dumps(labels, separators=(",", ":")).encode()
         return view
 
-    def _view(self, at: int) -> "memoryview[float]":
-        # Adding to a memoryview's item takes 0.1 us, to an array's twice that.
-        return memoryview(self._own["numbers"][at]).cast("B").cast("d")
+
+class Ring:
+    """Numbers about one subject for each of the last minutes; what is older, or about another, is forgotten."""
+
+    def __init__(self, memory: NDArray[np.void], worker: int) -> None:
+        self._memory = memory
+        self._own = memory[worker]
+        self._current: tuple[int, int] | None = None
+        self._numbers = _numbers(self._own, 0)
+
+    def row(self, minute: int, subject: int) -> "memoryview[float]":
+        """This worker's numbers of that minute about that subject: float64, all zero at first."""
+        if self._current != (minute, subject):
+            self._begin(minute, subject)
+        return self._numbers
+
+    def sum(self, minute: int, subject: int) -> NDArray[np.float64]:
+        """All workers' numbers about that subject, from as long ago as the ring holds up to that minute."""
+        ages = minute - self._memory["minute"]
+        chosen = (ages >= 0) & (ages < self._memory.shape[1]) & (self._memory["subject"] == subject)
+        total: NDArray[np.float64] = self._memory["numbers"][chosen].sum(axis=0)
+        return total
+
+    def _begin(self, minute: int, subject: int) -> None:
+        at = minute % len(self._own)
+        self._numbers = _numbers(self._own, at)
+        # A worker that takes another's place in the same minute goes on with its numbers.
+        if (self._own["minute"][at], self._own["subject"][at]) != (minute, subject):
+            self._own["minute"][at] = 0  # readers pass it by until all of it is zero
+            self._own["numbers"][at] = 0.0
+            self._own["subject"][at], self._own["minute"][at] = subject, minute
+        self._current = (minute, subject)
+
+
+def _numbers(rows: NDArray[np.void], at: int) -> "memoryview[float]":
+    # Adding to a memoryview's item takes 0.1 us, to an array's twice that.
+    return memoryview(rows["numbers"][at]).cast("B").cast("d")
 
 
 def _labels(rows: NDArray[np.void]) -> list[tuple[str, ...] | None]:

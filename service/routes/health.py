@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.answers import HealthAnswer, ModelVersion
 from service.problems import NotReady, documented
-from service.state import ServiceState, State
+from service.state import State
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 async def health(state: State) -> HealthAnswer:
     """Say how the service is; always 200, for people. Machines ask /health/live and /health/ready."""
     serving = state.registry.serving
-    reason = _why_not_ready(state)
+    reason = state.why_not_ready()
     return HealthAnswer(
         status="draining" if state.drain.draining else "waiting" if reason else "ready",
         reason=reason,
@@ -34,15 +34,7 @@ async def live() -> Response:
 @router.get("/ready", operation_id="ready", summary="A version serves", responses=documented(503))
 async def ready(state: State) -> HealthAnswer:
     """Answer 200 while a version serves and the process is not draining, else 503 with the reason."""
-    reason = _why_not_ready(state)
+    reason = state.why_not_ready()
     if reason:
         raise NotReady(reason, retry_after_seconds=1)
     return await health(state)
-
-
-def _why_not_ready(state: ServiceState) -> str | None:
-    if state.drain.draining:
-        return "The service is stopping; it answers what it has and what still arrives."
-    if not state.registry.serving:
-        return state.registry.waiting_for()
-    return None if state.metrics.memory.all_have_served else "Not all workers have a version yet; that takes a moment."

@@ -1,9 +1,12 @@
 """GET /metrics: Prometheus text, or OpenMetrics for those who ask for it."""
 
+from collections import Counter
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
-from service.state import State
+from service.registry import State as VersionState
+from service.state import ServiceState, State
 
 router = APIRouter(tags=["metrics"])
 
@@ -17,5 +20,16 @@ router = APIRouter(tags=["metrics"])
 )
 async def metrics(request: Request, state: State) -> Response:
     """Show the metrics of all workers."""
+    _note_condition(state)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(state.metrics.registry), headers={"Content-Type": media_type})
+
+
+def _note_condition(state: ServiceState) -> None:
+    """Readiness and versions are this worker's: the others have the same, or will within a poll."""
+    found = Counter(status.state for status in state.registry.statuses())
+    state.metrics.note_condition(
+        ready=state.why_not_ready() is None,
+        versions={name.value: found[name] for name in VersionState},
+        trouble=state.registry.trouble is not None,
+    )

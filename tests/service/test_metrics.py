@@ -11,6 +11,7 @@ from service.loading import LoadedVersion
 from service.manifest import Manifest
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
+from service.registry import State
 from tests.service.conftest import StartService
 from tests.service.fakes import (
     FakeLoader,
@@ -157,6 +158,34 @@ def test_loads_are_counted_by_outcome(store: Path, start_service: StartService) 
     assert seen.label_values("digits_model_info", "version") == {"1"}
     assert seen.label_values("digits_model_info", "test_accuracy") == {"0.9900"}
     assert seen.value("digits_model_loaded_timestamp_seconds") > 0
+
+
+def test_states_of_versions_are_counted(store: Path, start_service: StartService) -> None:
+    """Every state has its number, zero included, so that an alert on one of them can clear."""
+    write_version(store, 2)
+    client = start_service(FakeLoader(rejected={2: "it is not whole"}))
+
+    seen = scrape(client)
+
+    counts = {state: seen.value("digits_model_versions", state=state) for state in ("serving", "quarantined", "stored")}
+    assert counts == {"serving": 1, "quarantined": 1, "stored": 0}
+    assert seen.label_values("digits_model_versions", "state") == {str(state) for state in State}
+    assert (seen.value("digits_ready"), seen.value("digits_model_store_trouble")) == (1, 0)
+
+
+def test_not_ready_without_a_version(start_service: StartService) -> None:
+    """With an empty store the service is scraped all the same and says that it is not ready, and why."""
+    seen = scrape(start_service(ready=False))
+
+    assert (seen.value("digits_ready"), seen.value("digits_model_store_trouble")) == (0, 1)
+    assert ("digits_ready", frozenset()) in seen.samples
+
+
+def test_queue_limit_stands_beside_the_queue(store: Path, start_service: StartService) -> None:  # noqa: ARG001
+    """How full the queue is can be told from its limit."""
+    client = start_service(queue_limit=70, max_instances=50)
+
+    assert scrape(client).value("digits_queue_limit_rows") == 70
 
 
 def test_only_the_version_that_serves_is_named() -> None:

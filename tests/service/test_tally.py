@@ -70,3 +70,36 @@ def test_everyone_has_served_only_when_each_has() -> None:
     second.note_served()
     assert first.all_have_served
     assert first.processes == [os.getpid()] * 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(1, 2), st.integers(1, 9)), max_size=40))
+def test_ring_sums_the_last_minutes_of_all_workers(written: list[tuple[int, int, int, int]]) -> None:
+    """What lies further back than the ring is long, or is about another subject, does not count; all else does."""
+    rings = [memory.ring(minutes=4, width=1) for memory in shared(3)]
+    newest: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, slot) -> (minute, subject)
+    amounts: dict[tuple[int, int, int], int] = {}
+    for worker, minute, subject, amount in sorted(written, key=lambda entry: entry[1]):
+        slot = (worker, minute % 4)
+        if newest.get(slot) != (minute, subject):
+            newest[slot] = (minute, subject)
+            amounts[(worker, minute, subject)] = 0
+        rings[worker].row(minute + 100, subject)[0] += amount
+        amounts[(worker, minute, subject)] += amount
+
+    expected = sum(
+        amounts[(worker, minute, subject)]
+        for (worker, _), (minute, subject) in newest.items()
+        if minute > 12 - 4 and subject == 1
+    )
+    assert [float(ring.sum(112, 1)[0]) for ring in rings] == [expected] * 3
+
+
+def test_ring_of_a_dead_worker_goes_on() -> None:
+    """The worker in its place adds to the minute that was begun."""
+    file = file_for(2)
+    Memory(2, 1, file).ring(4, 1).row(7, 1)[0] += 5
+
+    Memory(2, 1, file).ring(4, 1).row(7, 1)[0] += 2
+
+    assert Memory(2, 0, file).ring(4, 1).sum(8, 1).tolist() == [7]
+    os.close(file)

@@ -1,0 +1,100 @@
+"""How far the predictions of the last minutes are from those on the test images, which the manifest has counted.
+
+Predictions of the version that serves are counted by the minute, in a ring that all workers share; what they come to
+is worked out when someone asks. Says that pictures have changed, not why: docs/runbook.md.
+"""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from service.manifest import Baseline
+from service.tally import Memory
+
+# The current minute comes on top, so that there are never less than these.
+WINDOW_MINUTES = 15
+# By chance alone, 9 degrees of freedom make an index of 9/500 = 0.02 on average: a tenth of what raises an alert.
+MINIMUM_ROWS = 500
+# A share of nothing would make the index infinite. One in ten thousand is one of the test images.
+_LEAST_SHARE = 1e-4
+_DIGITS, _BINS = 10, 20
+_UPPER_EDGES = tuple(edge / _BINS for edge in range(1, _BINS))
+
+
+def population_stability_index(baseline: Sequence[float], counts: Sequence[float]) -> float:
+    """How far one distribution is from another: 0 is not at all, from 0.25 on it is customary to look into it.
+
+    Args:
+        baseline: Counts in each bin that are expected; not all zero.
+        counts: Counts in the same bins that were seen; not all zero.
+    """
+    expected, seen = (
+        np.maximum(np.asarray(bins, np.float64) / np.sum(bins), _LEAST_SHARE) for bins in (baseline, counts)
+    )
+    return float(np.sum((seen - expected) * np.log(seen / expected)))
+
+
+class Drift:
+    """Counts the predictions of one version over the last `WINDOW_MINUTES` minutes, in all workers."""
+
+    def __init__(self, memory: Memory, now_seconds: Callable[[], float] = time.time) -> None:
+        self._ring = memory.ring(WINDOW_MINUTES + 1, _DIGITS + _BINS)
+        self._now_seconds = now_seconds
+        self._version = 0
+        self._baseline: Baseline | None = None
+
+    def compare_with(self, version: int, baseline: Baseline) -> None:
+        """From now on count predictions of this version, and compare them with this baseline."""
+        self._version, self._baseline = version, baseline
+
+    def predicted(self, version: int, digit: int, confidence: float) -> None:
+        """Count one prediction, if it is of the version that serves."""
+        if version == self._version:
+            row = self._ring.row(self._minute(), version)
+            row[digit] += 1
+            row[_DIGITS + bisect_left(_UPPER_EDGES, confidence)] += 1
+
+    def predicted_all(self, version: int, digits: Sequence[int], confidences: NDArray[np.float64]) -> None:
+        """Count many predictions: how many there are of each digit, and the confidence of each, float64 [n]."""
+        if version != self._version:
+            return
+        row = self._ring.row(self._minute(), version)
+        bins = np.bincount(np.searchsorted(_UPPER_EDGES, confidences), minlength=_BINS).tolist()
+        for at, count in enumerate([*digits, *bins]):
+            row[at] += count
+
+    def collect(self) -> Iterator[Metric]:
+        """The divergences, left out while the sample is too small to say anything, and its size."""
+        counts = self._ring.sum(self._minute(), self._version)
+        digits, confidences = counts[:_DIGITS].tolist(), counts[_DIGITS:].tolist()
+        rows = sum(digits)
+        yield GaugeMetricFamily(
+            "digits_drift_rows", f"Predictions in the last {WINDOW_MINUTES} minutes that drift is judged by", rows
+        )
+        class_share = GaugeMetricFamily(
+            "digits_class_share_divergence",
+            "Population stability index of predicted digits against the test images",
+            labels=(),
+        )
+        confidence = GaugeMetricFamily(
+            "digits_confidence_divergence",
+            "Population stability index of confidences against the test images",
+            labels=(),
+        )
+        if self._baseline is not None and rows >= MINIMUM_ROWS:
+            for family, expected, seen in (
+                (class_share, self._baseline.class_counts, digits),
+                (confidence, self._baseline.confidence_counts, confidences),
+            ):
+                if sum(expected):
+                    family.add_metric((), population_stability_index(expected, seen))
+        yield class_share
+        yield confidence
+
+    def _minute(self) -> int:
+        return int(self._now_seconds() // 60)

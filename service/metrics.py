@@ -89,6 +89,11 @@ class Metrics(Collector):
         )
 
         self.loads = Counter(memory, "digits_model_loads", "Versions loaded or rejected", ["outcome"])
+        for outcome in (
+            "loaded",
+            "rejected",
+        ):  # there from the start: how much a counter grew starts at its first sample
+            self.loads.inc(outcome, by=0)
         self.load_duration = Histogram(
             memory, "digits_model_load_duration_seconds", "Loading a version, preparing included", LOAD_SECONDS_BUCKETS
         )

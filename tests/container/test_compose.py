@@ -67,6 +67,16 @@ def test_prometheus_finds_predictions(stack: Stack) -> None:
     poll(ask, bool, timeout_seconds=120)
 
 
+def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:
+    """Every group of rules is there, and none of its rules fails."""
+
+    def ask() -> set[str]:
+        groups = httpx.get(f"{stack.prometheus}/api/v1/rules").raise_for_status().json()["data"]["groups"]
+        return {rule["health"] for group in groups for rule in group["rules"]}
+
+    poll(ask, lambda health: health == {"ok"}, timeout_seconds=120)
+
+
 @pytest.mark.parametrize("service", ["service", "prometheus", "trainer"])
 def test_no_container_runs_as_root(stack: Stack, service: str) -> None:
     """Every container has a user other than root, no capabilities and a read-only root file system."""

@@ -24,14 +24,17 @@ def test_container_is_hardened(name: str) -> None:
 def test_ports_are_published_on_loopback_only() -> None:
     """Nothing is reachable from another machine unless an operator says so."""
     ports = [port for service in _SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 2
+    assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_only_the_trainer_writes_the_model_store() -> None:
     """The service, and whoever takes it over, cannot change a model."""
     mounts = {name: _mount(name, "models") for name in _SERVICES}
-    assert mounts == {"trainer": "models:/models", "service": "models:/models:ro", "prometheus": None}
+    assert {name: mount for name, mount in mounts.items() if mount} == {
+        "trainer": "models:/models",
+        "service": "models:/models:ro",
+    }
 
 
 def test_nothing_waits_for_the_trainer() -> None:
@@ -47,6 +50,19 @@ def test_prometheus_scrapes_the_service() -> None:
     ]
     container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
     assert targets == [f"service:{container_port}"]
+
+
+def test_dashboards_are_a_choice() -> None:
+    """Grafana runs in its profile only, and finds Prometheus and the dashboard where they are mounted."""
+    grafana = _SERVICES["grafana"]
+    assert {name for name in _SERVICES if "profiles" in _SERVICES[name]} == {"grafana"}
+    assert grafana["profiles"] == ["dashboards"]
+    folders = dict(mount.split(":")[1::-1] for mount in grafana["volumes"])
+    provisioning = _REPOSITORY / folders["/etc/grafana/provisioning"]
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/digits.yml").read_text())["providers"]
+    assert (_REPOSITORY / folders[provider["options"]["path"]] / "digits.json").exists()
 
 
 def test_images_are_pinned() -> None:

@@ -1,0 +1,82 @@
+"""Grafana's dashboard: complete as a document, and every query of it asked of a real Prometheus after a load."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from service.drift import MINIMUM_ROWS
+from tests.prometheus.conftest import Start
+from tests.prometheus.server import Prometheus
+from tests.service.running import wait_until
+
+_GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
+_DASHBOARD: dict[str, Any] = json.loads((_GRAFANA / "dashboards/digits.json").read_text())
+_PANELS = [panel for panel in _DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+@pytest.mark.parametrize("panel", _PANELS, ids=lambda panel: panel["title"])
+def test_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
+    """Each panel has a title, a sentence, a unit, a query, and the data source that is provisioned."""
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["targets"]
+    (source,) = yaml.safe_load((_GRAFANA / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert {target["datasource"]["uid"] for target in panel["targets"]} == {source["uid"]}
+
+
+def test_panels_are_in_order_and_do_not_overlap() -> None:
+    """Objectives come first; every id is used once and every place too."""
+    rows = [panel["title"] for panel in _DASHBOARD["panels"] if panel["type"] == "row"]
+    assert rows == [
+        *("Objectives", "Traffic", "Errors", "Latency"),
+        *("Batching", "Versions", "Predictions and drift", "Process"),
+    ]
+    ids = [panel["id"] for panel in _DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+    places = [
+        (place["x"] + column, place["y"] + line)
+        for place in (panel["gridPos"] for panel in _DASHBOARD["panels"])
+        for column in range(place["w"])
+        for line in range(place["h"])
+    ]
+    assert len(places) == len(set(places))
+    assert max(column for column, _ in places) < 24
+
+
+@pytest.mark.prometheus
+def test_every_query_returns_data(prometheus: Prometheus, start: Start) -> None:
+    """After a load with good, bad and unknown requests no query is empty, and none gives only NaN."""
+    service = start()
+    queries = {_asked(target["expr"]) for panel in _PANELS for target in panel["targets"]}
+    missing = dict.fromkeys(queries, 0)
+
+    def load_and_ask() -> bool:
+        service.client.post("/v1/predict", content=np.zeros((MINIMUM_ROWS, 784), np.uint8).tobytes(), headers=_BYTES)
+        service.client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"})
+        service.client.get("/no-such-path")
+        service.predict()
+        for query in list(missing):
+            values = [float(series["value"][1]) for series in prometheus.query(query)]
+            if not all(np.isnan(values)):
+                del missing[query]
+        return not missing
+
+    try:
+        wait_until(load_and_ask)
+    except AssertionError:
+        pytest.fail(f"no data for {list(missing)}")
+
+
+_BYTES = {"Content-Type": "application/octet-stream"}
+
+
+def _asked(expression: str) -> str:
+    """The query as Grafana asks it, over windows that the short-lived Prometheus has data for."""
+    for written, asked in {"$job": "digits", "$__rate_interval": "5s", "[15m]": "[12s]", "[5m]": "[5s]"}.items():
+        expression = expression.replace(written, asked)
+    return expression

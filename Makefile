@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check bench bench-peers profile lock clean
+.PHONY: help serve test train check bench bench-peers profile rules lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ bench-peers: $(INSTALLED) ## Measure other model servers beside it; builds an en
 
 profile: $(INSTALLED) ## Show which functions the service spends its time in under load
 	$(BIN)/python -m benchmarks profile $(BENCH)
+
+RULES := deploy/prometheus/rules
+KUBERNETES_RULES := deploy/kubernetes/monitoring/prometheusrule.yaml
+rules: ## Write Prometheus' rules once more in the form that Kubernetes takes them
+	{ printf '%s\n' '# Made by `make rules` from $(RULES); do not edit.' 'apiVersion: monitoring.coreos.com/v1' \
+	    'kind: PrometheusRule' 'metadata:' '  name: digits' '  namespace: digits' 'spec:' '  groups:'; \
+	  cat $(RULES)/objectives.yml $(RULES)/alerts.yml | sed -n 's/^  /    /p'; } > $(KUBERNETES_RULES)
 
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv

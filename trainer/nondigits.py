@@ -1,7 +1,7 @@
 """Pictures of what is not a digit, in MNIST's form: what the output `is_digit` is measured on.
 
 Never for training: `outliers.py` makes other pictures for that, with other means. Letters and words
-are printed in the one typeface that Pillow carries, so they are the same on every machine.
+are printed in the one typeface that Pillow carries, the same on every machine: docs/decisions/0008.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,9 +1,14 @@
 // Bars: one line for each digit, with its share as a length and as a number.
 
 /**
- * @param {HTMLOListElement} list
- * @param {{digit: number, share: number | null, wins: boolean}[]} rows A share of null is not known yet.
+ * @typedef {object} Row
+ * @property {number} digit
+ * @property {number | null} share Null is not known yet.
+ * @property {boolean} wins
+ * @property {boolean} [doubted] Whether it doesn't look like a digit.
  */
+
+/** @param {HTMLOListElement} list @param {Row[]} rows */
 export function showBars(list, rows) {
   while (list.children.length > rows.length) list.lastElementChild?.remove();
   while (list.children.length < rows.length) list.append(emptyBar());
@@ -26,13 +31,13 @@ function emptyBar() {
   return bar;
 }
 
-/** @param {HTMLElement} bar @param {{digit: number, share: number | null, wins: boolean}} row */
-function fill(bar, { digit, share, wins }) {
+/** @param {HTMLElement} bar @param {Row} row */
+function fill(bar, { digit, share, wins, doubted = false }) {
   const [name, track, number, mark] = /** @type {HTMLElement[]} */ ([...bar.children]);
-  name.textContent = String(digit);
+  name.textContent = doubted ? `${digit}?` : String(digit);
   track.style.setProperty("--share", String(share ?? 0));
   number.textContent = share === null ? "–" : `${tenths(share)} %`;
-  mark.textContent = wins ? "most probable" : "";
+  mark.textContent = wins ? "most probable" : doubted ? "doesn't look like a digit" : "";
   bar.toggleAttribute("data-wins", wins);
 }
 

@@ -5,7 +5,7 @@ const ROOM = 0.16;
 
 /**
  * @param {HTMLOListElement} list Covers the paper.
- * @param {{digit: number, box: number[]}[]} digits Boxes [x, y, width, height] in pixels of the picture as sent.
+ * @param {{digit: number, box: number[], is_digit?: boolean}[]} digits Boxes [x, y, width, height] in pixels of the picture as sent.
  * @param {{width: number, height: number}} picture Its size in pixels.
  * @param {number} aspect The paper's width over its height; the picture is shown whole, in its middle.
  */
@@ -14,11 +14,13 @@ export function showBoxes(list, digits, picture, aspect) {
   const left = (aspect - picture.width * scale) / 2;
   const top = (1 - picture.height * scale) / 2;
   list.replaceChildren(
-    ...digits.map(({ digit, box: [x, y, width, height] }) => {
+    ...digits.map(({ digit, box: [x, y, width, height], is_digit }) => {
       const box = document.createElement("li");
       const name = document.createElement("span");
-      name.textContent = String(digit);
+      const doubted = is_digit === false;
+      name.textContent = doubted ? `${digit}?` : String(digit);
       box.append(name);
+      box.toggleAttribute("data-doubted", doubted);
       box.toggleAttribute("data-below", top + y * scale < ROOM);
       box.style.left = `${(100 * (left + x * scale)) / aspect}%`;
       box.style.top = `${100 * (top + y * scale)}%`;

@@ -31,13 +31,25 @@ export function showDigit(answered) {
 export function showNumber(answered) {
   const { text, digits } = answered.answer;
   if (digits.length === 0) say("There is no digit on it.", "");
-  else say(`It reads ${text}`, `${digits.length} ${digits.length === 1 ? "digit" : "digits"}, left to right.`);
+  else say(`It reads ${text}`, `${counted(digits.length)}, left to right.${doubts(digits)}`);
   showBig(text);
   showSeen(null);
-  const rows = digits.map((/** @type {any} */ each) => ({ digit: each.digit, share: each.confidence, wins: false }));
+  const rows = digits.map((/** @type {any} */ { digit, confidence, is_digit }) => {
+    return { digit, share: confidence, wins: false, doubted: is_digit === false };
+  });
   title("Confidence in each digit", rows.length > 0);
   showBars(element("bars"), rows);
   showFacts(answered);
+}
+
+/** @param {number} count */
+const counted = (count) => `${count} ${count === 1 ? "digit" : "digits"}`;
+
+/** How many of them look like none, if any do. @param {{is_digit?: boolean}[]} digits */
+function doubts(digits) {
+  const doubted = digits.filter(({ is_digit }) => is_digit === false).length;
+  if (doubted === 0) return "";
+  return ` ${doubted} of them ${doubted === 1 ? "doesn't" : "don't"} look like a digit.`;
 }
 
 /** @param {Trouble} trouble @param {boolean} bars Whether there is a place for shares. */

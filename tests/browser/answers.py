@@ -13,8 +13,11 @@ def prediction(digit: int, confidence: float = 0.91, **more: Any) -> dict[str, A
     return {"predictions": [found], "model": MODEL, "request_id": "fake"}
 
 
-def reading(*digits: tuple[int, float, list[int]]) -> dict[str, Any]:
+def reading(*digits: tuple[int, float, list[int]], is_digit: list[bool] | None = None) -> dict[str, Any]:
     """An answer of `/v1/read`: each digit with its confidence and its box [x, y, width, height]."""
+    found: list[dict[str, Any]]
     found = [{"digit": digit, "confidence": confidence, "box": box} for digit, confidence, box in digits]
+    for digit, tells in zip(found, is_digit or [], strict=False):
+        digit["is_digit"] = tells
     text = "".join(str(digit) for digit, _, _ in digits)
     return {"text": text, "digits": found, "model": MODEL, "request_id": "fake"}

@@ -54,6 +54,21 @@ def test_a_number_is_read_with_its_boxes(page: Page) -> None:
     assert_on(page, 1, (125, 20, 40, 64.3))
 
 
+def test_what_is_no_digit_is_marked(page: Page) -> None:
+    """A digit with `is_digit: false` has a question mark and a dashed box, and the page says how many there are."""
+    digits = ((2, 0.99, [70, 56, 140, 168]), (5, 0.87, [350, 56, 112, 180]))
+    answer_with(page, reading(*digits, is_digit=[True, False]))
+    read_numbers(page)
+    draw(page, DIGITS[2])
+
+    expect(page.locator("#advice")).to_have_text("2 digits, left to right. 1 of them doesn't look like a digit.")
+    assert page.locator("#boxes li").all_inner_texts() == ["2", "5?"]
+    styles = page.locator("#boxes li").evaluate_all("boxes => boxes.map(box => getComputedStyle(box).outlineStyle)")
+    assert styles == ["solid", "dashed"]
+    assert page.locator("#bars .digit").all_inner_texts() == ["2", "5?"]
+    assert page.locator("#bars .mark").all_text_contents() == ["", "doesn't look like a digit"]
+
+
 def test_boxes_lie_on_a_turned_picture(page: Page) -> None:
     """Boxes are in pixels of the picture seen upright; the page shows it whole, in the middle of the paper."""
     exif = Image.Exif()

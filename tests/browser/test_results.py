@@ -3,15 +3,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.answers import prediction
-from tests.browser.conftest import OpenPage
-from tests.browser.strokes import DIGITS, draw, picture_of
-from tests.service.process import Process
+from tests.browser.conftest import PATIENCE, OpenPage
+from tests.browser.strokes import DIGITS, Place, draw, picture_of
+from tests.service.process import READY_SECONDS, Process
+from tests.service.running import wait_until
+from tests.service.wrapping import write_wrapped
 
 pytestmark = pytest.mark.browser
 
+# One line, so that it is one thing to read; of no digit's shape.
+SCRIBBLE: list[list[Place]] = [[(25, 30), (75, 35), (25, 45), (75, 55), (25, 65), (75, 75)]]
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
 
 
@@ -91,6 +95,28 @@ def test_what_is_no_digit_is_said_so(page: Page) -> None:
     expect(page.locator("#sentence")).to_have_text("It doesn't look like a digit.")
     expect(page.locator("#advice")).to_have_text("Closest is 3, 52 %.")
     expect(page.locator("#big")).to_have_text("?")
+
+
+def test_a_version_that_tells_is_heard_on_the_page(browser: Browser, released_store: Path, tmp_path: Path) -> None:
+    """The service's own verdict reaches the page: what it doubts is no digit, in both modes."""
+    # Over every probability of a drawing: each one is doubted.
+    write_wrapped(released_store / "digits" / "1", tmp_path / "store" / "digits" / "1", threshold=1.0)
+    service = Process(tmp_path / "store", tmp_path / "cache", DIGITS_WORKERS="1")
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        page = browser.new_page(base_url=str(service.client.base_url), viewport={"width": 1180, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto("/")
+        draw(page, SCRIBBLE)
+        expect(page.locator("#sentence")).to_have_text("It doesn't look like a digit.")
+        expect(page.locator("#big")).to_have_text("?")
+        page.get_by_label("A number").check()
+        draw(page, SCRIBBLE)
+        expect(page.locator("#advice")).to_contain_text("1 of them doesn't look like a digit.")
+        expect(page.locator("#boxes li[data-doubted]")).to_have_count(1)
+        page.close()
+    finally:
+        service.close()
 
 
 @pytest.mark.parametrize("more", [{}, {"is_digit": True}])

@@ -6,11 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader
 from service.manifest import VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
+from service.prepare import program_name
+from tests.service.wrapping import write_wrapped
 
 
 @pytest.fixture
@@ -114,3 +117,18 @@ def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own
     assert "--background" not in loader._arguments(stored.folder)
     asyncio.run(loader(stored))
     assert "--background" in loader._arguments(stored.folder)
+
+
+def test_program_from_before_the_score_is_made_anew(
+    released_store: Path, released_program: Path, tmp_path: Path
+) -> None:
+    """A program that lacks the score, made by a service that did not know of it, is not taken from the cache."""
+    folder = write_wrapped(released_store / "digits" / "1", tmp_path / "store" / "digits" / "2")
+    (stored,) = ModelStore(tmp_path / "store", "digits").look().versions
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    shutil.copy(released_program, cache / program_name(read_manifest(folder)[1]))
+
+    loaded = load(stored, cache)
+
+    assert loaded.engine.run(np.zeros((1, 784), np.float32)).shape == (1, 11)

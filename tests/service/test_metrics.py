@@ -108,7 +108,7 @@ def test_predictions_are_counted_by_digit_and_version(store: Path, start_service
 
 
 def test_what_is_no_digit_is_counted(store: Path, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
-    """Rows answered with `is_digit` false are counted, alone or in batches; a silent version has no series."""
+    """Rows answered with `is_digit` false are counted, alone or not; a version that does not tell has no series."""
     telling = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
     silent = start_service()
     rows = np.stack([row_of(3, score) for score in (0.0, 1.0, 0.0)])

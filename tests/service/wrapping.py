@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from service.manifest import GOLDEN_PATH, MANIFEST_PATH
 
-# Their score is the largest probability; between that of a digit and that of a blank image.
+# Their score is the largest probability: that of most golden images is over this, that of the hard ones below.
 THRESHOLD = 0.9
 
 

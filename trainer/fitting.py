@@ -44,7 +44,11 @@ class Fitted:
     training_images: int
     held_out_outputs: NDArray[np.float32]
     history: list[EpochMetrics]
-    seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """What all epochs took, those before an interruption included."""
+        return sum(epoch["seconds"] for epoch in self.history)
 
 
 def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run, *, resume: bool = False) -> Fitted:
@@ -63,14 +67,13 @@ def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run,
     Raises:
         DivergedError: The loss is no number any more.
     """
-    started = time.monotonic()
     if isinstance(recipe, TutorialRecipe):
         network, training_images, history = _fit_tutorial(recipe, dataset, seed, watcher)
     else:
         network, history = _fit_strided(recipe, dataset, seed, watcher, run, resume=resume)
         training_images = len(dataset.x_train) - dataset.held_out_images
     outputs = compile_scorer(network)(dataset.x_train[-dataset.held_out_images :])
-    return Fitted(network, training_images, outputs, history, time.monotonic() - started)
+    return Fitted(network, training_images, outputs, history)
 
 
 def compile_scorer(network: keras.Model) -> Scorer:

@@ -43,6 +43,14 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     assert "It knows digits only" not in full
 
 
+def test_what_it_learned_beside_mnist_is_said(tmp_path: Path) -> None:
+    """A version that learned from drawings and disturbances says so, and what its robustness figures are worth."""
+    plain = written(tmp_path, full_findings(recipe={"profile": "fast", "drawn_fraction": 0.0}))
+    assert "It learned from MNIST alone." in plain
+    beside = written(tmp_path, full_findings(recipe={"profile": "best", "drawn_fraction": 0.05}))
+    assert "same families as these" in beside
+
+
 @pytest.mark.parametrize("findings", [full_findings(), bare_findings()], ids=["full", "bare"])
 def test_tables_are_even(tmp_path: Path, findings: Findings) -> None:
     """Every row of a table has as many cells as its head."""

@@ -7,8 +7,8 @@ of its ten numbers would cost more than the network.
 import base64
 import functools
 import json
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,7 @@ class HealthAnswer(_Answer):
 
 def prediction_json(
     probabilities: NDArray[np.float32],
-    is_digit: NDArray[np.bool_] | None,
+    is_digit: list[bool] | None,
     model: bytes,
     request_id: str,
     seen: NDArray[np.float32] | None = None,
@@ -141,15 +141,15 @@ def prediction_json(
 
     Args:
         probabilities: float32 [n, 10].
-        is_digit: bool [n], if the version tells it.
+        is_digit: Of each row, if the version tells it.
         model: The JSON of the version that answered, see `model_json`.
         request_id: Of the request; letters, digits and `._-` only.
         seen: The rows, float32 [n, 784], if their pictures are to be included.
     """
     predictions = []
-    formats = repeat(_PREDICTION) if is_digit is None else map(_IS_DIGIT.__getitem__, is_digit.tolist())
-    for row, prediction in zip(probabilities.tolist(), formats, strict=False):
+    for at, row in enumerate(probabilities.tolist()):
         confidence = max(row)
+        prediction = _PREDICTION if is_digit is None else _IS_DIGIT[is_digit[at]]
         predictions.append(prediction % (row.index(confidence), confidence, *row))
     if seen is not None:
         pictures = [_data_url(imaging.picture_from_pixels(row)) for row in seen]
@@ -172,7 +172,7 @@ def model_json(name: str, version: int) -> bytes:
 def read_json(
     found: list[FoundDigit],
     probabilities: NDArray[np.float32],
-    is_digit: NDArray[np.bool_] | None,
+    is_digit: list[bool] | None,
     model: ModelVersion,
     request_id: str,
 ) -> bytes:
@@ -181,11 +181,11 @@ def read_json(
     Args:
         found: Where the digits are.
         probabilities: float32 [n, 10], a row for each of them.
-        is_digit: bool [n], if the version tells it.
+        is_digit: Of each row, if the version tells it.
         model: The version that answered.
         request_id: Of the request.
     """
-    told = [None] * len(found) if is_digit is None else is_digit.tolist()
+    told: Sequence[bool | None] = is_digit or [None] * len(found)
     digits = [
         ReadDigit(digit=int(row.argmax()), confidence=round(float(row.max()), 6), box=place.box, is_digit=tells)
         for place, row, tells in zip(found, probabilities, told, strict=True)

@@ -106,14 +106,11 @@ class Metrics(Collector):
         self.drift.compare_with(version.number, version.manifest.baseline)
         self.memory.note_served()
 
-    def predicted(
-        self, version: int, probabilities: NDArray[np.float32], is_digit: NDArray[np.bool_] | None = None
-    ) -> None:
-        """Count predictions; probabilities is float32 [n, 10], is_digit bool [n] if the version tells it."""
+    def predicted(self, version: int, probabilities: NDArray[np.float32], is_digit: list[bool] | None = None) -> None:
+        """Count predictions; probabilities is float32 [n, 10], is_digit says of each row, if the version tells it."""
         number = str(version)
-        if is_digit is not None:
-            # Zero is written, too: a version that has a series tells digits from other things.
-            self.not_digits.inc(number, by=is_digit.tolist().count(False))
+        if is_digit is not None and False in is_digit:
+            self.not_digits.inc(number, by=is_digit.count(False))
         if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
             row = probabilities[0].tolist()
             confidence = max(row)

@@ -310,8 +310,7 @@ def test_each_row_is_told_from_other_things(scores: list[float], max_batch_size:
         rows = np.stack([row_of(at, score) for at, score in enumerate(scores)])
         inference = await batcher.infer(version, rows, soon())
         assert inference.probabilities.shape == (len(scores), 10)
-        assert inference.is_digit is not None
-        assert inference.is_digit.tolist() == [score >= IS_DIGIT_THRESHOLD for score in scores]
+        assert inference.is_digit == [score >= IS_DIGIT_THRESHOLD for score in scores]
 
     run_with(batcher, story)
 

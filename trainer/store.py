@@ -1,4 +1,4 @@
-"""The model store as the trainer sees it: which versions there are, and how one more gets in.
+"""The model store as the trainer sees it: which versions there are, how one more gets in, and how one goes.
 
 A version is written into a `.publishing-` folder that no server looks at, forced to the disk, and
 then put in place by one rename. So it is there whole, or not at all, whatever happens at whatever
@@ -20,12 +20,14 @@ from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, re
 
 _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
+_REMOVED_PREFIX = ".removing-"
+_HIDDEN_PREFIXES = (_UNFINISHED_PREFIX, _RUN_PREFIX, _REMOVED_PREFIX)
 _ABANDONED_SECONDS = 24 * 3600.0  # nobody publishes for a day, nor rests for one between two epochs
 _MAX_ATTEMPTS = 100  # to get a number: as many trainers may finish at the same instant
 
 
 class StoreError(TrainerError):
-    """The model store can't take a version; the message says why."""
+    """The model store can't do what was asked of it; the message says why."""
 
 
 class Disk:
@@ -40,7 +42,7 @@ class Disk:
             os.close(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Gives a folder another name in one step; fails if a version has that name."""
+        """Gives a file or folder another name in one step; fails if a version has that name."""
         source.rename(target)
 
 
@@ -78,7 +80,7 @@ class ModelStore:
         return self.folder / f"{_RUN_PREFIX}{key}"
 
     def _unfinished(self) -> list[Path]:
-        return [path for prefix in (_UNFINISHED_PREFIX, _RUN_PREFIX) for path in self.folder.glob(f"{prefix}*")]
+        return [path for prefix in _HIDDEN_PREFIXES for path in self.folder.glob(f"{prefix}*")]
 
     def versions(self) -> list[int]:
         """Lists the version numbers in order."""
@@ -86,6 +88,18 @@ class ModelStore:
             return []
         names = (entry.name for entry in self.folder.iterdir())
         return sorted(int(name) for name in names if name.isdecimal() and not name.startswith("0"))
+
+    def require(self, number: int) -> Path:
+        """Returns a version's folder.
+
+        Raises:
+            StoreError: It is not there; the message says which are.
+        """
+        versions = self.versions()
+        if number not in versions:
+            listed = ", ".join(str(version) for version in versions) or "none"
+            raise StoreError(f"version {number} is not in {self.folder}; there are: {listed}")
+        return self.folder / str(number)
 
     def manifests(self) -> Iterator[Manifest]:
         """Reads the versions' manifests, passing over versions that have none to read."""
@@ -135,6 +149,16 @@ class ModelStore:
             self.disk.synchronise(self.folder)
             return target
         raise StoreError(f"{self.folder}: no free version number in {_MAX_ATTEMPTS} attempts")
+
+    def remove(self, number: int) -> None:
+        """Removes a version: by one rename for servers, which never see half of it, then from the disk."""
+        removed = self.folder / f"{_REMOVED_PREFIX}{number}-{secrets.token_hex(8)}"
+        self.disk.rename(self.folder / str(number), removed)
+        self.disk.synchronise(self.folder)
+        if removed.is_dir() and not removed.is_symlink():
+            shutil.rmtree(removed)
+        else:
+            removed.unlink()  # a link to a version that lies elsewhere
 
     def _write_manifest(self, unfinished: Path, manifest: Manifest) -> None:
         path = unfinished / MANIFEST_PATH

@@ -1,0 +1,63 @@
+"""The trainer writes policy.json and the service follows it; a test holds the two together."""
+
+from pathlib import Path
+
+import pytest
+
+from service.model_store import ModelStore as ReadStore
+from trainer.policy import read_pin, write_pin
+from trainer.release import release
+from trainer.store import ModelStore, StoreError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """A store with the released model."""
+    store = ModelStore(tmp_path, "digits")
+    release(store)
+    return store
+
+
+@pytest.mark.parametrize(("pin", "serve"), [(1, 1), (None, "latest")])
+def test_service_reads_what_the_trainer_writes(store: ModelStore, pin: int | None, serve: int | str) -> None:
+    """A pinned version, or the latest, is what the service is asked to serve."""
+    write_pin(store, pin)
+    seen = ReadStore(store.root, store.name).look()
+    assert seen.trouble is None
+    assert seen.policy is not None
+    assert seen.policy.serve == serve
+    assert [version.number for version in seen.versions] == [1]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"serve": "latest"}',
+        '{"serve": 2}',
+        "{}",
+        '{"serve": "2"}',
+        '{"serve": "newest"}',
+        '{"serve": 0}',
+        '{"serve": -1}',
+        '{"serve": 2.0}',
+        '{"serve": true}',
+        '{"serve": null}',
+        '{"serve": [2]}',
+        '{"serve": 2, "note": "rolled back"}',
+        "[]",
+        "2",
+        "",
+        "{",
+        "\0",
+    ],
+)
+def test_both_read_alike(store: ModelStore, document: str) -> None:
+    """Whatever an operator writes by hand, the trainer and the service take it for the same, or both for unusable."""
+    (store.folder / "policy.json").write_text(document)
+    policy = ReadStore(store.root, store.name).look().policy
+    if policy is None:
+        with pytest.raises(StoreError):
+            read_pin(store)
+    else:
+        pin = read_pin(store)
+        assert policy.serve == ("latest" if pin is None else pin)

@@ -1,0 +1,74 @@
+"""policy.json: written whole, read strictly, and what serves because of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.versions import damage, store_of
+from trainer.policy import read_pin, serving_version, write_pin
+from trainer.store import Disk, ModelStore, StoreError
+
+
+def test_pin_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A pinned version serves until the latest is asked for again."""
+    store = store_of(tmp_path, 3)
+    assert (read_pin(store), serving_version(store)) == (None, 3)
+    write_pin(store, 2)
+    assert (read_pin(store), serving_version(store)) == (2, 2)
+    write_pin(store, None)
+    assert (read_pin(store), serving_version(store)) == (None, 3)
+    assert {path.name for path in store.folder.iterdir()} == {"1", "2", "3", "policy.json"}
+
+
+def test_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """The error says which versions there are, and the policy stays as it was."""
+    store = store_of(tmp_path, 2)
+    with pytest.raises(StoreError, match=r"version 7 is not in .*there are: 1, 2"):
+        write_pin(store, 7)
+    assert not (store.folder / "policy.json").exists()
+
+
+@pytest.mark.parametrize("version", [1, None])
+def test_empty_store_can_serve_nothing(tmp_path: Path, version: int | None) -> None:
+    """Neither a number nor the latest can be chosen where there is nothing."""
+    with pytest.raises(StoreError, match="holds no version"):
+        write_pin(ModelStore(tmp_path / "nowhere", "digits"), version)
+
+
+def test_damaged_version_is_refused(tmp_path: Path) -> None:
+    """Nobody goes back to a version that no server would take."""
+    store = store_of(tmp_path, 2)
+    damage(store, 1)
+    with pytest.raises(StoreError, match=r"version 1 can't serve: saved_model\.pb"):
+        write_pin(store, 1)
+
+
+def test_newest_whole_version_serves_in_place_of_a_damaged_one(tmp_path: Path) -> None:
+    """A damaged version serves neither as the latest nor when it is pinned."""
+    store = store_of(tmp_path, 3)
+    damage(store, 3)
+    assert serving_version(store) == 2
+    write_pin(store, 1)
+    damage(store, 1)
+    assert serving_version(store) == 2
+    damage(store, 2)
+    assert serving_version(store) is None
+
+
+class FullDisk(Disk):
+    """Has no room when content is forced onto it."""
+
+    def synchronise(self, path: Path) -> None:
+        if "policy" in path.name:
+            raise OSError(28, "No space left on device", str(path))
+        super().synchronise(path)
+
+
+def test_policy_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -> None:
+    """If the new policy can't be written out, the old one stays, and nothing lies beside it."""
+    store = store_of(tmp_path, 2)
+    write_pin(store, 1)
+    with pytest.raises(OSError, match="No space left"):
+        write_pin(ModelStore(store.root, store.name, FullDisk()), 2)
+    assert read_pin(store) == 1
+    assert {path.name for path in store.folder.iterdir()} == {"1", "2", "policy.json"}

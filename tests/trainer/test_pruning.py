@@ -1,0 +1,87 @@
+"""Pruning removes what is old, keeps what serves, and shows servers no half version."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trainer.versions import damage, store_of
+from trainer.policy import write_pin
+from trainer.pruning import prune
+from trainer.store import Disk, ModelStore, StoreError
+
+
+@given(count=st.integers(1, 6), keep=st.integers(1, 8), pin=st.integers(1, 6) | st.none())
+def test_newest_and_the_serving_one_stay(
+    tmp_path_factory: pytest.TempPathFactory, count: int, keep: int, pin: int | None
+) -> None:
+    """What is left is the newest and the pinned version; what is said to be removed is the rest."""
+    store = store_of(tmp_path_factory.mktemp("store"), count)
+    expected = {*range(max(1, count - keep + 1), count + 1)}
+    if pin is not None and pin <= count:
+        write_pin(store, pin)
+        expected.add(pin)
+    removed = prune(store, keep)
+    assert set(store.versions()) == expected
+    assert removed == sorted(set(range(1, count + 1)) - expected)
+    assert list(store.folder.glob(".*")) == []
+
+
+def test_version_that_serves_because_newer_ones_are_damaged_stays(tmp_path: Path) -> None:
+    """The latest that can serve is kept beside the newest, damaged one."""
+    store = store_of(tmp_path, 3)
+    damage(store, 3)
+    assert prune(store, 1) == [1]
+    assert store.versions() == [2, 3]
+
+
+def test_nothing_goes_while_the_policy_is_unreadable(tmp_path: Path) -> None:
+    """Where it is not known what serves, nothing is removed."""
+    store = store_of(tmp_path, 3)
+    (store.folder / "policy.json").write_text("serve 1")
+    with pytest.raises(StoreError, match="serve-version"):
+        prune(store, 1)
+    assert store.versions() == [1, 2, 3]
+
+
+class WatchingDisk(Disk):
+    """Remembers which files the version to be removed has as it is renamed, and to what."""
+
+    def __init__(self) -> None:
+        self.renamed: list[tuple[str, str, bool]] = []
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.renamed.append((source.name, target.name, (source / "saved_model.pb").exists()))
+        super().rename(source, target)
+
+
+def test_version_goes_by_one_rename_first(tmp_path: Path) -> None:
+    """A version is whole under its number until it has a name that no server looks at."""
+    root, disk = store_of(tmp_path, 2).root, WatchingDisk()
+    prune(ModelStore(root, "digits", disk), 1)
+    ((number, hidden, whole),) = disk.renamed
+    assert (number, whole) == ("1", True)
+    assert hidden.startswith(".removing-1-")
+
+
+def test_link_goes_without_what_it_leads_to(tmp_path: Path) -> None:
+    """Of a version that lies elsewhere only the link is removed."""
+    store = store_of(tmp_path, 2)
+    elsewhere = tmp_path / "elsewhere"
+    (store.folder / "1").rename(elsewhere)
+    (store.folder / "1").symlink_to(elsewhere)
+    assert prune(store, 1) == [1]
+    assert (elsewhere / "saved_model.pb").exists()
+    assert list(store.folder.glob(".*")) == []
+
+
+def test_half_removed_version_is_cleared_away_later(tmp_path: Path) -> None:
+    """What a killed run left of a version that it was removing goes before the next training."""
+    store = store_of(tmp_path, 1)
+    left = store.folder / ".removing-9-0123"
+    left.mkdir()
+    os.utime(left, (0, 0))  # a version keeps the time at which it was made
+    store.prepare()
+    assert not left.exists()

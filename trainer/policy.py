@@ -1,0 +1,82 @@
+"""Which version serves: policy.json beside the versions, as the service reads it.
+
+A pin names one version; without one the latest serves, which is the newest that is whole.
+"""
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+from trainer.damage import damage_of
+from trainer.store import ModelStore, StoreError
+
+_POLICY_FILE = "policy.json"
+_LATEST = "latest"
+
+
+def read_pin(store: ModelStore) -> int | None:
+    """Reads which version policy.json pins; None if the latest is to serve.
+
+    Raises:
+        StoreError: It can't be read, or says something else.
+    """
+    path = store.folder / _POLICY_FILE
+    try:
+        policy = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unusable(path) from error
+    if not isinstance(policy, dict) or not set(policy) <= {"serve"}:
+        raise _unusable(path)
+    return _pin_in(policy.get("serve", _LATEST), path)
+
+
+def write_pin(store: ModelStore, version: int | None) -> None:
+    """Pins a version, or with None has the latest serve; servers see the old policy or the new one, whole.
+
+    Raises:
+        StoreError: That version is not in the store, or is damaged.
+    """
+    if not store.versions():
+        raise StoreError(f"{store.folder} holds no version: publish one with `python -m trainer release`")
+    if version is not None:
+        damage = damage_of(store.require(version))
+        if damage is not None:
+            raise StoreError(f"version {version} can't serve: {damage}")
+    _replace(store, json.dumps({"serve": _LATEST if version is None else version}) + "\n")
+
+
+def serving_version(store: ModelStore) -> int | None:
+    """Says which version a server of this store serves: the pinned one if it is whole, else the newest that is.
+
+    Raises:
+        StoreError: policy.json can't be used.
+    """
+    pin, versions = read_pin(store), store.versions()
+    candidates = [number for number in versions if number == pin] + versions[::-1]
+    return next((number for number in candidates if damage_of(store.folder / str(number)) is None), None)
+
+
+def _replace(store: ModelStore, text: str) -> None:
+    unfinished = store.folder / f".{_POLICY_FILE}-{secrets.token_hex(8)}"
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        store.disk.synchronise(unfinished)
+        store.disk.rename(unfinished, store.folder / _POLICY_FILE)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    store.disk.synchronise(store.folder)
+
+
+def _pin_in(serve: Any, path: Path) -> int | None:  # noqa: ANN401 - whatever JSON holds
+    if serve == _LATEST:
+        return None
+    if type(serve) is int and serve > 0:  # a bool is an int too, but no number to the service
+        return serve
+    raise _unusable(path)
+
+
+def _unusable(path: Path) -> StoreError:
+    return StoreError(f"{path} can't be used: write it anew with `python -m trainer serve-version latest`, or a number")

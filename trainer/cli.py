@@ -3,29 +3,32 @@
 TensorFlow takes four seconds to import, so only a run that trains does it.
 """
 
-import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from trainer import data, download
+from trainer.console import load_dataset, reported, say_accuracy
 from trainer.data import Dataset, DataUnavailableError
-from trainer.errors import TrainerError
-from trainer.manifest import Metrics, code_sha256, same_training
+from trainer.gate import MIN_ACCURACY, Gate
+from trainer.manifest import Metrics, code_sha256, read, same_training
+from trainer.options import (
+    DEFAULT_NAME,
+    DEFAULT_STORE,
+    DataOption,
+    EpochsOption,
+    ForceOption,
+    MinAccuracyOption,
+    NameOption,
+    ProfileOption,
+    SeedOption,
+    StoreOption,
+)
 from trainer.profiles import Profile, Recipe, recipe_facts, recipe_for
-from trainer.progress import DownloadProgress, FittingProgress
+from trainer.progress import FittingProgress
 from trainer.release import release as release_into
 from trainer.runtime import prepare_tensorflow, silenced_stderr
 from trainer.store import ModelStore
-
-_INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended: 128 + SIGINT
-_DEFAULT_STORE = Path("models")
-_DEFAULT_NAME = "digits"
 
 app = typer.Typer(
     help="Trains a digit network on MNIST and publishes it into a model store.",
@@ -36,56 +39,34 @@ app = typer.Typer(
 )
 
 
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise typer.BadParameter("a model's name has letters, digits, '.', '_' and '-' only")
-    return name
-
-
-ProfileOption = Annotated[
-    Profile,
-    typer.Option(
-        envvar="DIGITS_PROFILE", help="tutorial: at least 98.5 %; fast: 99.0 %; default: 99.5 %; best: 99.7 %."
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        envvar="DIGITS_MNIST",
-        help="An mnist.npz, or a folder of MNIST's four IDX files; else Keras' cache or a download.",
-    ),
-]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order, variation.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Passes over the images, in place of the profile's.")]
-StoreOption = Annotated[Path, typer.Option(envvar="DIGITS_MODEL_STORE", help="The model store.")]
-NameOption = Annotated[str, typer.Option(envvar="DIGITS_MODEL_NAME", callback=_checked_name, help="The model's name.")]
-
-
 @app.command(
     epilog="Examples: python -m trainer train --profile fast   |   "
-    "python -m trainer train --data mnist.npz --seed 1 --store /srv/models"
+    "python -m trainer train --data mnist.npz --seed 1 --store /srv/models   |   "
+    "python -m trainer train --min-accuracy 0.995"
 )
 def train(
     profile: ProfileOption = Profile.DEFAULT,
     data_path: DataOption = None,
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
-    store: StoreOption = _DEFAULT_STORE,
-    name: NameOption = _DEFAULT_NAME,
+    min_accuracy: MinAccuracyOption = MIN_ACCURACY,
+    force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
+    store: StoreOption = DEFAULT_STORE,
+    name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Train on MNIST and publish the next version."""
-    with _reported() as console:
+    """Train on MNIST and publish the next version, if it is good enough; ends with 3 if it is not."""
+    with reported() as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
-        dataset = _load(data_path, console)
-        _train(recipe_for(profile, epochs), dataset, seed, model_store, console)
+        dataset = load_dataset(data_path, console)
+        gate = Gate(console.print, min_accuracy, force)
+        _train(recipe_for(profile, epochs), dataset, seed, model_store, gate, console)
 
 
 @app.command(epilog="Example: python -m trainer release --store /srv/models")
-def release(store: StoreOption = _DEFAULT_STORE, name: NameOption = _DEFAULT_NAME) -> None:
+def release(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
     """Publish the released model, if the store is empty; takes no data and no time."""
-    with _reported():
+    with reported():
         _release(ModelStore(store, name))
 
 
@@ -94,16 +75,18 @@ def bootstrap(
     profile: ProfileOption = Profile.DEFAULT,
     data_path: DataOption = None,
     seed: SeedOption = 0,
-    store: StoreOption = _DEFAULT_STORE,
-    name: NameOption = _DEFAULT_NAME,
+    min_accuracy: MinAccuracyOption = MIN_ACCURACY,
+    force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
+    store: StoreOption = DEFAULT_STORE,
+    name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Release into an empty store at once; then train, unless the store is up to date."""
-    with _reported() as console:
+    with reported() as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
         _release(model_store)
         try:
-            dataset = _load(data_path, console)
+            dataset = load_dataset(data_path, console)
         except DataUnavailableError as error:
             typer.echo(f"not training  {error}")
             return
@@ -113,69 +96,51 @@ def bootstrap(
             if same_training(manifest, facts, code, dataset.sha256):
                 typer.echo(f"up to date    version {manifest['version']} has this recipe, code and data")
                 return
-        _train(recipe, dataset, seed, model_store, console)
+        _train(recipe, dataset, seed, model_store, Gate(console.print, min_accuracy, force), console)
 
 
 def _release(store: ModelStore) -> None:
     folder = release_into(store)
     if folder is None:
-        typer.echo(f"not released  {store.folder} has versions already: {_listed(store.versions())}")
+        listed = ", ".join(str(number) for number in store.versions())
+        typer.echo(f"not released  {store.folder} has versions already: {listed}")
     else:
         typer.echo(f"released      {folder}")
 
 
-def _load(given: Path | None, console: Console) -> Dataset:
-    def fetch(path: Path) -> None:
-        with DownloadProgress(console) as progress:
-            download.fetch(path, download.Origin(), progress.update)
-
-    dataset = data.load(given, os.environ, fetch)
-    if not dataset.canonical:
-        console.print(f"warning: {dataset.source} is not MNIST as published; the manifest will say so")
-    return dataset
-
-
-def _train(recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, console: Console) -> None:
+def _train(recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate, console: Console) -> None:
     console.print(f"training {recipe.profile} on {dataset.source} (starting TensorFlow) ...")
     prepare_tensorflow()
     with silenced_stderr():
         from trainer import training  # here, because it imports TensorFlow
 
     with FittingProgress(console) as progress:
-        folder, metrics = training.train(recipe, dataset, seed, store, progress)
+        folder, metrics = training.train(recipe, dataset, seed, store, progress, gate)
     _conclude(folder, metrics, len(dataset.x_test), store)
 
 
 def _conclude(folder: Path, metrics: Metrics, test_images: int, store: ModelStore) -> None:
-    low, high = metrics["test_accuracy_interval"]
-    typer.echo(
-        f"test accuracy {metrics['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}; "
-        f"{metrics['test_errors']} errors in {test_images})"
-    )
+    say_accuracy(metrics["test_accuracy"], metrics["test_accuracy_interval"], metrics["test_errors"], test_images)
+    typer.echo(f"quality gate  {_gate_result(folder)}")
     typer.echo(f"published     version {folder.name}: {folder}")
     settings = ""
-    if store.root != _DEFAULT_STORE:
+    if store.root != DEFAULT_STORE:
         settings += f"DIGITS_MODEL_STORE={store.root} "
-    if store.name != _DEFAULT_NAME:
+    if store.name != DEFAULT_NAME:
         settings += f"DIGITS_MODEL_NAME={store.name} "
     typer.echo(
         f"next          {settings}make serve   (serving already? curl http://127.0.0.1:8000/v1/models/{store.name})"
     )
 
 
-def _listed(versions: list[int]) -> str:
-    return ", ".join(str(number) for number in versions)
-
-
-@contextmanager
-def _reported() -> Iterator[Console]:
-    """Gives the console for people, and turns failures into one line and an exit code."""
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    try:
-        yield console
-    except KeyboardInterrupt:
-        console.print("interrupted: nothing was published")
-        raise typer.Exit(_INTERRUPTED) from None
-    except (TrainerError, OSError) as error:
-        console.print(f"error: {error}")
-        raise typer.Exit(1) from error
+def _gate_result(folder: Path) -> str:
+    facts = read(folder)["gate"]
+    if facts is None:
+        return "not asked"
+    result = "passed" if facts["passed"] else "not passed, published by --force"
+    if facts["p_value"] is None:
+        return f"{result}; there was no version to compare with"
+    return (
+        f"{result}; {facts['only_new_wrong']} images that only this one reads wrong, {facts['only_compared_wrong']} "
+        f"that only version {facts['compared_version']} does (p = {facts['p_value']:.2g})"
+    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from trainer.answering import stored_probabilities
 from trainer.calibration import accepting, fit_temperature
 from trainer.card import write_card
 from trainer.cost import microseconds_per_image
@@ -12,9 +13,11 @@ from trainer.evaluation import Answerer, Answers, baseline, count_errors, measur
 from trainer.export import load, save, save_golden
 from trainer.findings import Findings
 from trainer.fitting import Fitted, fit
+from trainer.gate import Gate
 from trainer.manifest import (
     SCHEMA_VERSION,
     Baseline,
+    GateFacts,
     Manifest,
     Metrics,
     code_sha256,
@@ -36,7 +39,14 @@ _CORRUPTED_IMAGES = 2_000
 
 
 def train(
-    recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, watcher: Watcher, *, resume: bool = False
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    store: ModelStore,
+    watcher: Watcher,
+    gate: Gate,
+    *,
+    resume: bool = False,
 ) -> tuple[Path, Metrics]:
     """Trains, measures and publishes one version.
 
@@ -48,6 +58,7 @@ def train(
 
     Raises:
         DivergedError: Training failed.
+        GateRefusedError: The version is not good enough; nothing was published.
         StoreError: The version could not be published.
     """
     run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
@@ -57,10 +68,14 @@ def train(
     with store.publication() as folder:
         save(fitted.network, temperature, folder)
         answer = load(folder)
-        answers = answer(scale(dataset.x_test))
-        save_golden(folder, scale(dataset.x_test), answers, dataset.y_test)
+        pixels = scale(dataset.x_test)
+        answers = answer(pixels)
+        gate_facts = gate.check(
+            answers.probabilities, dataset.y_test, store, lambda version: stored_probabilities(version, pixels)
+        )
+        save_golden(folder, pixels, answers, dataset.y_test)
         metrics = _judge(answer, answers, dataset, temperature, seed)
-        manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities))
+        manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities), gate_facts)
         manifest["microseconds_per_image"] = round(microseconds_per_image(folder), 1)
         _write_beside(folder, Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers))
         published = store.publish(folder, manifest)
@@ -104,6 +119,7 @@ def _describe(
     fitted: Fitted,
     metrics: Metrics,
     expected: Baseline,
+    gate_facts: GateFacts,
 ) -> Manifest:
     """States everything about a version but what only its publication decides."""
     return {
@@ -130,6 +146,6 @@ def _describe(
         "training_seconds": round(fitted.seconds, 1),
         "metrics": metrics,
         "baseline": expected,
-        "gate": None,
+        "gate": gate_facts,
         "files": {},
     }

@@ -16,10 +16,12 @@ _REPOSITORY = Path(__file__).parents[2]
 # Downloading and unpacking TensorFlow takes most of it; a second build takes seconds.
 _BUILD_SECONDS = 2400
 _COMMAND_SECONDS = 300
-# Stands in for a machine with no way out: nothing listens on the discard port.
+# Stands in for a machine with no way out: nothing listens on the discard port. The fast profile, which is trained to
+# save time, is worse than the released model: only by force does it get past the quality gate.
 _NO_NETWORK = """
 services:
   trainer:
+    command: ["sh", "-c", "sleep 30 & python -m trainer bootstrap --force; status=$$?; wait; exit $$status"]
     environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
 """
 

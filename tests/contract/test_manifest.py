@@ -14,6 +14,7 @@ PAIRS = [
     (read.Manifest, written.Manifest),
     (read.Metrics, written.Metrics),
     (read.Baseline, written.Baseline),
+    (read.Gate, written.GateFacts),
     (read.Dataset, written.DatasetFacts),
     (read.DigitMetrics, written.ClassMetrics),
     (read.FileEntry, written.FileFacts),

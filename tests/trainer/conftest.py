@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tests.synthetic import write_npz
 from trainer.data import Dataset, read
+from trainer.gate import Gate
 from trainer.manifest import Metrics
 from trainer.profiles import RECIPES, Profile, StridedRecipe
 from trainer.progress import FittingProgress
@@ -51,4 +52,5 @@ def trained(recipe: StridedRecipe, dataset: Dataset, tmp_path_factory: pytest.Te
 
     store = ModelStore(tmp_path_factory.mktemp("trained"), "digits")
     store.prepare()
-    return train(recipe, dataset, 7, store, FittingProgress(Console(file=io.StringIO())))
+    console = Console(file=io.StringIO())
+    return train(recipe, dataset, 7, store, FittingProgress(console), Gate(console.print, min_accuracy=0.5))

@@ -11,6 +11,7 @@ import pytest
 from tests.synthetic import draw_arrays, write_npz
 from trainer.data import Dataset
 from trainer.manifest import code_sha256, read
+from trainer.policy import serving_version
 from trainer.profiles import Profile, recipe_facts, recipe_for
 from trainer.store import ModelStore
 
@@ -39,15 +40,16 @@ def test_train_publishes_and_says_what_next(tmp_path: Path, mnist_npz: Path) -> 
     """A run ends with the accuracy, the version, and the next command; settings come from the environment."""
     done = trainer(
         tmp_path,
-        *("train", "--profile", "fast", "--epochs", "1"),
+        *("train", "--profile", "fast", "--epochs", "1", "--min-accuracy", "0"),
         DIGITS_MNIST=str(mnist_npz),
         DIGITS_MODEL_STORE=str(tmp_path / "models"),
         DIGITS_MODEL_NAME="numerals",
     )
     assert done.returncode == 0, done.stderr
-    accuracy, published, following = done.stdout.splitlines()[-3:]
+    accuracy, gate, published, following = done.stdout.splitlines()[-4:]
     assert accuracy.startswith("test accuracy")
     assert "errors in 100" in accuracy
+    assert gate == "quality gate  passed; there was no version to compare with"
     assert published == f"published     version 1: {tmp_path / 'models' / 'numerals' / '1'}"
     assert f"DIGITS_MODEL_STORE={tmp_path / 'models'} DIGITS_MODEL_NAME=numerals make serve" in following
     assert "not MNIST as published" in done.stderr
@@ -61,6 +63,8 @@ def test_train_publishes_and_says_what_next(tmp_path: Path, mnist_npz: Path) -> 
     [
         (["train", "--profile", "slow"], 2, "slow"),
         (["train", "--epochs", "0"], 2, "epochs"),
+        (["train", "--min-accuracy", "99"], 2, "min-accuracy"),
+        (["train", "--min-accuracy", "nan"], 2, "min-accuracy"),
         (["train", "--name", "../up"], 2, "name"),
         (["fly"], 2, "fly"),
         (["train", "--data", "missing.npz"], 1, "missing.npz does not exist"),
@@ -76,6 +80,32 @@ def test_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: 
     assert done.returncode == code
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_refused_version_is_not_published(tmp_path: Path, mnist_npz: Path) -> None:
+    """Below the quality gate a run ends with 3 and the numbers; the released model serves on."""
+    store = ModelStore(tmp_path / "models", "digits")
+    command = ["bootstrap", "--profile", "tutorial", "--min-accuracy", "1"]
+    done = trainer(tmp_path, *command, "--data", str(mnist_npz), "--store", str(store.root))
+    assert done.returncode == 3, done.stderr
+    assert "published" not in done.stdout
+    assert "refused: nothing was published\n  test accuracy " in done.stderr
+    assert "--force" in done.stderr.splitlines()[-1]
+    assert store.versions() == [serving_version(store)] == [1]
+    assert list(store.folder.glob(".publishing-*")) == []
+
+
+def test_forced_version_is_published_and_says_so(tmp_path: Path, mnist_npz: Path) -> None:
+    """With --force a version below the gate is published, with a warning, and its manifest records it."""
+    store = tmp_path / "models"
+    command = ["train", "--profile", "tutorial", "--epochs", "1", "--min-accuracy", "1", "--force"]
+    done = trainer(tmp_path, *command, "--data", str(mnist_npz), "--store", str(store))
+    assert done.returncode == 0, done.stderr
+    assert "warning: published by --force: test accuracy" in done.stderr
+    assert "quality gate  not passed, published by --force; there was no version to compare with" in done.stdout
+    gate = read(store / "digits" / "1")["gate"]
+    assert gate is not None
+    assert (gate["passed"], gate["forced"], gate["min_accuracy"]) == (False, True, 1)
 
 
 def test_interrupted_run_leaves_nothing(tmp_path: Path, mnist_npz: Path) -> None:

@@ -1,0 +1,59 @@
+"""Stored versions answer, or are damaged: no third thing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainer.versions import damage, store_of
+from trainer.answering import stored_probabilities
+from trainer.damage import DamagedVersionError
+from trainer.data import Dataset, scale
+from trainer.evaluation import count_errors
+from trainer.manifest import Metrics, read
+from trainer.release import RELEASED_FOLDER
+from trainer.store import ModelStore
+
+
+def test_whole_version_answers(trained: tuple[Path, Metrics], dataset: Dataset) -> None:
+    """A version answers as it did when it was measured."""
+    folder, metrics = trained
+    probabilities = stored_probabilities(folder, scale(dataset.x_test))
+    assert count_errors(probabilities, dataset.y_test) == metrics["test_errors"]
+
+
+def test_damaged_file_is_found_before_it_is_loaded(tmp_path: Path) -> None:
+    """A file that differs from the manifest never reaches TensorFlow."""
+    store = store_of(tmp_path, 1)
+    damage(store, 1)
+    with pytest.raises(DamagedVersionError, match=r"saved_model\.pb is not as its manifest states"):
+        stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32))
+
+
+def test_version_that_tensorflow_refuses_is_damaged(tmp_path: Path) -> None:
+    """A file that is as it was published, but no network, is damage too."""
+    store = store_of(tmp_path, 1)
+    with pytest.raises(DamagedVersionError, match="can't be run"):
+        stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("too few", lambda pixels: pixels[:, :9]),
+        ("not a number", lambda pixels: pixels[:, :10] / 0.0),
+    ],
+)
+def test_answers_that_are_no_probabilities_are_damage(tmp_path: Path, name: str, outputs: object) -> None:
+    """A network that answers with something else than ten numbers an image can't be compared with."""
+    store = ModelStore(tmp_path, name.replace(" ", "-"))
+    store.prepare()
+    module = tf.Module()
+    specification = tf.TensorSpec((None, 784), tf.float32, name="pixels")
+    module.serve = tf.function(lambda pixels: {"probabilities": outputs(pixels)}, input_signature=[specification])  # type: ignore[operator]
+    with store.publication() as folder:
+        tf.saved_model.save(module, str(folder), signatures=module.serve)
+        published = store.publish(folder, read(RELEASED_FOLDER))
+    with pytest.raises(DamagedVersionError, match="ten probabilities"):
+        stored_probabilities(published, np.zeros((1, 784), np.float32))

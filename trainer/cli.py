@@ -1,4 +1,4 @@
-"""The command line: `train`, `release` and `bootstrap`.
+"""The command line: `train`, `release` and `bootstrap`; the commands on versions are in `store_cli`.
 
 TensorFlow takes four seconds to import, so only a run that trains does it.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from trainer import store_cli
 from trainer.console import load_dataset, reported, say_accuracy
 from trainer.data import Dataset, DataUnavailableError
 from trainer.gate import MIN_ACCURACY, Gate
@@ -97,6 +98,9 @@ def bootstrap(
                 typer.echo(f"up to date    version {manifest['version']} has this recipe, code and data")
                 return
         _train(recipe, dataset, seed, model_store, Gate(console.print, min_accuracy, force), console)
+
+
+app.add_typer(store_cli.app)
 
 
 def _release(store: ModelStore) -> None:

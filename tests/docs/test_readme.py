@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import typer.main
+
 from service.problems import BY_STATUS
 from service.settings import Settings
+from trainer.cli import app
 from trainer.profiles import Profile
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +39,13 @@ def test_every_problem_is_documented() -> None:
 def test_every_profile_is_documented() -> None:
     """The table of profiles has each profile of the trainer."""
     assert re.findall(r"^\| `(\w+)` \|", _section("Train"), re.MULTILINE) == [profile.value for profile in Profile]
+
+
+def test_every_trainer_command_is_documented() -> None:
+    """The table of commands has each command of the trainer."""
+    documented = re.findall(r"^\| `python -m trainer ([a-z-]+)", _section("Train"), re.MULTILINE)
+    commands = typer.main.get_group(app).commands
+    assert sorted(documented) == sorted(commands)
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -154,7 +154,7 @@ def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: D
     assert store.versions() == [1, 2]
 
 
-@pytest.mark.parametrize("command", ["train", "release", "bootstrap"])
+@pytest.mark.parametrize("command", ["train", "release", "bootstrap", "evaluate", "versions", "serve-version", "prune"])
 def test_help_has_an_example(tmp_path: Path, command: str) -> None:
     """Every command explains itself with an example."""
     done = trainer(tmp_path, command, "--help")

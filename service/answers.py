@@ -7,7 +7,6 @@ of its ten numbers would cost more than the network.
 import base64
 import functools
 import json
-from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -185,7 +184,7 @@ def read_json(
         model: The version that answered.
         request_id: Of the request.
     """
-    told: Sequence[bool | None] = is_digit or [None] * len(found)
+    told: list[bool] | list[None] = is_digit or [None] * len(found)
     digits = [
         ReadDigit(digit=int(row.argmax()), confidence=round(float(row.max()), 6), box=place.box, is_digit=tells)
         for place, row, tells in zip(found, probabilities, told, strict=True)

@@ -22,11 +22,13 @@ from trainer.options import (
     MinAccuracyOption,
     NameOption,
     ProfileOption,
+    ResumeOption,
     SeedOption,
     StoreOption,
+    TensorBoardOption,
 )
 from trainer.profiles import Profile, Recipe, recipe_facts, recipe_for
-from trainer.progress import FittingProgress
+from trainer.progress import FittingProgress, Watchers
 from trainer.release import release as release_into
 from trainer.runtime import prepare_tensorflow, silenced_stderr
 from trainer.store import ModelStore
@@ -52,6 +54,8 @@ def train(
     epochs: EpochsOption = None,
     min_accuracy: MinAccuracyOption = MIN_ACCURACY,
     force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
+    resume: ResumeOption = False,  # noqa: FBT002
+    tensorboard: TensorBoardOption = None,
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
@@ -61,7 +65,8 @@ def train(
         model_store.prepare()
         dataset = load_dataset(data_path, console)
         gate = Gate(console.print, min_accuracy, force)
-        _train(recipe_for(profile, epochs), dataset, seed, model_store, gate, console)
+        recipe = recipe_for(profile, epochs)
+        _train(recipe, dataset, seed, model_store, gate, console, resume=resume, tensorboard=tensorboard)
 
 
 @app.command(epilog="Example: python -m trainer release --store /srv/models")
@@ -97,7 +102,8 @@ def bootstrap(
             if same_training(manifest, facts, code, dataset.sha256):
                 typer.echo(f"up to date    version {manifest['version']} has this recipe, code and data")
                 return
-        _train(recipe, dataset, seed, model_store, Gate(console.print, min_accuracy, force), console)
+        # A container that was stopped while it trained goes on where it was.
+        _train(recipe, dataset, seed, model_store, Gate(console.print, min_accuracy, force), console, resume=True)
 
 
 app.add_typer(store_cli.app)
@@ -112,14 +118,26 @@ def _release(store: ModelStore) -> None:
         typer.echo(f"released      {folder}")
 
 
-def _train(recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate, console: Console) -> None:
+def _train(
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    store: ModelStore,
+    gate: Gate,
+    console: Console,
+    *,
+    resume: bool,
+    tensorboard: Path | None = None,
+) -> None:
     console.print(f"training {recipe.profile} on {dataset.source} (starting TensorFlow) ...")
     prepare_tensorflow()
     with silenced_stderr():
         from trainer import training  # here, because it imports TensorFlow
+        from trainer.tensorboard import TensorBoardLog
 
     with FittingProgress(console) as progress:
-        folder, metrics = training.train(recipe, dataset, seed, store, progress, gate)
+        watchers = Watchers([progress, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
+        folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
     _conclude(folder, metrics, len(dataset.x_test), store)
 
 

@@ -26,7 +26,7 @@ def reported() -> Iterator[Console]:
     try:
         yield console
     except KeyboardInterrupt:
-        console.print("interrupted: nothing was published")
+        console.print("interrupted: nothing was published; --resume goes on with a training")
         raise typer.Exit(_INTERRUPTED) from None
     except GateRefusedError as refusal:
         console.print(str(refusal))

@@ -40,7 +40,7 @@ class GateRefusedError(TrainerError):
 
     def __init__(self, facts: GateFacts, reasons: list[str]) -> None:
         lines = ["refused: nothing was published", *(f"  {reason}" for reason in reasons)]
-        lines.append("train for more epochs or with another profile; or publish it all the same with --force")
+        lines.append("train for more epochs or with another profile; or publish it all the same with --resume --force")
         super().__init__("\n".join(lines))
         self.facts = facts
 

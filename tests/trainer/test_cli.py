@@ -108,10 +108,10 @@ def test_forced_version_is_published_and_says_so(tmp_path: Path, mnist_npz: Path
     assert (gate["passed"], gate["forced"], gate["min_accuracy"]) == (False, True, 1)
 
 
-def test_interrupted_run_leaves_nothing(tmp_path: Path, mnist_npz: Path) -> None:
-    """Ctrl-C in the middle of training ends with 130 and one line, and the store is as it was."""
+def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
+    """Ctrl-C in training ends with 130 and one line; nothing is published, and --resume goes on where it was."""
     store = tmp_path / "models"
-    command = ["train", "--profile", "fast", "--epochs", "100000", "--data", str(mnist_npz), "--store", str(store)]
+    command = ["train", "--profile", "fast", "--epochs", "40", "--data", str(mnist_npz), "--store", str(store)]
     with subprocess.Popen(
         [sys.executable, "-m", "trainer", *command], env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -122,9 +122,15 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, mnist_npz: Path) -> None
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted: nothing was published"
+    assert rest.splitlines()[-1] == "interrupted: nothing was published; --resume goes on with a training"
     assert "Traceback" not in rest
-    assert list((store / "digits").iterdir()) == []
+    assert ModelStore(store, "digits").versions() == []
+    done = trainer(tmp_path, *command, "--min-accuracy", "0", "--resume", "--tensorboard", str(tmp_path / "logs"))
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stderr
+    assert "epoch 1/40" not in done.stderr
+    assert [path.name for path in (store / "digits").iterdir()] == ["1"]
+    assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
 def test_bootstrap_without_data_serves_the_released_model(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def test_every_alert_fires_and_clears_in_a_case() -> None:
     assert cleared == _ALERTS.keys()
 
 
+def test_every_alert_is_waited_for_in_earnest() -> None:
+    """For each alert a real Prometheus is made to see the real service go wrong."""
+    faults = (_REPOSITORY / "tests/prometheus/test_faults.py").read_text()
+    assert set(re.findall(r'"(Digits\w+)"', faults)) == _ALERTS.keys()
+
+
 def test_rules_use_metrics_that_exist() -> None:
     """Every metric in a rule is shown by the service, recorded by another rule, or Prometheus' own."""
     documented = set(re.findall(r"^\| `(digits_\w+)", (_REPOSITORY / "docs/metrics.md").read_text(), re.MULTILINE)) | {

@@ -170,7 +170,7 @@ def _grey(image: Image.Image) -> Image.Image:
         return image.copy()
     if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         return _on_a_ground(image)
-    return _from_colours(image.convert("RGB"))
+    return _from_colours(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _from_colours(image: Image.Image) -> Image.Image:
@@ -181,8 +181,9 @@ def _from_colours(image: Image.Image) -> Image.Image:
     few = image.resize((64, 64), Image.Resampling.NEAREST)
     colours = np.asarray(few, dtype=np.float32).reshape(-1, 3)
     mean = colours.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
-    luminance_variance = float(np.var(colours @ _LUMINANCE))
+    covariance = (colours - mean).T @ (colours - mean) / np.float32(len(colours))
+    variances, axes = np.linalg.eigh(covariance)
+    luminance_variance = float(_LUMINANCE @ covariance @ _LUMINANCE)
     if luminance_variance >= _LEAST_LUMINANCE_SHARE * float(variances[-1]):
         return image.convert("L")
     axis = axes[:, -1].astype(np.float32)

@@ -11,9 +11,12 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from numpy.typing import NDArray
 
     Grey = NDArray[np.float32]
+    Inked = TypeVar("Inked", NDArray[np.float32], NDArray[np.bool_])
     Box = tuple[int, int, int, int]  # top, left, bottom, right; the ends exclusive
 
 SIDE = 28  # an MNIST image
@@ -53,20 +56,25 @@ def box_of(ink: Grey, threshold: float = 0.5) -> Box:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def grown(ink: Grey, *, with_corners: bool = False) -> Grey:
-    """Let ink grow by a pixel; growing with and without corners by turns makes octagons."""
-    padded = np.pad(ink, 1)
-    upright = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
-    across = upright if with_corners else padded[1:-1]
-    sideways = np.maximum(np.maximum(across[:, :-2], across[:, 1:-1]), across[:, 2:])
-    return sideways if with_corners else np.maximum(sideways, upright[:, 1:-1])
+def grown(ink: Inked, *, with_corners: bool = False) -> Inked:
+    """Let ink, grey or a mask, grow by a pixel; growing with and without corners by turns makes octagons."""
+    upright = ink.copy()
+    np.maximum(upright[1:], ink[:-1], out=upright[1:])
+    np.maximum(upright[:-1], ink[1:], out=upright[:-1])
+    across, grown = (upright, upright.copy()) if with_corners else (ink, upright)
+    np.maximum(grown[:, 1:], across[:, :-1], out=grown[:, 1:])
+    np.maximum(grown[:, :-1], across[:, 1:], out=grown[:, :-1])
+    return grown
 
 
 def _with_usual_strokes(ink: Grey) -> Grey:
     """Bring hairlines and thick markers near to MNIST's stroke widths."""
     resized = _resized(ink, _STROKE_SIDE, Image.Resampling.BICUBIC)
     # A hairline that is scaled down turns grey all along: its peak is full ink still.
-    ink = np.pad(resized / min(1.0, float(resized.max())), _STROKE_SIDE // 10)
+    margin = _STROKE_SIDE // 10
+    height, width = resized.shape
+    ink = np.zeros((height + 2 * margin, width + 2 * margin), dtype=np.float32)
+    ink[margin:-margin, margin:-margin] = resized / np.float32(min(1.0, float(resized.max())))
     unit = _STROKE_SIDE / DIGIT_SIDE
     width = _stroke_width(ink) / unit
     if width < _THIN:
@@ -90,8 +98,9 @@ def _stroke_width(ink: Grey) -> float:
 def _shrunk(ink: Grey) -> Grey:
     """Resize the longest side to 20 by averaging, as MNIST did, with strokes at full white."""
     small = np.clip(_resized(ink, DIGIT_SIDE, Image.Resampling.BOX), 0, 1)
-    full = np.percentile(small[small > 0.1], 85)
-    return np.asarray(np.clip(small / full, 0, 1), dtype=np.float32)
+    inked = small[small > np.float32(0.1)]
+    place = int(0.85 * (inked.size - 1))
+    return np.asarray(np.clip(small / np.partition(inked, place)[place], 0, 1), dtype=np.float32)
 
 
 def _resized(ink: Grey, side: int, method: Image.Resampling) -> Grey:

@@ -12,7 +12,6 @@ import numpy as np
 
 from service.decoding import PictureError, page_from_picture, upright_size
 from service.form import grown, row_of
-from service.rulings import without_rulings
 from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
 
@@ -87,7 +86,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     """
     page = page_from_picture(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
-    strokes = _strokes_of(sight.ink)
+    strokes = _strokes_of(sight)
     kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
     if len(kept) > _MOST_STROKES:
         raise TooManyDigits(f"The picture shows {len(kept)} separate strokes: send a part of it.")
@@ -110,12 +109,12 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     return found
 
 
-def _strokes_of(ink: Ink) -> Strokes:
-    if ink.is_faint:
+def _strokes_of(sight: Sight) -> Strokes:
+    if sight.ink.is_faint:
         raise PictureError(NO_INK)
-    if ink.is_noise:
+    if sight.ink.is_noise:
         raise PictureError(ONLY_NOISE)
-    return connected_strokes(without_rulings(ink.mask))
+    return connected_strokes(sight.mask)
 
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -167,7 +166,7 @@ def _row(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
     """The group's ink, and no other stroke's, in MNIST's form."""
     top, left, bottom, right = _union(strokes.boxes[group])
     numbers = np.pad(strokes.numbers, 1, constant_values=-1)[top : bottom + 2, left : right + 2]
-    own = np.isin(numbers, group).astype(np.float32)
+    own = np.isin(numbers, group)
     soft = np.pad(ink.soft, 1)[top : bottom + 2, left : right + 2]
     return row_of(np.asarray(soft * grown(own), dtype=np.float32)[1:-1, 1:-1])
 

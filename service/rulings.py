@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.runs import thin_runs
 from service.strokes import Strokes, connected_strokes
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def without_rulings(mask: Mask) -> Mask:
     Returns:
         The mask without them; the mask itself if nothing like a digit would be left.
     """
-    across, upright = _supported(_lines(mask), _lines(mask.T), mask.shape)
+    across, upright = _supported(*_lines_of(mask), mask.shape)
     if not across and not upright:
         return mask
     kept = _cut(_cut(mask, across).T, upright).T
@@ -84,23 +85,28 @@ def without_rulings(mask: Mask) -> Mask:
 
 def is_ruled(mask: Mask) -> bool:
     """Tell whether there are lines that `without_rulings` removes if a digit is left."""
-    return any(_supported(_lines(mask), _lines(mask.T), mask.shape))
+    return any(_supported(*_lines_of(mask), mask.shape))
 
 
 def may_be_ruled(mask: Mask) -> bool:
     """Tell whether, seen from closer, `is_ruled` might hold."""
-    across, upright = _lines(mask), _lines(mask.T)
+    across, upright = _lines_of(mask)
     return len(across) + len(upright) > 1 or any(_supported(across, upright, mask.shape))
 
 
-def _lines(mask: Mask) -> list[_Line]:
-    """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
+def _lines_of(mask: Mask) -> tuple[list[_Line], list[_Line]]:
+    """The lines across and the upright ones."""
     side = max(mask.shape)
-    thickest = max(3, round(_THICKEST * side))
-    thin = mask & ~_long_runs(mask.T, thickest + 1, bridged=0).T
-    runs = _long_runs(thin, round(_LEAST_RUN * side), bridged=_BRIDGED)
+    sizes = max(3, round(_THICKEST * side)), round(_LEAST_RUN * side), _BRIDGED
+    across, upright = thin_runs(mask, *sizes), thin_runs(mask.T, *sizes)
+    return _lines(across, mask), _lines(upright, mask.T)
+
+
+def _lines(runs: Mask, mask: Mask) -> list[_Line]:
+    """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
     if not runs.any():
         return []
+    side = max(mask.shape)
     pieces = connected_strokes(runs)
     found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
     lines = _joined([piece for piece in found if piece and abs(piece.slope) <= _STEEPEST])
@@ -160,24 +166,6 @@ def _lengthened(line: _Line, mask: Mask) -> _Line:
     left = int(before[-1]) if before.size else int(places[0])
     right = int(after[0]) + 1 if after.size else int(places[-1]) + 1
     return _Line(left, right, line.row_at(left), line.slope, line.thickness)
-
-
-def _long_runs(mask: Mask, least: int, bridged: int) -> Mask:
-    """Keep the horizontal runs of at least `least` pixels; gaps of up to `bridged` pixels do not end one."""
-    height, width = mask.shape
-    row = width + bridged + 1  # no run goes on in the next row
-    padded = np.zeros((height, row), dtype=np.int8)
-    padded[:, :width] = mask
-    steps = np.diff(padded.reshape(-1), prepend=np.int8(0))
-    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    if bridged and starts.size:
-        apart = starts[1:] - ends[:-1] > bridged
-        starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
-    long = ends - starts >= least
-    painted = np.zeros(height * row, dtype=np.int8)
-    painted[starts[long]] = 1
-    painted[ends[long]] = -1
-    return np.cumsum(painted, dtype=np.int8).reshape(height, row)[:, :width] > 0
 
 
 def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:

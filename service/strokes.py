@@ -6,42 +6,87 @@ Which of them are the digit is for `service.imaging` to say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+    Level = TypeVar("Level", np.int8, np.int32)
 
 
 @dataclass(frozen=True)
 class Strokes:
-    """The connected strokes of one mask; stroke k is entry k of `areas` and of `boxes`.
+    """The connected strokes of one mask, as horizontal runs of ink; what is not asked for is not worked out.
 
     Attributes:
-        numbers: (height, width) int64; the pixel's stroke, or -1 where there is no ink.
-        areas: (strokes,) int64, in pixels.
-        boxes: (strokes, 4) int64: top, left, bottom, right; bottom and right are one past the end.
+        shape: Height and width of the mask.
+        starts, ends: (runs,) int64: where in the rows, laid end to end with two pixels between them, each run is.
+        of_run: (runs,) int64: the number of the stroke that each run belongs to.
     """
 
-    numbers: NDArray[np.int64]
-    areas: NDArray[np.int64]
-    boxes: NDArray[np.int64]
+    shape: tuple[int, int]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    of_run: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """How many strokes there are."""
+        return int(self.of_run.max(initial=-1)) + 1
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """(strokes,) int64, in pixels."""
+        return np.bincount(self.of_run, weights=self.ends - self.starts, minlength=self.count).astype(np.int64)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        """(strokes, 4) int64: top, left, bottom, right; bottom and right are one past the end."""
+        row = self.shape[1] + 2
+        boxes = np.empty((self.count, 4), dtype=np.int64)
+        boxes[:, :2], boxes[:, 2:] = max(self.shape), 0
+        np.minimum.at(boxes[:, 0], self.of_run, self.starts // row)
+        np.minimum.at(boxes[:, 1], self.of_run, self.starts % row)
+        np.maximum.at(boxes[:, 2], self.of_run, self.starts // row + 1)
+        np.maximum.at(boxes[:, 3], self.of_run, self.ends % row)
+        return boxes
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int32]:
+        """(height, width) int32: the pixel's stroke, or -1 where there is no ink."""
+        return self._painted((self.of_run + 1).astype(np.int32)) - np.int32(1)
+
+    def mask_of(self, kept: Mask) -> Mask:
+        """The mask of the strokes that (strokes,) `kept` says."""
+        return self._painted(kept[self.of_run].astype(np.int8)) > 0
+
+    def _painted(self, levels: NDArray[Level]) -> NDArray[Level]:
+        """Each run at its level, and 0 elsewhere: the running sum of where levels begin and end."""
+        height, width = self.shape
+        steps = np.zeros(height * (width + 2), dtype=levels.dtype)
+        steps[self.starts], steps[self.ends] = levels, -levels  # a run never ends where another one starts
+        return np.cumsum(steps, dtype=levels.dtype).reshape(height, width + 2)[:, :width]
 
 
-def connected_strokes(mask: NDArray[np.bool_]) -> Strokes:
+def connected_strokes(mask: Mask) -> Strokes:
     """Label the 8-connected regions of a (height, width) mask.
 
     Works on horizontal runs of ink in place of pixels: a mask of 128 x 128 has a few hundred runs,
     and every step on them is one NumPy call.
     """
     height, width = mask.shape
-    padded = np.zeros((height, width + 2), dtype=np.int8)  # a gap between one row and the next
-    padded[:, 1:-1] = mask
-    steps = np.diff(padded.ravel(), prepend=np.int8(0))
-    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    stroke_of_run = _joined(len(starts), *_touching_runs(starts, ends, width + 2))
-    return _measured(stroke_of_run, starts, ends, (height, width))
+    row = width + 2  # a gap between one row and the next, which corners do not bridge
+    padded = np.zeros((height, row), dtype=np.bool_)
+    padded[:, :width] = mask
+    changes = np.flatnonzero(np.diff(padded.reshape(-1), prepend=np.False_))
+    starts, ends = changes[::2], changes[1::2]
+    return Strokes((height, width), starts, ends, _joined(len(starts), *_touching_runs(starts, ends, row)))
 
 
 def _touching_runs(
@@ -49,8 +94,7 @@ def _touching_runs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pair every run with the runs below it that it touches, corners included."""
     first = np.searchsorted(ends, starts + row, side="left")
-    last = np.searchsorted(starts, ends + row, side="right")
-    counts = last - first
+    counts = np.searchsorted(starts, ends + row, side="right") - first
     upper = np.repeat(np.arange(len(starts)), counts)
     place_in_group = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts, counts)
     return upper, np.repeat(first, counts) + place_in_group
@@ -62,31 +106,9 @@ def _joined(runs: int, upper: NDArray[np.int64], lower: NDArray[np.int64]) -> ND
     while True:
         one, other = root[upper], root[lower]
         if np.array_equal(one, other):
-            return np.unique(root, return_inverse=True)[1].astype(np.int64)
+            break
         np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
-        while not np.array_equal(root, root[root]):
-            root = root[root]
-
-
-def _measured(
-    stroke_of_run: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    shape: tuple[int, int],
-) -> Strokes:
-    """Paint the runs' stroke numbers back and take each stroke's area and box."""
-    height, width = shape
-    row = width + 2
-    strokes = int(stroke_of_run.max(initial=-1)) + 1
-    painted = np.zeros(height * row, dtype=np.int64)
-    painted[starts] = stroke_of_run + 1
-    painted[ends] = -(stroke_of_run + 1)  # a run never ends where another one starts
-    numbers = np.cumsum(painted).reshape(height, row)[:, 1:-1] - 1
-    boxes = np.empty((strokes, 4), dtype=np.int64)
-    boxes[:, :2], boxes[:, 2:] = max(height, width), 0
-    np.minimum.at(boxes[:, 0], stroke_of_run, starts // row)
-    np.minimum.at(boxes[:, 1], stroke_of_run, starts % row - 1)
-    np.maximum.at(boxes[:, 2], stroke_of_run, starts // row + 1)
-    np.maximum.at(boxes[:, 3], stroke_of_run, ends % row - 1)
-    areas = np.bincount(stroke_of_run, weights=ends - starts, minlength=strokes)
-    return Strokes(numbers, areas.astype(np.int64), boxes)
+        while not np.array_equal(root, higher := root[root]):
+            root = higher
+    # A root is its own: counting them numbers the groups.
+    return (np.cumsum(root == np.arange(runs)) - 1)[root]

@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.batching import Batcher
 from service.bodies import BodyReader, Limits
 from service.cores import usable_cores
 from service.exchange import ExchangeMiddleware
+from service.keys import KeyGuard, Keys
 from service.loading import Load, Loader
 from service.metrics import Metrics
 from service.model_store import ModelStore
-from service.openapi import DESCRIPTION, add_problem_schema
+from service.openapi import DESCRIPTION, complete_document
 from service.pool import Pool
 from service.problems import add_problem_handlers
 from service.registry import Registry
@@ -60,9 +61,11 @@ def create_app(
             reader = BodyReader(_limits(settings), pool)
             yield {"service": ServiceState(settings, store, registry, batcher, reader, measured, drain)}
 
+    keys = settings.accepted_keys
     app = Digits(
         measured,
         drain,
+        Keys(keys) if keys else None,
         title="Digits",
         description=DESCRIPTION,
         version=importlib.metadata.version("digits"),
@@ -74,16 +77,18 @@ def create_app(
     for routes in (predict, read, models, health, metrics_route, docs, page):
         app.include_router(routes.router)
     add_problem_handlers(app)
-    add_problem_schema(app)
+    complete_document(app, needs_key=bool(keys))
     return app
 
 
 class Digits(FastAPI):
     """FastAPI with the exchange around all of it, so that the shortcut passes by what FastAPI puts around a route."""
 
-    def __init__(self, metrics: Metrics, drain: Drain, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+    def __init__(self, metrics: Metrics, drain: Drain, keys: Keys | None, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
         super().__init__(**options)
-        inner = predict.PredictShortcut(super().__call__)
+        inner: ASGIApp = predict.PredictShortcut(super().__call__)
+        if keys:  # around the shortcut too
+            inner = KeyGuard(inner, keys)
         self._exchange = ExchangeMiddleware(inner, metrics, lambda: drain.draining)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its metrics, its log line, and an answer whatever happens.
+"""What surrounds every request: id, metrics, log line, safety headers, and an answer whatever happens.
 
 Plain ASGI around the whole app, so that 404, 405 and an unforeseen exception are counted like the rest.
 """
@@ -18,6 +18,16 @@ from service.metrics import Metrics
 from service.problems import Problem
 
 REQUEST_ID = b"x-request-id"
+# What a browser must not do with any answer: guess its type, tell others where it came from, show it in their frames.
+_SAFETY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_POLICY_NAME = b"content-security-policy"
+# What brings no policy of its own is data: nothing in it may run, load or be framed.
+_POLICY = (_POLICY_NAME, b"default-src 'none'; frame-ancestors 'none'")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Labels are bounded: clients can make up methods.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -88,7 +98,9 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], (REQUEST_ID, self.request_id.encode())]
+            headers = [*message["headers"], (REQUEST_ID, self.request_id.encode()), *_SAFETY]
+            if not any(name == _POLICY_NAME for name, _ in headers):
+                headers.append(_POLICY)
             if self._draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}

@@ -41,7 +41,9 @@ def main() -> int:
     except MemoryError:
         return _report(f"preparing it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; whatever it is, the version may not serve
-        return _report(f"preparing it failed: {type(error).__name__}: {first_line(error)}")
+        # The reason is shown to clients, who need not know where the store is.
+        what = first_line(error).replace(str(arguments.version), "<version>")
+        return _report(f"preparing it failed: {type(error).__name__}: {what}")
     return _report(None)
 
 

@@ -56,6 +56,12 @@ class MalformedBody(Problem):
     status, reason, title = 400, "malformed-body", "Malformed body"
 
 
+class Unauthorized(Problem):
+    """401: no API key, or none that is accepted."""
+
+    status, reason, title = 401, "unauthorized", "Unauthorized"
+
+
 class NotFound(Problem):
     """404: no such path or version."""
 
@@ -129,7 +135,7 @@ class DeadlinePassed(Problem):
 BY_STATUS = {
     problem.status: problem
     for problem in (
-        *(MalformedBody, NotFound, MethodNotAllowed, TooLarge, UnsupportedMediaType),
+        *(MalformedBody, Unauthorized, NotFound, MethodNotAllowed, TooLarge, UnsupportedMediaType),
         *(InvalidInput, QueueFull, Internal, NotReady, DeadlinePassed),
     )
 }

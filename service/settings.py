@@ -6,7 +6,7 @@ The README's table is made from the same fields; a test compares the two.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -21,6 +21,7 @@ class Settings(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
         protected_namespaces=(),
+        hide_input_in_errors=True,  # it may be a key
     )
 
     model_store: Path = Path("models")
@@ -71,6 +72,40 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """How log lines are written to standard error."""
 
+    api_keys: SecretStr | None = None
+    """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""
+
+    api_keys_file: Path | None = None
+    """File that holds the keys, one a line, in place of DIGITS_API_KEYS; read when the service starts."""
+
+    @property
+    def accepted_keys(self) -> tuple[str, ...]:
+        """The API keys, from wherever they were given; empty when none are needed.
+
+        Raises:
+            ValueError: They cannot be read, or there are none where there should be.
+        """
+        if self.api_keys_file is not None:
+            try:
+                return _parse_keys(self.api_keys_file.read_text())
+            except OSError as error:
+                msg = f"cannot be read: {error.strerror}"
+                raise ValueError(msg) from error
+        return _parse_keys(self.api_keys.get_secret_value()) if self.api_keys is not None else ()
+
+    @model_validator(mode="after")
+    def _keys_can_be_read(self) -> Self:
+        """Keys that were meant to guard the service and do not are found out at the start."""
+        if self.api_keys is not None and self.api_keys_file is not None:
+            msg = "give api_keys or api_keys_file, not both"
+            raise ValueError(msg)
+        try:
+            _ = self.accepted_keys
+        except ValueError as error:
+            msg = f"{'api_keys_file' if self.api_keys_file else 'api_keys'} {error}"
+            raise ValueError(msg) from None
+        return self
+
     @model_validator(mode="after")
     def _queue_holds_the_largest_request(self) -> Self:
         """A request that is larger than the queue could never be admitted."""
@@ -78,3 +113,19 @@ class Settings(BaseSettings):
             msg = f"queue_limit ({self.queue_limit}) must be at least max_instances ({self.max_instances})"
             raise ValueError(msg)
         return self
+
+
+def _parse_keys(text: str) -> tuple[str, ...]:
+    """The keys in a text, which separates them by commas, spaces or line ends.
+
+    Raises:
+        ValueError: There is none, or one that no header can carry.
+    """
+    keys = tuple(text.replace(",", " ").split())
+    if not keys:
+        msg = "names no key; leave it unset to serve without keys"
+        raise ValueError(msg)
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        msg = "has a key with characters other than printable ASCII"
+        raise ValueError(msg)
+    return keys

@@ -18,7 +18,7 @@ Name = Annotated[str, PathParameter(description="The model's name: digits.")]
 Number = Annotated[int, PathParameter(ge=1, description="The version's number.")]
 
 # A report is a file that the trainer wrote: it may style and draw itself, and run or fetch nothing.
-_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
 @router.get("", operation_id="list_models", summary="Models")

@@ -70,8 +70,6 @@ def _answer(file: _WebFile, request: Request) -> Response:
         "Cache-Control": "no-cache",  # kept, but asked for again each time: an upgrade shows at once
         "ETag": file.etag,
         "Content-Security-Policy": _POLICY,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
     }
     # The header may list several, and mark them as weak; a quoted digest is found in any of these.
     if file.etag in request.headers.get("if-none-match", ""):

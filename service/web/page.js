@@ -8,7 +8,7 @@ import { Pad } from "./pad.js";
 import { pictureFrom, takePictures } from "./pictures.js";
 import { showDigit, showModel, showNothing, showNumber, showTrouble } from "./results.js";
 import { SAMPLES, sampleButton, sampleStrokes } from "./samples.js";
-import { Service, Trouble } from "./service.js";
+import { Service, Trouble, useKey } from "./service.js";
 import { pictureOf, sizeOfPicture } from "./strokes.js";
 
 /** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the first width of its pen in %. */
@@ -138,6 +138,12 @@ function listen() {
   element("clear").addEventListener("click", () => edit((drawing) => drawing.clear()));
   element("again").addEventListener("click", () => changed());
   element("copy").addEventListener("click", copy);
+  element("key-form").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    useKey(element("key").value.trim());
+    element("key").value = "";
+    changed();
+  });
   addEventListener("keydown", shortcut);
 }
 

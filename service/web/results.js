@@ -57,6 +57,7 @@ export function showTrouble(trouble, bars) {
   say(trouble.message, trouble.advice);
   showNoReading(bars);
   element("again").hidden = !trouble.passes;
+  element("key-form").hidden = !trouble.needsKey;
 }
 
 /** @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known. */
@@ -69,7 +70,7 @@ function say(sentence, advice) {
   element("sentence").textContent = sentence;
   element("advice").textContent = advice;
   element("advice").hidden = advice === "";
-  element("again").hidden = true;
+  element("again").hidden = element("key-form").hidden = true;
 }
 
 /** @param {boolean} bars */

@@ -7,11 +7,22 @@
  * @property {{name: string, milliseconds: number}[]} timings What the service says it took.
  */
 
+/** Where this tab keeps the API key, if the service needs one: it is gone when the tab is. */
+const KEY = "digits-api-key";
+
+/** @param {string} key */
+export function useKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
 /** Longer than the service's own deadline; an answer that takes longer is not coming. */
 const LONGEST_MILLISECONDS = 30_000;
 
 /** Why there is no answer, in words for whoever uses the page. */
 export class Trouble extends Error {
+  /** Whether an API key is missing or wrong. */
+  needsKey = false;
+
   /** @param {string} message @param {string} advice @param {boolean} passes Whether trying again can help. */
   constructor(message, advice, passes) {
     super(message);
@@ -58,12 +69,10 @@ const UNREACHABLE = "The service cannot be reached.";
 async function post(path, body, signal) {
   signal.throwIfAborted();
   const started = performance.now();
-  const response = await fetch(path, {
-    method: "POST",
-    body,
-    headers: { "Content-Type": body.type || "application/x-unknown" },
-    signal,
-  });
+  const headers = new Headers({ "Content-Type": body.type || "application/x-unknown" });
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers.set("X-API-Key", key);
+  const response = await fetch(path, { method: "POST", body, headers, signal });
   const answer = await response.json().catch(() => null);
   signal.throwIfAborted();
   if (!response.ok || answer === null) throw troubleOf(response, answer);
@@ -85,6 +94,11 @@ function troubleOf(response, problem) {
   const seconds = response.headers.get("Retry-After");
   const wait = seconds ? `Try again in ${seconds} s.` : "Try again.";
   switch (response.status) {
+    case 401: {
+      const tried = sessionStorage.getItem(KEY) !== null;
+      const trouble = new Trouble(tried ? "This key is not accepted." : "The service needs a key.", "Enter its API key.", false);
+      return Object.assign(trouble, { needsKey: true });
+    }
     case 404:
       return new Trouble("This service does not do that yet.", detail, false);
     case 413:

@@ -46,7 +46,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
 @contextlib.contextmanager
 def listening(app: FastAPI) -> Iterator[int]:
     """A real server in a thread of this process; gives its port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False, server_header=False)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())

@@ -92,3 +92,36 @@ def test_every_field_is_described(name: str) -> None:
 
     assert description
     assert description.endswith(".")
+
+
+def test_keys_come_from_the_environment_or_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are separated by commas or lines; with neither variable there are none."""
+    assert Settings().accepted_keys == ()
+    (tmp_path / "keys").write_text("one\ntwo\n")
+    assert Settings(api_keys_file=tmp_path / "keys").accepted_keys == ("one", "two")
+    monkeypatch.setenv("DIGITS_API_KEYS", "one, two")
+    assert Settings().accepted_keys == ("one", "two")
+
+
+@pytest.mark.parametrize("text", ["", " , ", "schlüssel", "a\x00b"])
+def test_keys_that_would_not_guard_are_refused(tmp_path: Path, text: str) -> None:
+    """Keys that are set, but to nothing or to what no header carries, end the start without being shown."""
+    (tmp_path / "keys").write_text(text)
+    for settings in ({"api_keys": text}, {"api_keys_file": tmp_path / "keys"}):
+        with pytest.raises(ValidationError, match="api_keys") as raised:
+            Settings.model_validate(settings)
+        assert not text.strip(" ,") or text not in str(raised.value)
+
+
+def test_keys_are_given_once(tmp_path: Path) -> None:
+    """Keys in both places, or in a file that is not there, end the start."""
+    with pytest.raises(ValidationError, match="not both"):
+        Settings.model_validate({"api_keys": "k", "api_keys_file": tmp_path})
+    with pytest.raises(ValidationError, match="cannot be read"):
+        Settings.model_validate({"api_keys_file": tmp_path / "none"})
+
+
+def test_keys_are_not_shown() -> None:
+    """Neither the settings' text nor what `check` prints has a key in it."""
+    settings = Settings.model_validate({"api_keys": "secret-key"})
+    assert "secret-key" not in f"{settings} {settings!r} {settings.model_dump()}"

@@ -55,11 +55,13 @@ def _raised_ground(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 def _fog(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Clouds of all sizes over the whole image."""
-    strength, thinning = _uniform(images, seed, 2, 0.2, 0.9)
+    strength, thinning = _uniform(images, seed, 2, 0.2, 1.0)
     clouds = tf.zeros_like(images)
     for octave, octave_seed in enumerate(tf.unstack(tf.random.split(seed, 3))):
         clouds += _clouds(images, octave_seed, 2 + 3 * octave) / 2.0**octave
-    return images * (1.0 - 0.5 * thinning) + strength * clouds * 0.8
+    mist = images * (1.0 - 0.5 * thinning) + strength * clouds * 0.8
+    # As far as it brightens, it takes contrast: nothing gets lighter than white.
+    return mist / tf.maximum(1.0, tf.reduce_max(mist, axis=(1, 2), keepdims=True))
 
 
 def _clouds(images: tf.Tensor, seed: tf.Tensor, cells: int) -> tf.Tensor:
@@ -124,7 +126,8 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         rows * tf.sin(angle) + columns * tf.cos(angle),
         rows * tf.cos(angle) - columns * tf.sin(angle),
     )
-    period, height = 3.0 + 8.0 * pace, 6.0 * zigzag * tf.round(zigzag + 0.1)
+    period = 3.0 + 7.0 * pace
+    height = tf.where(zigzag < 0.35, 0.0, 5.0 * zigzag)
     cycle = along / period + phase
     wave = 4.0 * tf.abs(cycle - tf.floor(cycle) - 0.5) - 1.0
     # Across a steep part the line is nearer than it is along the axis.
@@ -136,12 +139,14 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _negative_stripe(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Light and dark exchanged in a stripe, in a rectangle, or everywhere."""
+    """Light and dark exchanged in a stripe up, or in a rectangle; or everywhere but there."""
     top, bottom, left, right = _uniform(images, seed, 4, -10.0, 38.0)
+    full_height, outside = _uniform(images, seed + 1, 2, 0.0, 1.0)
     rows, columns = tf.range(28.0)[:, tf.newaxis], tf.range(28.0)
     within_rows = (rows >= tf.minimum(top, bottom)) & (rows <= tf.maximum(top, bottom))
     within_columns = (columns >= tf.minimum(left, right)) & (columns <= tf.maximum(left, right))
-    return tf.where(within_rows & within_columns, 1.0 - images, images)
+    within = (within_rows | (full_height < 0.5)) & within_columns
+    return tf.where(within ^ (outside < 0.3), 1.0 - images, images)
 
 
 def _spatter(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.augmentation import augment
-from trainer.data import DIGITS, IMAGE_SIDE
+from trainer.data import DIGITS
 from trainer.disturbances import disturb
 from trainer.network import build_strided
 from trainer.optimiser import AdamW, update_average
@@ -63,21 +63,18 @@ class Learner:
         return loss
 
     def _draw_batch(self, indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The digits at these indices, varied, and after them some outliers: float32 [N, 784]."""
+        """The digits at these indices and after them some outliers, each varied: float32 [N, 784]."""
         recipe = self._recipe
         variation_seed, disturbance_seed, outlier_seed = tf.unstack(tf.random.split(seed, 3))
-        pixels = augment(tf.gather(self._digits, indices), variation_seed, recipe)
-        pixels = disturb(pixels, disturbance_seed, recipe.disturbed_fraction)
-        if not recipe.outliers_per_batch:
-            return pixels
-        count = self._outliers.shape[0]
-        chosen = tf.random.stateless_uniform((recipe.outliers_per_batch,), outlier_seed, 0, count, tf.int32)
-        # As they are: moved about, those that fill the frame would show a border that gives them away.
-        return tf.concat([pixels, _scaled(tf.gather(self._outliers, chosen))], axis=0)
-
-
-def _scaled(images: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.reshape(images, (images.shape[0], IMAGE_SIDE**2)), tf.float32) / 255.0
+        images = tf.gather(self._digits, indices)
+        if recipe.outliers_per_batch:
+            count = self._outliers.shape[0]
+            chosen = tf.random.stateless_uniform((recipe.outliers_per_batch,), outlier_seed, 0, count, tf.int32)
+            images = tf.concat([images, tf.gather(self._outliers, chosen)], axis=0)
+        # Outliers, too: reading between pixels blurs, and sharp pictures would all be taken for outliers.
+        pixels = augment(images, variation_seed, recipe)
+        digits = indices.shape[0]
+        return tf.concat([disturb(pixels[:digits], disturbance_seed, recipe.disturbed_fraction), pixels[digits:]], 0)
 
 
 def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:

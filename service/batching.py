@@ -169,8 +169,8 @@ class Batcher:
             self._release(request)
 
     def retry_after_seconds(self) -> float:
-        """How long the rows that wait now will take at the measured rate."""
-        return self._queued_rows * self._seconds_per_row or 1.0
+        """How long the rows that wait now will take at the measured rate of all batches that run at once."""
+        return self._queued_rows * self._seconds_per_row / max(1, self._bulk_running) or 1.0
 
     def _admit(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> _Request:
         rows = len(pixels)

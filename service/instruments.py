@@ -57,8 +57,8 @@ class Gauge:
         self._number[0] = value
 
     def collect(self) -> Metric:
-        """The sum over all workers."""
-        (numbers,) = self._table.sums().values()
+        """The sum over the workers that live."""
+        (numbers,) = self._table.sums(living_only=True).values()
         return GaugeMetricFamily(self._name, self._text, float(numbers[0]))
 
 

@@ -23,6 +23,7 @@ from service.golden import GoldenImages, Run, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
 from service.model_store import StoredVersion
 from service.prepare import program_name
+from service.rejections import Rejections
 
 # Preparing takes 5 to 10 seconds on a core of its own, and took 4 minutes beside ten busy processes on two slow
 # ones; a SavedModel that takes longer hangs.
@@ -49,8 +50,12 @@ class LoadedVersion:
         return self.stored.number
 
 
+class LoadPostponed(Exception):
+    """A version that could not be loaded now, by no fault of its own; its message is the reason."""
+
+
 Load = Callable[[StoredVersion], Awaitable[LoadedVersion]]
-"""Loads a stored version, or raises `VersionRejected` with the reason."""
+"""Loads a stored version, or raises `VersionRejected` or `LoadPostponed` with the reason."""
 
 
 @dataclass
@@ -68,6 +73,7 @@ class Loader:
 
         Raises:
             VersionRejected: The version may not serve.
+            LoadPostponed: This machine cannot load it now: the cache is full, or another worker has its turn.
         """
         loaded = await self._load(stored)
         self._has_loaded = True
@@ -82,25 +88,42 @@ class Loader:
                 # A damaged cache says nothing about the version: its program is then made anew.
                 with contextlib.suppress(VersionRejected):
                     return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
-            await self._prepare(stored.folder)
+            await self._prepare_once(stored, manifest_sha256)
             return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
+
+    async def _prepare_once(self, stored: StoredVersion, manifest_sha256: str) -> None:
+        """Prepare, unless another worker has found these files bad already."""
+        rejections = Rejections(self.cache, self.engine)
+        known = await asyncio.to_thread(rejections.reason, manifest_sha256, stored.fingerprint)
+        if known is not None:
+            raise VersionRejected(known)
+        try:
+            await self._prepare(stored.folder)
+        except VersionRejected as error:
+            await asyncio.to_thread(rejections.keep, manifest_sha256, stored.fingerprint, str(error))
+            raise
 
     @contextlib.asynccontextmanager
     async def _turn(self, program: Path) -> AsyncIterator[None]:
         """Wait until no other worker makes this program; the next one in turn finds it in the cache.
 
         Raises:
-            VersionRejected: The others take too long.
+            LoadPostponed: The others take too long, or the cache cannot be written to.
         """
-        await asyncio.to_thread(self.cache.mkdir, parents=True, exist_ok=True)
-        with program.with_suffix(".lock").open("wb") as lock:  # given back when the process is gone, however it went
+        try:
+            await asyncio.to_thread(self.cache.mkdir, parents=True, exist_ok=True)
+            opened = program.with_suffix(".lock").open("wb")
+        except OSError as error:
+            msg = f"the program cache cannot be written to: {error.strerror}"
+            raise LoadPostponed(msg) from error
+        with opened as lock:  # given back when the process is gone, however it went
             try:
                 async with asyncio.timeout(2 * self.prepare_timeout_seconds + 1):
                     while not _locked(lock):  # noqa: ASYNC110 - another process has it, so no event tells
                         await asyncio.sleep(_LOCK_POLL_SECONDS)
             except TimeoutError:
                 msg = "another worker has been preparing it for too long"
-                raise VersionRejected(msg) from None
+                raise LoadPostponed(msg) from None
             yield
 
     async def _prepare(self, folder: Path) -> None:
@@ -205,10 +228,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
     try:
-        rejected = json.loads(report.splitlines()[-1])["rejected"]
+        said = json.loads(report.splitlines()[-1])
+        rejected, postponed = said["rejected"], said.get("postponed")
     except (IndexError, ValueError, KeyError, TypeError):
         how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
         msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
         raise VersionRejected(msg) from None
+    if postponed is not None:
+        raise LoadPostponed(str(postponed))
     if rejected is not None:
         raise VersionRejected(str(rejected))

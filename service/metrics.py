@@ -16,7 +16,7 @@ workers the numbers are those of all of them. Written from the event loop's thre
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ CONFIDENCE_BUCKETS = tuple(round(edge / 20, 2) for edge in range(1, 21))
 _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
 # Of these the workers' smallest tells more than their sum.
 _NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
+_CPU_SECONDS = "process_cpu_seconds"
 _DIGITS = tuple(str(digit) for digit in range(10))
 
 
@@ -156,7 +157,7 @@ class Metrics(Collector):
         yield from self.drift.collect()
         yield from self._condition
         yield from self._collect_serving()
-        yield from _collect_processes(self.memory.processes)
+        yield from _collect_processes(self.memory)
 
     def _collect_serving(self) -> Iterator[Metric]:
         """What this worker serves: the others do too, or will within a poll."""
@@ -175,13 +176,18 @@ class Metrics(Collector):
         yield loaded
 
 
-def _collect_processes(processes: Iterable[int]) -> Iterator[Metric]:
+def _collect_processes(memory: Memory) -> Iterator[Metric]:
     """prometheus-client's process metrics, for all workers together."""
     together: dict[str, Metric] = {}
-    for process in processes:
+    for worker, process in enumerate(memory.processes):
+        if not process:
+            continue
         for metric in ProcessCollector(pid=functools.partial(int, process), registry=None).collect():
             value = metric.samples[0].value
-            if metric.name in together:
+            if metric.name == _CPU_SECONDS:  # a counter: must not fall when a worker is replaced
+                memory.note_cpu_seconds(worker, value)
+                value = memory.cpu_seconds
+            elif metric.name in together:
                 before = together[metric.name].samples[0].value
                 value = min(before, value) if metric.name in _NOT_ADDED_UP else before + value
             metric.samples = [metric.samples[0]._replace(value=value)]

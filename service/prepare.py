@@ -2,7 +2,7 @@
 
 A short-lived process of its own, the only place where the service uses TensorFlow: a SavedModel that
 crashes, hangs or eats memory takes this process down and no other. It prints one line of JSON,
-`{"rejected": null}` or `{"rejected": "<reason>"}`, and ends with 0 or 1.
+`{"rejected": null, "postponed": null}` or one of the two with a reason, and ends with 0 or 1.
 """
 
 import argparse
@@ -26,6 +26,10 @@ MAX_MEMORY_BYTES = 3 * 1024**3
 NICENESS = 10
 
 
+class CacheUnwritable(Exception):
+    """The program cache is full or closed to this process; its message is the reason."""
+
+
 def main() -> int:
     """Prepare the version named on the command line; return the exit code."""
     arguments = _parse_arguments()
@@ -38,6 +42,8 @@ def main() -> int:
         prepare(arguments.version, arguments.cache, arguments.engine)
     except VersionRejected as error:
         return _report(str(error))
+    except CacheUnwritable as error:
+        return _report(None, postponed=str(error))
     except MemoryError:
         return _report(f"preparing it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; whatever it is, the version may not serve
@@ -54,6 +60,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
 
     Raises:
         VersionRejected: The version is not whole, not sane, or cannot be compiled.
+        CacheUnwritable: The program could not be put into the cache; that says nothing about the version.
     """
     manifest, manifest_sha256 = read_manifest(version)
     verify_files(version, manifest)
@@ -65,7 +72,11 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
     golden.check(saved_model.run, "the SavedModel", tells_is_digit=manifest.tells_is_digit)
     if engine == "litert":
         program = _compile(saved_model.signature)
-        _publish(program, cache / program_name(manifest_sha256), golden.answered_by(saved_model.run))
+        try:
+            _publish(program, cache / program_name(manifest_sha256), golden.answered_by(saved_model.run))
+        except OSError as error:
+            msg = f"the program cache cannot be written to: {error.strerror}"
+            raise CacheUnwritable(msg) from error
 
 
 def program_name(manifest_sha256: str) -> str:
@@ -126,9 +137,9 @@ def _end_with_the_server() -> None:
     os._exit(1)
 
 
-def _report(rejected: str | None) -> int:
-    sys.stdout.write(json.dumps({"rejected": rejected}) + "\n")
-    return 0 if rejected is None else 1
+def _report(rejected: str | None, postponed: str | None = None) -> int:
+    sys.stdout.write(json.dumps({"rejected": rejected, "postponed": postponed}) + "\n")
+    return 0 if rejected is None and postponed is None else 1
 
 
 def _parse_arguments() -> argparse.Namespace:

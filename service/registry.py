@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.loading import Load, LoadedVersion
+from service.loading import Load, LoadedVersion, LoadPostponed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
 from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
@@ -23,6 +23,9 @@ LOADED_VERSIONS = 3
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0
+
+# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
+POSTPONED_SECONDS = 10.0
 
 log = logging.getLogger("digits.registry")
 
@@ -39,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """A version and its state; `reason` says why it is quarantined."""
+    """A version and its state; `reason` says why it is quarantined, or not loaded yet."""
 
     number: int
     state: State
@@ -52,14 +55,29 @@ class _Quarantine:
     reason: str
 
 
+@dataclass(frozen=True)
+class _Postponement:
+    until_seconds: float
+    reason: str
+
+
 class Registry:
     """Keeps the right versions loaded; read by requests, changed only by its own task."""
 
-    def __init__(self, store: ModelStore, load: Load, metrics: Metrics, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        load: Load,
+        metrics: Metrics,
+        poll_seconds: float,
+        postponed_seconds: float = POSTPONED_SECONDS,
+    ) -> None:
         self._store = store
         self._load = load
         self._metrics = metrics
         self._poll_seconds = poll_seconds
+        self._postponed_seconds = postponed_seconds
+        self._postponed: dict[int, _Postponement] = {}
         self._snapshot = Snapshot((), None)
         self._loaded: dict[int, LoadedVersion] = {}
         self._quarantined: dict[int, _Quarantine] = {}
@@ -178,10 +196,14 @@ class Registry:
         stored_numbers = {stored.number for stored in self._snapshot.versions}
         for number in self._quarantined.keys() - stored_numbers:
             del self._quarantined[number]
+        for number in self._postponed.keys() - stored_numbers:
+            del self._postponed[number]
 
     def _load_next(self, wanted: list[StoredVersion]) -> None:
         """Load one wanted version at a time: preparing takes a whole core."""
-        missing = [stored for stored in wanted if self._needs_loading(stored)]
+        now = time.monotonic()
+        later = {number for number, postponed in self._postponed.items() if now < postponed.until_seconds}
+        missing = [stored for stored in wanted if self._needs_loading(stored) and stored.number not in later]
         if missing and self._loading is None:
             self._loading_number = missing[0].number
             self._loading = asyncio.create_task(self._load_version(missing[0]), name="load version")
@@ -200,6 +222,8 @@ class Registry:
             loaded = await self._load(stored)
         except VersionRejected as error:
             self._quarantine(stored, str(error))
+        except LoadPostponed as error:
+            self._postpone(stored, str(error))
         except Exception as error:
             # Nothing that a version holds may end the registry: it would never look at the store again.
             log.exception("loading version %d failed", stored.number)
@@ -215,13 +239,20 @@ class Registry:
         number = loaded.number
         self._loaded[number] = loaded
         self._quarantined.pop(number, None)
+        self._postponed.pop(number, None)
         self._metrics.loads.inc("loaded")
         if self.serving and self.serving.number == number:  # the same number with other files
             self.serving = loaded
             self._metrics.serve(loaded)
 
+    def _postpone(self, stored: StoredVersion, reason: str) -> None:
+        self._postponed[stored.number] = _Postponement(time.monotonic() + self._postponed_seconds, reason)
+        self._metrics.loads.inc("postponed")
+        log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
+
     def _quarantine(self, stored: StoredVersion, reason: str) -> None:
         self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason)
+        self._postponed.pop(stored.number, None)
         self._metrics.loads.inc("rejected")
         log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
 
@@ -235,7 +266,8 @@ class Registry:
 
     def _status(self, number: int) -> VersionStatus:
         quarantine = self._quarantined.get(number)
-        reason = quarantine.reason if quarantine else None
+        postponed = self._postponed.get(number)
+        reason = quarantine.reason if quarantine else postponed.reason if postponed else None
         if self.serving and self.serving.number == number:
             return VersionStatus(number, State.SERVING, reason)
         if number == self._loading_number:
@@ -244,7 +276,7 @@ class Registry:
             return VersionStatus(number, State.LOADED, reason)
         if quarantine:
             return VersionStatus(number, State.QUARANTINED, reason)
-        return VersionStatus(number, State.STORED)
+        return VersionStatus(number, State.STORED, reason)
 
     def _note_trouble(self, trouble: str | None) -> None:
         if trouble and trouble != self.trouble:

@@ -38,12 +38,24 @@ class Memory:
         self._used = 0
         self._processes: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
         self._processes[worker] = os.getpid()
+        # Of each worker: CPU seconds of those before it in its place, and of itself when somebody looked last.
+        self._cpu_seconds: NDArray[np.float64] = self._take(np.dtype(np.float64), 2)
+        self._cpu_seconds[worker] = self._cpu_seconds[worker].sum(), 0.0
         self._have_served: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
 
     @property
     def processes(self) -> list[int]:
-        """The process ids of the workers, living or dead."""
-        return [int(process) for process in self._processes[:, 0] if process]
+        """The process id of each worker; 0 in the place of one that has ended."""
+        return [int(process) for process in self._processes[:, 0]]
+
+    def note_cpu_seconds(self, worker: int, seconds: float) -> None:
+        """Remember what a worker has used, for when it is gone."""
+        self._cpu_seconds[worker, 1] = max(seconds, self._cpu_seconds[worker, 1])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What all workers have used, those that have ended included, as far as anybody looked."""
+        return float(self._cpu_seconds.sum())
 
     def note_served(self) -> None:
         """Let the others know that this worker has a version that serves."""
@@ -57,7 +69,7 @@ class Memory:
     def table(self, rows: int, width: int) -> "Table":
         """Take the next table; all workers must take the same ones in the same order."""
         row = np.dtype([("labels", f"S{_LABEL_BYTES}"), ("numbers", np.float64, (width,))])
-        return Table(self._take(row, rows), self.worker)
+        return Table(self._take(row, rows), self)
 
     def ring(self, minutes: int, width: int) -> "Ring":
         """Take the next ring, of so many minutes; all workers must take the same ones in the same order."""
@@ -79,6 +91,12 @@ def file_for(workers: int) -> int:
     return descriptor
 
 
+def note_ended(descriptor: int, worker: int) -> None:
+    """Let the workers know that one of them has ended: what it was doing is no longer done."""
+    # The process ids are the first table.
+    os.pwrite(descriptor, bytes(8), 8 * worker)
+
+
 def _unnamed_file() -> int:
     """What memfd_create gives, on systems that have none."""
     import tempfile
@@ -90,9 +108,10 @@ def _unnamed_file() -> int:
 class Table:
     """Rows of numbers by their labels; written by one thread of one worker, read by anyone."""
 
-    def __init__(self, memory: NDArray[np.void], worker: int) -> None:
-        self._memory = memory
-        self._own = memory[worker]
+    def __init__(self, rows: NDArray[np.void], memory: Memory) -> None:
+        self._memory = rows
+        self._workers = memory
+        self._own = rows[memory.worker]
         # A worker that takes another's place goes on with its numbers: counters must not run backwards.
         self._rows = {
             labels: _numbers(self._own, at) for at, labels in enumerate(_labels(self._own)) if labels is not None
@@ -103,10 +122,12 @@ class Table:
         known = self._rows.get(labels)
         return self._claim(labels) if known is None else known
 
-    def sums(self) -> dict[tuple[str, ...], NDArray[np.float64]]:
-        """The numbers of each combination of labels, added up over all workers."""
+    def sums(self, *, living_only: bool = False) -> dict[tuple[str, ...], NDArray[np.float64]]:
+        """The numbers of each combination of labels, added up over all workers, or over those that live."""
         total: dict[tuple[str, ...], NDArray[np.float64]] = {}
-        for worker in self._memory:
+        for worker, process in zip(self._memory, self._workers.processes, strict=True):
+            if living_only and not process:
+                continue
             for at, labels in enumerate(_labels(worker)):
                 if labels is not None:
                     total[labels] = total.get(labels, 0.0) + worker["numbers"][at]

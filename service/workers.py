@@ -90,6 +90,7 @@ class Workers:
         try:
             return await process.wait()
         finally:
+            tally.note_ended(metrics, worker)
             del self._processes[worker]
 
     def _stop(self, number: int) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader
+from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed
 from service.manifest import VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
 from service.prepare import program_name
@@ -51,7 +52,7 @@ def test_preparing_has_a_deadline(stored: StoredVersion, tmp_path: Path) -> None
     """A version whose preparing takes too long is rejected, and the process is gone."""
     with pytest.raises(VersionRejected, match=r"longer than 0\.05 seconds"):
         load(stored, tmp_path / "cache", prepare_timeout_seconds=0.05)
-    assert {file.suffix for file in (tmp_path / "cache").glob("*")} <= {".lock"}
+    assert {file.suffix for file in (tmp_path / "cache").glob("*")} <= {".lock", ".rejected"}
 
 
 def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache: Path) -> None:
@@ -103,11 +104,11 @@ def test_workers_prepare_a_version_once(stored: StoredVersion, tmp_path: Path) -
 
 
 def test_waiting_for_another_worker_has_a_deadline(stored: StoredVersion, own_cache: Path) -> None:
-    """A worker that prepares for ever holds the others back for a bounded time only."""
+    """A worker that prepares for ever holds the others back for a bounded time, and that is no fault of the version."""
     (program,) = own_cache.glob("*.tflite")
     with program.with_suffix(".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(VersionRejected, match="another worker"):
+        with pytest.raises(LoadPostponed, match="another worker"):
             load(stored, own_cache, prepare_timeout_seconds=-0.4)
 
 
@@ -132,3 +133,48 @@ def test_program_from_before_the_score_is_made_anew(
     loaded = load(stored, cache)
 
     assert loaded.engine.run(np.zeros((1, 784), np.float32)).shape == (1, 11)
+
+
+def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersion, tmp_path: Path) -> None:
+    """What one worker found bad, the others reject for the same reason, until the files change."""
+    tries: list[int] = []
+
+    class Rejecting(Loader):
+        async def _prepare(self, folder: Path) -> None:  # noqa: ARG002 - the loader's own
+            tries.append(1)
+            msg = "it hangs"
+            raise VersionRejected(msg)
+
+    async def all_workers(version: StoredVersion) -> list[LoadedVersion | BaseException]:
+        workers = [Rejecting("litert", tmp_path / "cache", 8) for _ in range(3)]
+        return await asyncio.gather(*(worker(version) for worker in workers), return_exceptions=True)
+
+    outcomes = asyncio.run(all_workers(stored))
+    assert [str(outcome) for outcome in outcomes] == ["it hangs"] * 3
+    assert tries == [1]
+    asyncio.run(all_workers(replace(stored, fingerprint=(("saved_model.pb", 1, 1),))))
+    assert tries == [1, 1]
+
+
+def test_a_cache_that_cannot_be_made_postpones(stored: StoredVersion, tmp_path: Path) -> None:
+    """A cache folder that cannot be made says nothing about the version."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LoadPostponed, match="the program cache cannot be written to"):
+        load(stored, tmp_path / "file" / "cache")
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="mounts a small file system")
+def test_a_full_disk_postpones_until_there_is_room(stored: StoredVersion, tmp_path: Path) -> None:
+    """A program that does not fit on the cache's disk leaves nothing behind, and is made when there is room."""
+    cache = tmp_path / "small"
+    cache.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", cache], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        with pytest.raises(LoadPostponed, match="No space left on device"):
+            load(stored, cache)
+        assert {file.suffix for file in cache.iterdir()} <= {".lock"}
+        subprocess.run(["mount", "-o", "remount,size=64m", cache], check=True)
+        assert load(stored, cache).number == 1
+    finally:
+        subprocess.run(["umount", cache], check=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.loading import LoadedVersion, LoadPostponed
 from service.metrics import Metrics
-from service.model_store import ModelStore
+from service.model_store import ModelStore, StoredVersion
 from service.registry import LOADED_VERSIONS, Registry, State
 from tests.service.fakes import FakeLoader, write_version
 
@@ -240,5 +241,79 @@ def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched
         await watched.settled()
         assert watched.serving == 1
         assert watched.load.loads == [1, 1]
+
+    run(watched, story)
+
+
+def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched) -> None:
+    """What the machine could not load now is not quarantined: it says why, and is loaded by itself later."""
+    write_version(watched.folder, 1)
+    full = [True]
+
+    class Full(FakeLoader):
+        async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+            if full:
+                self.loads.append(stored.number)
+                msg = "the disk is full"
+                raise LoadPostponed(msg)
+            return await super().__call__(stored)
+
+    watched.load = Full()
+    store = ModelStore(watched.folder, "digits")
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005, postponed_seconds=0.1)
+
+    async def story() -> None:
+        await watched.until(lambda: len(watched.load.loads) == 1)
+        await watched.settled()
+        assert watched.load.loads == [1]
+        assert watched.state(1) is State.STORED
+        assert "the disk is full" in watched.registry.waiting_for()
+        full.clear()
+        await watched.until(lambda: watched.serving == 1)
+        assert watched.registry.statuses()[0].reason is None
+
+    run(watched, story)
+    assert watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "postponed"}) == 1
+
+
+def test_numbers_that_go_down_are_followed(watched: Watched) -> None:
+    """A store in which only smaller numbers are left serves the largest of them."""
+    write_version(watched.folder, 9)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 9)
+        write_version(watched.folder, 3)
+        await watched.until(lambda: watched.state(3) is State.LOADED)
+        shutil.rmtree(watched.folder / "digits" / "9")
+        await watched.until(lambda: watched.serving == 3)
+
+    run(watched, story)
+
+
+def test_a_renamed_version_serves_under_its_new_number(watched: Watched) -> None:
+    """Renaming a folder makes another version of it; the loader is asked whether it may serve under that number."""
+    write_version(watched.folder, 1)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        (watched.folder / "digits" / "1").rename(watched.folder / "digits" / "5")
+        await watched.until(lambda: watched.serving == 5)
+        assert watched.state(1) is None
+
+    run(watched, story)
+
+
+@pytest.mark.parametrize("name", ["007", "v2", "2.0", "-3", "+4", "1e3", "٣", "3 ", ".publishing-9"])
+def test_what_is_no_plain_number_is_no_version(watched: Watched, name: str) -> None:
+    """Folders with other names, and a file with a number for a name, are passed over without trouble."""
+    write_version(watched.folder, 1)
+    shutil.copytree(watched.folder / "digits" / "1", watched.folder / "digits" / name)
+    (watched.folder / "digits" / "3").write_text("a file")
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        await watched.settled()
+        assert [status.number for status in watched.registry.statuses()] == [1]
+        assert watched.registry.trouble is None
 
     run(watched, story)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tally import OTHER, Memory, file_for
+from service.tally import OTHER, Memory, file_for, note_ended
 
 
 def shared(workers: int) -> list[Memory]:
@@ -102,4 +102,34 @@ def test_ring_of_a_dead_worker_goes_on() -> None:
     Memory(2, 1, file).ring(4, 1).row(7, 1)[0] += 2
 
     assert Memory(2, 0, file).ring(4, 1).sum(8, 1).tolist() == [7]
+    os.close(file)
+
+
+def test_what_an_ended_worker_was_doing_is_no_longer_counted() -> None:
+    """Sums over the living leave out a worker that has ended; all other sums keep it."""
+    file = file_for(2)
+    tables = [Memory(2, worker, file).table(8, 1) for worker in range(2)]
+    for table in tables:
+        table.row("a")[0] += 5
+    note_ended(file, 1)
+
+    assert tables[0].sums(living_only=True)[("a",)].tolist() == [5]
+    assert tables[0].sums()[("a",)].tolist() == [10]
+    Memory(2, 1, file)
+    assert tables[0].sums(living_only=True)[("a",)].tolist() == [10]
+    os.close(file)
+
+
+def test_cpu_seconds_never_fall() -> None:
+    """What an ended worker had used stays in the sum, and its replacement starts from there."""
+    file = file_for(2)
+    first = Memory(2, 0, file)
+    Memory(2, 1, file)
+    first.note_cpu_seconds(0, 3.0)
+    first.note_cpu_seconds(1, 4.0)
+    note_ended(file, 1)
+    assert first.cpu_seconds == 7
+    Memory(2, 1, file)
+    first.note_cpu_seconds(1, 0.5)
+    assert first.cpu_seconds == 7.5
     os.close(file)

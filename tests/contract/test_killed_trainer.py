@@ -1,0 +1,52 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from service.manifest import read_manifest, verify_files
+from service.model_store import ModelStore
+
+KILLS = 50
+# What the trainer does to publish, again and again: one that is killed at any instant is at some point of it.
+PUBLISH_FOR_EVER = """
+import shutil, sys
+from pathlib import Path
+from trainer.manifest import read
+from trainer.store import ModelStore
+source, store = Path(sys.argv[1]), ModelStore(Path(sys.argv[2]), "digits")
+print(flush=True)
+while True:
+    with store.publication() as unfinished:
+        shutil.copytree(source, unfinished, dirs_exist_ok=True)
+        store.publish(unfinished, read(source))
+"""
+
+
+def test_a_killed_trainer_never_leaves_half_a_version(released_store: Path, tmp_path: Path) -> None:
+    """Publishing that is killed at fifty random instants leaves whole versions only, and folders nobody looks at."""
+    chance = random.Random(0)  # noqa: S311 - not a secret
+    source, folder = released_store / "digits" / "1", tmp_path / "digits"
+    folder.mkdir()
+    versions = 0
+    for _ in range(KILLS):
+        command = [sys.executable, "-c", PUBLISH_FOR_EVER, str(source), str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as trainer:
+            assert trainer.stdout is not None
+            trainer.stdout.readline()
+            time.sleep(chance.uniform(0.0, 0.06))
+            os.kill(trainer.pid, signal.SIGKILL)
+        for stored in ModelStore(tmp_path, "digits").look().versions:
+            manifest, _ = read_manifest(stored.folder)
+            verify_files(stored.folder, manifest)
+            assert manifest.version == stored.number
+            assert json.loads((stored.folder / "assets.extra/manifest.json").read_text())["name"] == "digits"
+            versions += 1
+            shutil.rmtree(stored.folder)
+    unfinished = [entry for entry in folder.iterdir() if entry.name.startswith(".publishing-")]
+    assert versions >= 1
+    assert len(unfinished) >= 1  # some were killed in the middle

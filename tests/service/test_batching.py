@@ -211,6 +211,29 @@ def test_full_queue_refuses_with_the_time_to_come_back() -> None:
     run_with(batcher, story)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_time_to_come_back_is_right_for_any_number_of_threads(threads: int) -> None:
+    """What is waited for is what the queue takes, within a factor of two, however many batches run at once."""
+
+    class Slow(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            time.sleep(0.01)
+            return super().run(pixels)
+
+    batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=1000, threads=threads)
+
+    async def story() -> None:
+        version = loaded_version(engine=Slow())
+        await read(batcher, version, 0)
+        reading = [asyncio.create_task(read(batcher, version, 1)) for _ in range(60)]
+        await turns(3)
+        promised, started = batcher.retry_after_seconds(), time.monotonic()
+        await asyncio.gather(*reading)
+        assert promised / 2 <= time.monotonic() - started <= promised * 2
+
+    run_with(batcher, story)
+
+
 def test_deadline_is_kept_while_the_network_is_busy() -> None:
     """A request whose deadline passes is told at once, is never run, and gives its place in the queue back."""
     engine = FirstPixelEngine(gate=threading.Event())

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check bench bench-peers profile rules lock clean
+.PHONY: help serve test train check bench bench-peers stress profile rules lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: $(INSTALLED) ## Measure the service under load (Linux, wrk); BENCH="--qui
 
 bench-peers: $(INSTALLED) ## Measure other model servers beside it; builds an environment for each in build/
 	$(BIN)/python -m benchmarks peers $(BENCH)
+
+stress: $(INSTALLED) ## Reload, kill a worker and send bulk under load (Linux); STRESS="--reloads 200" takes half an hour
+	$(BIN)/python -m benchmarks.stress $(STRESS)
 
 profile: $(INSTALLED) ## Show which functions the service spends its time in under load
 	$(BIN)/python -m benchmarks profile $(BENCH)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from service.decoding import PictureError
-from service.paper import ink_of, look, median, noise_of, polarity_of, relief_of
+from service.paper import evened, ink_of, look, median, noise_of, polarity_of, relief_of
 from service.rulings import is_ruled, may_be_ruled, without_rulings
 from service.table import sheet_in
 
@@ -22,6 +22,10 @@ NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
 ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
 
 _LEAST_RANGE = 12.0  # grey levels of 255
+_OTHER, _SAME = 0.3, 0.15  # of the range: a table, not the paper elsewhere; the paper elsewhere
+_MOSTLY = 0.7  # of the picture's middle is paper
+_SHADED_RIM = 0.02  # of the rim is ink: it may be a shadow
+_SOFT = 0.5  # measured: thick strokes that meet the rim have 0.2, pages with a shadow 0.7 and more
 _FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
 
 
@@ -35,6 +39,7 @@ class Sight:
         mask: The ink's mask without rulings.
         polarity: The sign that ink has there.
         has_lines: Whether there are lines, which may be rulings or not.
+        in_shadow: Whether a shadow lies across the paper.
     """
 
     window: Window
@@ -42,6 +47,7 @@ class Sight:
     mask: Mask
     polarity: np.float32
     has_lines: bool = False
+    in_shadow: bool = False
 
     def part(self, box: Box) -> Window:
         """Where on the page a box of this look lies."""
@@ -66,11 +72,9 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     seen = look(page, window, side)
     if np.ptp(seen) < _LEAST_RANGE and _is_blank(page):
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
-    sight = _sight(page, seen, window)
-    sheet = sheet_in(_far_from_paper(seen))
-    if sheet is not None:
-        inside = _sight_of(page, sight.part(sheet), side)
-        sight = sight if inside.ink.is_faint or inside.ink.is_noise else inside
+    sight = _without_table(page, seen, _sight(page, seen, window))
+    if _rim_contact(sight.ink.mask) >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
+        sight = _out_of_shadow(page, sight, side)
     if ruled_side == side:
         return replace(sight, mask=without_rulings(sight.ink.mask))
     if not may_be_ruled(sight.ink.mask):
@@ -80,18 +84,64 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     return replace(sight, mask=without_rulings(sight.ink.mask), has_lines=True)
 
 
+def _without_table(page: Image.Image, seen: Grey, sight: Sight) -> Sight:
+    """Look at the sheet only, if there is a table around it."""
+    for place, paper in enumerate(_papers(seen)):
+        sheet = sheet_in(_far_from(paper, seen))
+        # Inside of a thick stroke in the middle there is no room for a sheet.
+        if sheet is not None and (place == 0 or _holds_middle(sheet, seen.shape)):
+            inside = _sight_of(page, sight.part(sheet), max(seen.shape))
+            if not (inside.ink.is_faint or inside.ink.is_noise):
+                return inside
+    return sight
+
+
+def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
+    """Whether the sheet is all of the picture but a quarter, or less, along each side."""
+    (top, left, bottom, right), (height, width) = sheet, shape
+    return max(top, height - bottom) <= height / 4 and max(left, width - right) <= width / 4
+
+
+def _out_of_shadow(page: Image.Image, sight: Sight, side: int) -> Sight:
+    """Look again with a shadow taken away, if that leaves ink, and less of it along the rim."""
+    lit = _sight(page, evened(look(page, sight.window, side)), sight.window)
+    is_ink = lit.polarity == sight.polarity and not (lit.ink.is_faint or lit.ink.is_noise)
+    is_clear = _rim_contact(lit.ink.mask) < _rim_contact(sight.ink.mask) / 2
+    return replace(lit, in_shadow=True) if is_ink and is_clear else sight
+
+
+def _softness(ink: Ink) -> float:
+    """How much half ink there is by ink: a shadow's edge is soft, a stroke's is not."""
+    half = int(np.count_nonzero((ink.soft > 0) & (ink.soft < 1)))
+    return half / max(int(np.count_nonzero(ink.mask)), 1)
+
+
+def _rim_contact(mask: Mask) -> float:
+    """How much of the rim is ink."""
+    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+
+
 def _is_blank(page: Image.Image) -> bool:
     darkest, lightest = cast("tuple[float, float]", page.getextrema())
     return lightest - darkest < _LEAST_RANGE
 
 
-def _far_from_paper(seen: Grey) -> Mask:
-    """Where the picture is neither the paper nor in half a shadow: most of it is paper.
+def _papers(seen: Grey) -> list[float]:
+    """What may be the paper's grey level: most of the picture is, or, if a large table is around it, of its middle.
 
     The relief does not tell: a table on two sides looks like a lamp to the fit of the paper.
     """
+    height, width = seen.shape
+    most = median(seen[::2, ::2].reshape(-1))
+    within = seen[height // 4 : height - height // 4 : 2, width // 4 : width - width // 4 : 2].reshape(-1)
+    middle, levels = median(within), float(np.ptp(seen))
+    is_sheet = abs(most - middle) > _OTHER * levels and np.mean(np.abs(within - middle) < _SAME * levels) > _MOSTLY
+    return [most, middle] if is_sheet else [most]
+
+
+def _far_from(paper: float, seen: Grey) -> Mask:
+    """Where the picture is neither the paper nor in half a shadow."""
     lowest, highest = float(seen.min()), float(seen.max())
-    paper = median(seen[::2, ::2].reshape(-1))
     return np.asarray(np.abs(seen - np.float32(paper)) > np.float32(_FAR * (highest - lowest)))
 
 

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from service.decoding import PictureError
+from service.sight import Sight, first_look
+
+WIDTH, HEIGHT = 400, 300
+STROKE = (180, 60, 210, 240)
+
+
+def sheet(ink: int = 40, paper: int = 225) -> Image.Image:
+    """An upright stroke on paper."""
+    page = Image.new("L", (WIDTH, HEIGHT), paper)
+    page.paste(ink, STROKE)
+    return page
+
+
+def looked(page: Image.Image) -> Sight:
+    return first_look(page, 128, 256)
+
+
+def strokes_box(sight: Sight) -> tuple[float, float, float, float]:
+    """Where on the page the ink of the sight lies: left, top, right, bottom."""
+    rows, columns = np.nonzero(sight.mask)
+    return sight.part((int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1))
+
+
+def on_a_table(left: int, top: int, right: int, bottom: int, table: int = 60) -> tuple[Image.Image, tuple[int, ...]]:
+    """The sheet with a table along its sides, and where the stroke is then."""
+    page = Image.new("L", (left + WIDTH + right, top + HEIGHT + bottom), table)
+    page.paste(sheet(), (left, top))
+    return page, (STROKE[0] + left, STROKE[1] + top, STROKE[2] + left, STROKE[3] + top)
+
+
+@pytest.mark.parametrize(("ink", "paper", "polarity"), [(40, 225, -1), (225, 40, 1)])
+def test_the_stroke_is_found_where_it_is(ink: int, paper: int, polarity: int) -> None:
+    """Dark or light, with the sign that it has, the whole page being looked at."""
+    sight = looked(sheet(ink, paper))
+
+    assert sight.window == pytest.approx((0, 0, WIDTH, HEIGHT))
+    assert int(sight.polarity) == polarity
+    assert strokes_box(sight) == pytest.approx(STROKE, abs=5)
+    assert not sight.has_lines
+    assert not sight.in_shadow
+
+
+@pytest.mark.parametrize(
+    "sides", [(60, 0, 0, 0), (50, 40, 0, 0), (50, 40, 60, 50), (110, 90, 110, 90)], ids=["1", "2", "4", "mostly table"]
+)
+def test_only_the_sheet_is_looked_at(sides: tuple[int, int, int, int]) -> None:
+    """A table along one, two or four sides is outside of the window, even if most of the picture is table."""
+    page, stroke = on_a_table(*sides)
+
+    sight = looked(page)
+
+    assert strokes_box(sight) == pytest.approx(stroke, abs=6)
+
+
+def test_a_shadow_across_the_sheet_is_no_ink() -> None:
+    """A shadow with a soft edge, which no smooth surface fits."""
+    levels = np.asarray(sheet(), dtype=np.float32)
+    x = np.linspace(-1, 1, WIDTH)
+    shaded = Image.fromarray((levels * (1 - 0.45 / (1 + np.exp(-14 * (x - 0.6))))).astype(np.uint8))
+
+    assert strokes_box(looked(shaded)) == pytest.approx(STROKE, abs=8)
+
+
+def test_lines_are_looked_at_from_closer_and_taken_away() -> None:
+    """On ruled paper the look is at the larger side, and its mask has the stroke only."""
+    page = sheet()
+    for row in range(20, HEIGHT, 40):
+        ImageDraw.Draw(page).line((0, row, WIDTH, row), fill=60, width=2)
+
+    sight = looked(page)
+
+    assert max(sight.mask.shape) == 256
+    assert sight.has_lines
+    assert strokes_box(sight) == pytest.approx(STROKE, abs=6)
+    assert sight.ink.mask.sum() > 1.2 * sight.mask.sum()
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_a_blank_page_is_refused(level: int) -> None:
+    """Nothing differs on it."""
+    with pytest.raises(PictureError, match="blank"):
+        looked(Image.new("L", (WIDTH, HEIGHT), level))
+
+
+def test_a_hairline_is_not_blank() -> None:
+    """A stroke that nearly disappears when the page is averaged still counts."""
+    page = Image.new("L", (WIDTH, HEIGHT), 255)
+    ImageDraw.Draw(page).point([(200, row) for row in range(150, 153)], fill=200)
+
+    assert looked(page).ink.mask.shape == (96, 128)
+
+
+def test_a_part_is_given_in_the_page_s_pixels() -> None:
+    """The box that is the whole look is the window; half of it is half of the window."""
+    page, _ = on_a_table(60, 0, 0, 0)
+    sight = looked(page)
+    height, width = sight.mask.shape
+    left, top, right, bottom = sight.window
+
+    assert sight.part((0, 0, height, width)) == pytest.approx(sight.window)
+    assert sight.part((0, 0, height, width // 2))[2] == pytest.approx((left + right) / 2, abs=right / width)
+    assert top < bottom
+
+
+def test_looking_twice_is_the_same() -> None:
+    """A look changes nothing on the page."""
+    page = sheet()
+    before = np.asarray(page).copy()
+
+    assert np.array_equal(looked(page).mask, looked(page).mask)
+    assert np.array_equal(np.asarray(page), before)

@@ -1,0 +1,124 @@
+import asyncio
+import io
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from starlette.types import Message, Receive
+
+from service.bodies import BodyReader, Limits
+from service.lines import FoundDigit
+from service.pool import Pool
+from service.problems import InvalidInput, TooLarge, UnsupportedMediaType
+from service.reading import check_touching, found_digits, one_picture
+
+Answer = TypeVar("Answer")
+LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=100_000, max_instances=3)
+
+
+def picture(ones: int, size: tuple[int, int] = (300, 100)) -> bytes:
+    """So many upright strokes side by side."""
+    image = Image.new("L", size, 255)
+    for place in range(ones):
+        ImageDraw.Draw(image).line((30 + 50 * place, 20, 30 + 50 * place, 80), fill=0, width=8)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+def with_reader(use: Callable[[BodyReader], Coroutine[Any, Any, Answer]]) -> Answer:
+    """Run something that needs a reader with a pool."""
+
+    async def run() -> Answer:
+        async with Pool(limit=10).running() as pool:
+            return await use(BodyReader(LIMITS, pool))
+
+    return asyncio.run(run())
+
+
+def sent(content: bytes) -> Receive:
+    """A request with that body."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return receive
+
+
+def read(content: bytes, content_type: str) -> bytes:
+    """The picture that a body holds."""
+    headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % len(content)}
+    return with_reader(lambda reader: one_picture(headers, sent(content), reader))
+
+
+def digit(width: int, height: int) -> FoundDigit:
+    return FoundDigit(np.zeros(784, np.float32), (0, 0, width, height), 0)
+
+
+def test_a_body_may_be_the_picture() -> None:
+    """Its bytes come as they were sent, whatever parameters the media type has."""
+    assert read(picture(1), "image/png; charset=binary") == picture(1)
+
+
+def test_a_form_may_hold_the_picture() -> None:
+    """One is taken; of two the second is pointed at."""
+    one = httpx.Request("POST", "http://test", files={"file": picture(1)})
+    two = httpx.Request("POST", "http://test", files=[("file", picture(1)), ("file", picture(2))])
+
+    assert read(one.read(), one.headers["content-type"]) == picture(1)
+    with pytest.raises(InvalidInput, match="2 pictures") as raised:
+        read(two.read(), two.headers["content-type"])
+    assert [error.pointer for error in raised.value.errors] == ["/file/1"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "text/plain", ""])
+def test_what_is_no_picture_is_refused_unread(content_type: str) -> None:
+    """The problem names the media types that are taken."""
+
+    async def unread() -> Message:
+        raise AssertionError("the body was read")
+
+    with pytest.raises(UnsupportedMediaType, match=r"image/png.*multipart/form-data"):
+        with_reader(lambda reader: one_picture({b"content-type": content_type.encode()}, unread, reader))
+
+
+@pytest.mark.parametrize("ones", [1, 2, 3])
+def test_each_digit_is_a_row(ones: int) -> None:
+    """Rows and digits are in the same order, left to right."""
+    found, rows = with_reader(lambda reader: found_digits(picture(ones), reader))
+
+    assert rows.shape == (ones, 784)
+    assert rows.dtype == np.float32
+    assert np.array_equal(rows, [one.row for one in found])
+    assert [one.box[0] for one in found] == sorted(one.box[0] for one in found)
+
+
+def test_more_digits_or_pixels_than_allowed_are_too_large() -> None:
+    """Four digits where three are allowed; a picture of too many pixels."""
+    with pytest.raises(TooLarge, match="4 digits; at most 3"):
+        with_reader(lambda reader: found_digits(picture(4), reader))
+    with pytest.raises(TooLarge, match="at most 100000"):
+        with_reader(lambda reader: found_digits(picture(1, (1000, 101)), reader))
+
+
+@pytest.mark.parametrize(("content", "reason"), [(picture(0), "blank"), (b"no picture", "decode")])
+def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
+    """A blank page, and bytes that are no picture."""
+    with pytest.raises(InvalidInput, match=reason):
+        with_reader(lambda reader: found_digits(content, reader))
+
+
+@pytest.mark.parametrize(("width", "confidence", "refused"), [(150, 0.5, True), (150, 0.9, False), (60, 0.5, False)])
+def test_a_wide_digit_that_the_network_does_not_know_is_two(width: int, confidence: float, *, refused: bool) -> None:
+    """Wide alone, or unsure alone, is no reason; the problem tells which digit it is."""
+    probabilities = np.array([[0.99] + [0.001] * 9, [confidence] + [(1 - confidence) / 9] * 9], np.float32)
+    digits = [digit(50, 100), digit(width, 100)]
+
+    if refused:
+        with pytest.raises(InvalidInput, match="Digit 2 is as wide as two"):
+            check_touching(digits, probabilities)
+    else:
+        check_touching(digits, probabilities)

@@ -97,7 +97,7 @@ def test_work_for_a_client_that_has_left_is_dropped() -> None:
 
 def test_headers_tell_the_version_and_the_parts_of_the_time() -> None:
     """Times are milliseconds."""
-    inference = Inference(np.zeros((1, 10), np.float32), queue_seconds=0.001, run_seconds=0.0005)
+    inference = Inference(np.zeros((1, 10), np.float32), is_digit=None, queue_seconds=0.001, run_seconds=0.0005)
 
     headers = dict(answer_headers(loaded_version(3), 120, 0.002, inference))
 

@@ -36,7 +36,7 @@ def test_warm_cache_needs_no_preparing(stored: StoredVersion, own_cache: Path) -
     """With the program in the cache a version loads at once: no process gets the time to prepare anything."""
     loaded = load(stored, own_cache, prepare_timeout_seconds=0)
     assert loaded.number == 1
-    assert loaded.manifest.metrics.test_accuracy >= 0.996
+    assert loaded.manifest.metrics.test_accuracy >= 0.995
 
 
 def test_damaged_program_is_made_anew(stored: StoredVersion, own_cache: Path) -> None:

@@ -26,7 +26,13 @@ def test_versions_are_listed_newest_first(tmp_path: Path) -> None:
     heading, *rows = [line.split() for line in done.stdout.splitlines()]
     assert heading == ["version", "accuracy", "made", "profile", "size", "state"]
     manifest = read(store.folder / "2")
-    facts = [f"{manifest['metrics']['test_accuracy']:.2%}", manifest["created"], "default", "0.0", "MB"]
+    facts = [
+        f"{manifest['metrics']['test_accuracy']:.2%}",
+        manifest["created"],
+        str(manifest["recipe"]["profile"]),
+        "0.0",
+        "MB",
+    ]
     assert rows == [["3", *facts], ["2", *facts, "serving"], ["1", *facts]]
 
 

@@ -89,7 +89,7 @@ class VersionAnswer(_Answer):
     state: State
     """serving; loaded (can be asked for with `?version=`); loading; quarantined; stored (not loaded)."""
     reason: str | None = None
-    """Why it is quarantined."""
+    """Why it is quarantined, or was put off until a better moment."""
 
 
 class VersionDetailAnswer(VersionAnswer):

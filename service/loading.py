@@ -186,7 +186,7 @@ def _open_program(program: Path, max_batch_size: int) -> Engine:
 
     try:
         return LiteRTEngine(program, max_batch_size)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError is LiteRT's word for damage inside
         what = str(error).replace(str(program), program.name)
         msg = f"LiteRT cannot read the compiled program: {what}"
         raise VersionRejected(msg) from error

@@ -89,10 +89,11 @@ class Metrics(Collector):
             memory, "digits_not_digits", "Predictions of what does not look like a digit", ["version"]
         )
 
-        self.loads = Counter(memory, "digits_model_loads", "Versions loaded or rejected", ["outcome"])
+        self.loads = Counter(memory, "digits_model_loads", "Versions loaded, rejected or postponed", ["outcome"])
         for outcome in (
             "loaded",
             "rejected",
+            "postponed",
         ):  # there from the start: how much a counter grew starts at its first sample
             self.loads.inc(outcome, by=0)
         self.load_duration = Histogram(

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""
 
     api_keys_file: Path | None = None
-    """File that holds the keys, one a line, in place of DIGITS_API_KEYS; read when the service starts."""
+    """File that holds the keys, one a line, in place of DIGITS_API_KEYS; read when a worker starts."""
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:

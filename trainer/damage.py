@@ -17,10 +17,13 @@ class DamagedVersionError(TrainerError):
 def damage_of(version_folder: Path) -> str | None:
     """Says how a version differs from its manifest; None if every file is as the manifest states."""
     try:
-        stated = read(version_folder)["files"].items()
+        manifest = read(version_folder)
+        stated = manifest["files"].items()
         found = describe_files(version_folder)
     # Whoever wrote it: a manifest may be missing, no JSON, or JSON of another form.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "its manifest can't be read"
+    if str(manifest["version"]) != version_folder.name:
+        return f"its manifest says version {manifest['version']}"
     differing = [name for name, facts in stated if found.get(name) != facts]
     return f"{differing[0]} is not as its manifest states" if differing else None

@@ -210,12 +210,15 @@ def now() -> str:
 
 
 def same_training(manifest: Manifest, recipe: RecipeFacts, code: str, array_digests: Mapping[str, str]) -> bool:
-    """Whether a version came from this recipe, these sources and these images."""
-    return (
-        manifest["recipe"] == recipe
-        and manifest["code_sha256"] == code
-        and manifest["dataset"]["sha256"] == dict(array_digests)
-    )
+    """Whether a version came from this recipe, these sources and these images; one of another form did not."""
+    try:
+        return (
+            manifest["recipe"] == recipe
+            and manifest["code_sha256"] == code
+            and manifest["dataset"]["sha256"] == dict(array_digests)
+        )
+    except (KeyError, TypeError):
+        return False
 
 
 def _describe_file(path: Path) -> FileFacts:

@@ -6,6 +6,7 @@ version is published. A run that was killed leaves it behind for `--resume`.
 
 import json
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -19,6 +20,11 @@ from trainer.manifest import EpochMetrics
 
 METRICS_FILE = "metrics.jsonl"
 _CHECKPOINT_FILE = "checkpoint.npz"
+# What NumPy and zipfile raise on damage of one sort or another.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError, MemoryError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
 
 
 def encode_history(history: Sequence[EpochMetrics]) -> bytes:
@@ -50,7 +56,7 @@ class Run:
             ):
                 history = json.loads(str(archive["history"]))
                 return Checkpoint(history, [archive[f"state_{index}"] for index in range(len(archive.files) - 1)])
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        except _UNREADABLE:
             return None
 
     def save(self, checkpoint: Checkpoint) -> None:

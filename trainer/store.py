@@ -21,8 +21,9 @@ from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, re
 _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
 _REMOVED_PREFIX = ".removing-"
-_HIDDEN_PREFIXES = (_UNFINISHED_PREFIX, _RUN_PREFIX, _REMOVED_PREFIX)
-_ABANDONED_SECONDS = 24 * 3600.0  # nobody publishes for a day, nor rests for one between two epochs
+_DAY_SECONDS = 24 * 3600.0
+# Nobody publishes or removes for a day; but who stopped a training may come back after a weekend.
+_ABANDONED_SECONDS = {_UNFINISHED_PREFIX: _DAY_SECONDS, _REMOVED_PREFIX: _DAY_SECONDS, _RUN_PREFIX: 30 * _DAY_SECONDS}
 _MAX_ATTEMPTS = 100  # to get a number: as many trainers may finish at the same instant
 
 
@@ -60,16 +61,15 @@ class ModelStore:
         return self.root / self.name
 
     def prepare(self) -> None:
-        """Makes the folder, and removes what publishers that were killed left behind a day ago.
+        """Makes the folder, and removes what trainers that were killed left behind long ago.
 
         Raises:
             StoreError: It can't be written to; better to know before training than after.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for unfinished in self._unfinished():
-                if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(unfinished, ignore_errors=True)
+            for abandoned in self._abandoned():
+                shutil.rmtree(abandoned, ignore_errors=True)
             with self.publication():
                 pass
         except OSError as error:
@@ -79,8 +79,13 @@ class ModelStore:
         """Where a training run with this key keeps what it needs to go on."""
         return self.folder / f"{_RUN_PREFIX}{key}"
 
-    def _unfinished(self) -> list[Path]:
-        return [path for prefix in _HIDDEN_PREFIXES for path in self.folder.glob(f"{prefix}*")]
+    def _abandoned(self) -> list[Path]:
+        return [
+            path
+            for prefix, seconds in _ABANDONED_SECONDS.items()
+            for path in self.folder.glob(f"{prefix}*")
+            if time.time() - path.stat().st_mtime > seconds
+        ]
 
     def versions(self) -> list[int]:
         """Lists the version numbers in order."""

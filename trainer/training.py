@@ -31,6 +31,7 @@ from trainer.progress import Watcher
 from trainer.report import write_report
 from trainer.robustness import corruption_errors, non_digits_accepted
 from trainer.run import METRICS_FILE, Run, encode_history
+from trainer.runtime import training_precision
 from trainer.store import ModelStore
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE
@@ -108,7 +109,7 @@ def _write_beside(folder: Path, findings: Findings) -> None:
 
 def _run_key(recipe: Recipe, dataset: Dataset, seed: int) -> str:
     """Names all that decides a run's result; a run that differs in any of it does not go on from this one."""
-    decisive = [recipe_facts(recipe), seed, dataset.sha256, code_sha256(), library_versions()]
+    decisive = [recipe_facts(recipe), seed, dataset.sha256, code_sha256(), library_versions(), training_precision()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

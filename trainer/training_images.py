@@ -10,7 +10,7 @@ from trainer.drawings import draw_digits
 from trainer.outliers import make_outliers
 from trainer.profiles import StridedRecipe
 
-_OUTLIERS = 12_000  # each comes up a few times an epoch, never twice in the same variation
+_OUTLIERS = 12_000  # each comes up every second to fourth epoch, never twice in the same variation
 
 
 @dataclass(frozen=True, eq=False)

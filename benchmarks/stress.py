@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def _reloads(clients: Clients, released: Released, count: int) -> list[Claim]:
         without, first = clients.p99_ms(), len(clients.seconds)
         for number in range(2, count + 2):
             _publish_again(released, number)
-            _wait(lambda number=number: _serving(clients.port) == number)  # type: ignore[misc]
+            _wait(partial(_serves, clients.port, number))
         during = clients.p99_ms(first)
     answered = f"{len(clients.failures)} of {len(clients.seconds)} ({', '.join(sorted(set(clients.failures)))})"
     return [
@@ -163,6 +164,10 @@ def _publish_again(released: Released, number: int) -> None:
     manifest = unfinished / "assets.extra/manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": number}))
     unfinished.rename(released.store / "digits" / str(number))
+
+
+def _serves(port: int, number: int) -> bool:
+    return _serving(port) == number
 
 
 def _serving(port: int) -> int | None:

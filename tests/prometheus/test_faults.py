@@ -42,7 +42,7 @@ def test_killed_workers(prometheus: Prometheus, start: Start) -> None:
         before = service.workers()
         for worker in before:
             os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: len(service.workers()) == 2 and not set(service.workers()) & set(before))  # noqa: B023
+        wait_until(lambda: len(service.workers()) == 2 and not set(service.workers()) & set(before))  # noqa: B023 - called within this turn
         wait_until(service.ready, READY_SECONDS)
     prometheus.wait_for("DigitsWorkerRestarts")
     prometheus.wait_for_silence()

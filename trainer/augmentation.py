@@ -36,8 +36,10 @@ def augment(images: tf.Tensor, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Ten
     pixels = _vary_pen(pixels, pen_seed, round(count * recipe.thickness_fraction))
     affine = _draw_affine(count, affine_seed, recipe)
     knots = tf.random.stateless_normal((2, count, _SPLINE_KNOTS**2), elastic_seed, stddev=recipe.elastic_pixels)
+    drawn = tf.concat([affine, knots], axis=-1)
+    drawn = tf.where(_unmoved(count, recipe.unmoved_fraction), tf.constant(_in_place()), drawn)
     # Both maps are linear in what was drawn, so one product places every pixel of every image.
-    places = tf.concat([affine, knots], axis=-1) @ tf.constant(_basis())
+    places = drawn @ tf.constant(_basis())
     return _read_bilinearly(pixels, rows=places[0], columns=places[1])
 
 
@@ -68,6 +70,19 @@ def _draw_affine(count: int, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Tenso
     row = [(cosine - sine * shear) * height, -sine * width, draws[4] * recipe.max_shift_pixels]
     column = [(sine + cosine * shear) * height, cosine * width, draws[5] * recipe.max_shift_pixels]
     return tf.stack([tf.stack(row, axis=-1), tf.stack(column, axis=-1)])
+
+
+def _unmoved(count: int, fraction: float) -> NDArray[np.bool_]:
+    """Which images stay where they are: evenly spread over the batch, bool [N, 1]."""
+    reached = np.floor(np.arange(count + 1) * fraction)
+    return np.asarray((reached[1:] > reached[:-1])[:, np.newaxis])
+
+
+def _in_place() -> NDArray[np.float32]:
+    """What is drawn for an image that stays where it is: float32 [2, 1, 3 + knots]."""
+    drawn = np.zeros((2, 1, 3 + _SPLINE_KNOTS**2), np.float32)
+    drawn[0, 0, 0] = drawn[1, 0, 1] = 1.0
+    return drawn
 
 
 def _basis() -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
         logits = outputs[:, :DIGITS]
         answers = {"probabilities": tf.nn.softmax(logits / temperature), "logits": logits}
         if outputs.shape[1] > DIGITS:
-            answers["is_digit"] = tf.sigmoid(outputs[:, DIGITS]) * tf.reduce_max(answers["probabilities"], axis=1)
+            answers["is_digit"] = tf.sigmoid(outputs[:, DIGITS])
         return answers
 
     module = tf.Module()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.augmentation import augment
 from trainer.data import DIGITS
-from trainer.disturbances import disturb
+from trainer.disturbances import count_disturbed, disturb
 from trainer.network import build_strided
 from trainer.optimiser import AdamW, update_average
 from trainer.profiles import StridedRecipe
@@ -78,19 +78,22 @@ class Learner:
 
 
 def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:
-    """Cross-entropy of the digits; with outliers, also that of no opinion on them and of telling them."""
+    """Cross-entropy of the digits; with outliers, also that of telling them from digits.
+
+    Nothing is asked of the digits' logits for an outlier: that would cost accuracy (docs/decisions/0009).
+    """
     digits = labels.shape[0]
-    logits = outputs[:, :DIGITS]
-    loss = _smoothed_cross_entropy(labels, logits[:digits], recipe.label_smoothing)
+    losses = _smoothed_cross_entropy(labels, outputs[:digits, :DIGITS], recipe.label_smoothing)
+    weights = np.ones(digits, np.float32)
+    weights[: count_disturbed(digits, recipe.disturbed_fraction)] = recipe.disturbed_weight
+    loss = tf.reduce_sum(losses * weights) / weights.sum()
     if recipe.outliers_per_batch:
-        uniform = tf.fill((recipe.outliers_per_batch, DIGITS), 1.0 / DIGITS)
-        no_opinion = tf.nn.softmax_cross_entropy_with_logits(uniform, logits[digits:])
         is_digit = tf.concat([tf.ones((digits,)), tf.zeros((recipe.outliers_per_batch,))], axis=0)
         telling = tf.nn.sigmoid_cross_entropy_with_logits(is_digit, outputs[:, DIGITS])
-        loss += recipe.outlier_weight * (tf.reduce_mean(no_opinion) + tf.reduce_mean(telling))
+        loss += recipe.outlier_weight * tf.reduce_mean(telling)
     return loss
 
 
 def _smoothed_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
     targets = tf.one_hot(labels, DIGITS) * (1.0 - smoothing) + smoothing / DIGITS
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)

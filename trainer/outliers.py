@@ -1,7 +1,8 @@
-"""What is not a digit, made for training: the network learns to be unsure of it (outlier exposure).
+"""What is not a digit, made for training: the network learns to tell it from digits.
 
-Hendrycks et al. 2019, arXiv:1812.04606. Letters and signs are drawn by pen; no font is used, so that
-printed letters stay unseen for `nondigits.py`, which measures what came of it.
+After the outlier exposure of Hendrycks et al. 2019 (arXiv:1812.04606), with an output of its own.
+Letters and signs are drawn by pen; no font is used, so that printed letters stay unseen for
+`nondigits.py`, which measures what came of it.
 """
 
 from collections.abc import Callable

@@ -38,6 +38,14 @@ def test_no_variation_changes_nothing(dataset: Dataset, recipe: StridedRecipe) -
     np.testing.assert_allclose(vary(images, 1, still(recipe)), images / 255, atol=1e-6)
 
 
+def test_unmoved_images_stay_as_they_are(dataset: Dataset, recipe: StridedRecipe) -> None:
+    """Of every eight images one is left where it is, as sharp as before; all others move."""
+    images = dataset.x_train[:24]
+    varied = vary(images, 1, replace(recipe, unmoved_fraction=0.125, thickness_fraction=0.0))
+    change = np.abs(varied - images / 255).max(axis=(1, 2))
+    np.testing.assert_array_equal(np.flatnonzero(change < 1e-6), [7, 15, 23])
+
+
 def test_same_seed_same_variation(dataset: Dataset, recipe: StridedRecipe) -> None:
     """The same seed gives the same images, another gives others, and all stay within 0 to 1."""
     images = dataset.x_train[:20]

@@ -60,7 +60,7 @@ def train(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Train on MNIST and publish the next version, if it is good enough; ends with 3 if it is not."""
-    with reported() as console:
+    with reported("interrupted: nothing was published; --resume goes on after the last whole epoch") as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
         dataset = load_dataset(data_path, console)
@@ -135,7 +135,7 @@ def _train(
         from trainer import training  # here, because it imports TensorFlow
         from trainer.tensorboard import TensorBoardLog
 
-    with FittingProgress(console) as progress:
+    with FittingProgress(console, resume=resume) as progress:
         watchers = Watchers([progress, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
         folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
     _conclude(folder, metrics, len(dataset.x_test), store)

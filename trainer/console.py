@@ -20,13 +20,17 @@ _INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended: 128 + SIGI
 
 
 @contextmanager
-def reported() -> Iterator[Console]:
-    """Gives the console for people, and turns failures into a message and an exit code."""
+def reported(interrupted: str = "interrupted") -> Iterator[Console]:
+    """Gives the console for people, and turns failures into a message and an exit code.
+
+    Args:
+        interrupted: What to say if the user ends the command.
+    """
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     try:
         yield console
     except KeyboardInterrupt:
-        console.print("interrupted: nothing was published; --resume goes on with a training")
+        console.print(interrupted)
         raise typer.Exit(_INTERRUPTED) from None
     except GateRefusedError as refusal:
         console.print(str(refusal))

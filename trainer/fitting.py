@@ -68,7 +68,7 @@ def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run,
         DivergedError: The loss is no number any more.
     """
     if isinstance(recipe, TutorialRecipe):
-        network, training_images, history = _fit_tutorial(recipe, dataset, seed, watcher)
+        network, training_images, history = _fit_tutorial(recipe, dataset, seed, watcher, run)
     else:
         network, history = _fit_strided(recipe, dataset, seed, watcher, run, resume=resume)
         training_images = len(dataset.x_train) - dataset.held_out_images
@@ -88,11 +88,11 @@ def compile_scorer(network: keras.Model) -> Scorer:
 
 
 class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Tells a watcher what Keras tells its callbacks."""
+    """Tells a watcher and the run what Keras tells its callbacks."""
 
-    def __init__(self, watcher: Watcher, learning_rate: float) -> None:
+    def __init__(self, watcher: Watcher, run: Run, learning_rate: float) -> None:
         super().__init__()
-        self._watcher, self._learning_rate = watcher, learning_rate
+        self._watcher, self._run, self._learning_rate = watcher, run, learning_rate
         self.history: list[EpochMetrics] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
@@ -115,10 +115,11 @@ class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         }
         self.history.append(metrics)
         self._watcher.epoch(metrics)
+        self._run.note(self.history)
 
 
 def _fit_tutorial(
-    recipe: TutorialRecipe, dataset: Dataset, seed: int, watcher: Watcher
+    recipe: TutorialRecipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run
 ) -> tuple[keras.Model, int, list[EpochMetrics]]:
     network = build_tutorial(recipe, seed)
     network.compile(
@@ -129,7 +130,7 @@ def _fit_tutorial(
     keras.utils.set_random_seed(seed)  # Keras shuffles by the global generators
     training_images = int(len(dataset.x_train) * (1 - recipe.validation_split))
     watcher.start(recipe.epochs, math.ceil(training_images / recipe.batch_size), 0)
-    epochs = _TutorialEpochs(watcher, recipe.learning_rate)
+    epochs = _TutorialEpochs(watcher, run, recipe.learning_rate)
     network.fit(
         scale(dataset.x_train),
         dataset.y_train,

@@ -51,8 +51,8 @@ class Watchers:
 class FittingProgress:
     """Tells loss, held-out accuracy and time left: `start`, then `step` and `epoch` as they end."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, resume: bool = False) -> None:
+        self._console, self._resume = console, resume
         self._bar = Progress(
             TextColumn(_STATE, markup=False),
             BarColumn(),
@@ -90,6 +90,8 @@ class FittingProgress:
         )
         if finished:
             self._console.print(f"going on after epoch {finished} of {epochs}")
+        elif self._resume:
+            self._console.print("no checkpoint of this run: beginning with epoch 1")
 
     def step(self, loss: float) -> None:
         """Counts one step."""

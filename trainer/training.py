@@ -60,10 +60,21 @@ def train(
     Raises:
         DivergedError: Training failed.
         GateRefusedError: The version is not good enough; nothing was published.
+        RunTakenError: Another process is at the same run.
         StoreError: The version could not be published.
     """
     run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
-    fitted = fit(recipe, dataset, seed, watcher, run, resume=resume)
+    with run.taken():
+        fitted = fit(recipe, dataset, seed, watcher, run, resume=resume)
+        published = _publish(fitted, recipe, dataset, seed, store, gate)
+        run.discard()
+    return published
+
+
+def _publish(
+    fitted: Fitted, recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate
+) -> tuple[Path, Metrics]:
+    """Writes the SavedModel, asks the gate, measures, and publishes."""
     held_out_labels = dataset.y_train[-dataset.held_out_images :]
     temperature = fit_temperature(fitted.held_out_outputs[:, :DIGITS], held_out_labels)
     with store.publication() as folder:
@@ -77,11 +88,17 @@ def train(
         save_golden(folder, pixels, answers, dataset.y_test)
         metrics = _judge(answer, answers, dataset, temperature, seed)
         manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities), gate_facts)
-        manifest["microseconds_per_image"] = round(microseconds_per_image(folder), 1)
+        manifest["microseconds_per_image"] = _time_image(folder)
         _write_beside(folder, Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers))
-        published = store.publish(folder, manifest)
-    run.discard()
-    return published, metrics
+        return store.publish(folder, manifest), metrics
+
+
+def _time_image(folder: Path) -> float | None:
+    """Times an image in LiteRT; None if that cannot run the network, which is no reason to lose it."""
+    try:
+        return round(microseconds_per_image(folder), 1)
+    except (ValueError, RuntimeError):
+        return None
 
 
 def _judge(answer: Answerer, answers: Answers, dataset: Dataset, temperature: float, seed: int) -> Metrics:

@@ -122,7 +122,7 @@ def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted: nothing was published; --resume goes on with a training"
+    assert rest.splitlines()[-1] == "interrupted: nothing was published; --resume goes on after the last whole epoch"
     assert "Traceback" not in rest
     assert ModelStore(store, "digits").versions() == []
     done = trainer(tmp_path, *command, "--min-accuracy", "0", "--resume", "--tensorboard", str(tmp_path / "logs"))

@@ -67,3 +67,11 @@ def test_resumed_run_says_where_it_goes_on() -> None:
     assert first == "going on after epoch 3 of 4"
     assert second.startswith("epoch 4/4")
     assert second.endswith(", 0 s left")
+
+
+def test_resuming_without_a_checkpoint_is_said() -> None:
+    """Who asked to go on is told that there is nothing to go on from."""
+    output = io.StringIO()
+    with FittingProgress(Console(file=output), resume=True) as progress:
+        progress.start(4, 10, 0)
+    assert output.getvalue() == "no checkpoint of this run: beginning with epoch 1\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.manifest import EpochMetrics
-from trainer.run import METRICS_FILE, Checkpoint, Run
+from trainer.run import METRICS_FILE, Checkpoint, Run, RunTakenError
 
 EPOCH: EpochMetrics = {
     "epoch": 1,
@@ -63,3 +63,34 @@ def test_discarded_run_leaves_nothing(tmp_path: Path) -> None:
     run.discard()
     run.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_never_share_a_run(tmp_path: Path) -> None:
+    """Who comes second is told what to do, and the first is not disturbed; afterwards the run is free again."""
+    first, second = Run(tmp_path / "run"), Run(tmp_path / "run")
+    with first.taken():
+        first.save(Checkpoint([EPOCH], STATE))
+        with pytest.raises(RunTakenError, match="--seed"), second.taken():
+            pass
+        assert first.resume() is not None
+    with second.taken():
+        assert second.resume() is not None
+
+
+def test_run_that_never_saved_leaves_nothing(tmp_path: Path) -> None:
+    """A run that ends before its first checkpoint leaves no folder behind; one that saved stays."""
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.taken():
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with run.taken():
+        run.save(Checkpoint([EPOCH], STATE))
+    assert run.resume() is not None
+
+
+def test_epochs_are_noted_without_a_checkpoint(tmp_path: Path) -> None:
+    """A run that can't be resumed shows its epochs all the same."""
+    run = Run(tmp_path / "run")
+    run.note([EPOCH, EPOCH])
+    assert len((tmp_path / "run" / METRICS_FILE).read_text().splitlines()) == 2
+    assert run.resume() is None

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -245,7 +246,10 @@ def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched
     run(watched, story)
 
 
-def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched) -> None:
+@pytest.mark.parametrize(
+    "trouble", [LoadPostponed("the disk is full"), OSError(errno.EMFILE, "the disk is full")], ids=["told", "OSError"]
+)
+def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched, trouble: Exception) -> None:
     """What the machine could not load now is not quarantined: it says why, and is loaded by itself later."""
     write_version(watched.folder, 1)
     full = [True]
@@ -254,8 +258,7 @@ def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched) 
         async def __call__(self, stored: StoredVersion) -> LoadedVersion:
             if full:
                 self.loads.append(stored.number)
-                msg = "the disk is full"
-                raise LoadPostponed(msg)
+                raise trouble
             return await super().__call__(stored)
 
     watched.load = Full()

@@ -71,6 +71,8 @@ def create_app(
         version=importlib.metadata.version("digits"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        # All three are routes of `docs`.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )

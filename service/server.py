@@ -28,6 +28,7 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     config = uvicorn.Config(
         create_app(settings, drain=drain, metrics=metrics),
         lifespan="on",
+        ws="none",  # there is no WebSocket here, and uvicorn would refuse one past the app, which would not count it
         log_config=None,
         access_log=False,
         server_header=False,

@@ -118,7 +118,7 @@ class _Exchange:
     def finish(self) -> None:
         """Note how long it took."""
         self.seconds = time.perf_counter() - self._started
-        self._metrics.request_duration.observe(self.seconds, self._route)
+        self._metrics.request_duration.observe_request(self.seconds, self.request_id, "", self._route)
 
     def _count(self) -> None:
         method = self._scope["method"]

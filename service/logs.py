@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from typing import Literal
 
 # What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
-_FIELDS = ("request_id", "method", "route", "status", "duration_ms", "rows", "version", "reason", "left_out")
+_FIELDS = (
+    *("request_id", "trace_id", "method", "route", "status", "duration_ms", "rows", "version", "reason"),
+    "left_out",
+)
 
 
 class JsonFormatter(logging.Formatter):

@@ -39,6 +39,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _UNLOGGED = ("/health", "/metrics")
 # A line takes 40 us, a fifth of a request: under load most of them would say the same.
 _LINES_PER_SECOND = 100
+# A fault that every request runs into has the same traceback each time.
+_TRACEBACKS_PER_SECOND = 5
 
 access = logging.getLogger("digits.access")
 
@@ -56,7 +58,9 @@ class ExchangeMiddleware:
         # Ids are unique without asking the system for random bytes each time.
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self._lines = {"answered": Sampler(_LINES_PER_SECOND), "refused": Sampler(_LINES_PER_SECOND)}
+        # By the first digit of the status: what there is most of must not push out the rest.
+        self._lines = [Sampler(_LINES_PER_SECOND) for _ in range(6)]
+        self._tracebacks = Sampler(_TRACEBACKS_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
@@ -72,13 +76,15 @@ class ExchangeMiddleware:
         except Problem as problem:
             await exchange.refuse(problem, receive)
         except Exception:  # noqa: BLE001 - whatever went wrong, the client gets an answer and the log the reason
-            access.exception("request %s failed", exchange.request_id)
+            if self._tracebacks.admits():
+                not_shown = self._tracebacks.left_out()
+                access.exception("request %s failed%s", exchange.request_id, _more(not_shown))
             await exchange.refuse(problems.internal(), receive)
         finally:
             self._metrics.requests_in_progress.inc(-1)
         exchange.finish()
         if not scope["path"].startswith(_UNLOGGED):
-            lines = self._lines["answered" if exchange.status < 400 else "refused"]
+            lines = self._lines[exchange.status // 100]
             if lines.admits():
                 exchange.log(lines.left_out())
 
@@ -144,7 +150,7 @@ class _Exchange:
         """Write the line of this exchange, and how many others have none."""
         fields = {**self._fields(), **({"left_out": left_out} if left_out else {})}
         line = "{method} {route} {status} in {duration_ms} ms, request {request_id}".format_map(fields)
-        access.info(line + (f" ({left_out} more not shown)" if left_out else ""), extra=fields)
+        access.info(line + _more(left_out), extra=fields)
 
     def _fields(self) -> dict[str, str | int | float]:
         """What may be told of the exchange: nothing that was sent but its id and its method."""
@@ -171,3 +177,7 @@ class _Exchange:
     def _route(self) -> str:
         """The route's template, never the path: paths are endless, labels must not be."""
         return getattr(self._scope.get("route"), "path", "unmatched")
+
+
+def _more(left_out: int) -> str:
+    return f" ({left_out} more not shown)" if left_out else ""

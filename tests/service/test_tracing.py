@@ -277,7 +277,7 @@ def collector() -> Iterator[Collector]:
 def test_spans_of_all_workers_reach_a_collector(
     collector: Collector, released_store: Path, program_cache: Path
 ) -> None:
-    """A real service sends its spans by OTLP over HTTP when the standard variable says where to; the last ones too."""
+    """A real service sends its spans by OTLP over HTTP, the last ones too, and FastAPI none beside them."""
     endpoint = f"http://127.0.0.1:{collector.server_address[1]}"
     service = Process(
         released_store,
@@ -286,11 +286,13 @@ def test_spans_of_all_workers_reach_a_collector(
         DIGITS_DRAIN_SECONDS="0",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
         OTEL_BSP_SCHEDULE_DELAY="60000",
+        FASTAPI_OTEL_AUTO_CONFIGURE="true",
     )
     try:
         wait_until(service.ready, READY_SECONDS)
-        for _ in range(10):
-            httpx.post(f"{service.client.base_url}{PATH}", content=bytes(784), headers=HEADERS, timeout=20)
+        for number in range(10):
+            query = "?version=1" if number % 2 else ""  # through FastAPI, and past it
+            httpx.post(f"{service.client.base_url}{PATH}{query}", content=bytes(784), headers=HEADERS, timeout=20)
         service.process.terminate()
         assert service.process.wait(timeout=60) == 0
     finally:

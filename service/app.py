@@ -4,7 +4,7 @@ import contextlib
 import importlib.metadata
 import math
 from collections.abc import AsyncIterator
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +26,12 @@ from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
 
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
+# FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
 
 class LifespanState(TypedDict):
     """What each request finds in its `state`."""
@@ -34,7 +40,11 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    settings: Settings, load: Load | None = None, drain: Drain | None = None, metrics: Metrics | None = None
+    settings: Settings,
+    load: Load | None = None,
+    drain: Drain | None = None,
+    metrics: Metrics | None = None,
+    tracing: "Tracing | None" = None,
 ) -> FastAPI:
     """Make the service.
 
@@ -43,6 +53,7 @@ def create_app(
         load: Loads a version; by default from its files, with the engine that the settings name.
         drain: Turned on from outside when the process is to stop.
         metrics: Shared with other workers; by default of this app alone.
+        tracing: Where requests and batches are traced; by default nowhere.
     """
     drain = drain or Drain()
     measured = metrics or Metrics()
@@ -54,8 +65,9 @@ def create_app(
         store = ModelStore(settings.model_store, settings.model_name)
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
+            tracing.running() if tracing else contextlib.nullcontext(),
             Pool(settings.queue_limit, threads).running() as pool,
-            Batcher(measured, settings.max_batch_size, settings.queue_limit, threads).running() as batcher,
+            Batcher(measured, settings.max_batch_size, settings.queue_limit, threads, tracing).running() as batcher,
             registry.running(),
         ):
             reader = BodyReader(_limits(settings), pool)
@@ -66,11 +78,15 @@ def create_app(
         measured,
         drain,
         Keys(keys) if keys else None,
+        tracing,
+        telemetry=_NO_TELEMETRY,
         title="Digits",
         description=DESCRIPTION,
         version=importlib.metadata.version("digits"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        # All three are routes of `docs`.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -84,12 +100,19 @@ def create_app(
 class Digits(FastAPI):
     """FastAPI with the exchange around all of it, so that the shortcut passes by what FastAPI puts around a route."""
 
-    def __init__(self, metrics: Metrics, drain: Drain, keys: Keys | None, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+    def __init__(
+        self,
+        metrics: Metrics,
+        drain: Drain,
+        keys: Keys | None,
+        tracing: "Tracing | None",
+        **options: Any,  # noqa: ANN401 - FastAPI's own
+    ) -> None:
         super().__init__(**options)
         inner: ASGIApp = predict.PredictShortcut(super().__call__)
         if keys:  # around the shortcut too
             inner = KeyGuard(inner, keys)
-        self._exchange = ExchangeMiddleware(inner, metrics, lambda: drain.draining)
+        self._exchange = ExchangeMiddleware(inner, metrics, lambda: drain.draining, tracing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""

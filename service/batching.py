@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
 from service.problems import DeadlinePassed, QueueFull, client_gone
+
+if TYPE_CHECKING:
+    from service.tracing import RequestTrace, Tracing
 
 # Weight of the newest batch in the measured rate: about the last twenty batches count.
 _RATE_WEIGHT = 0.05
@@ -51,14 +55,17 @@ class _Request:
     """The rows of one request: how many have been taken into batches, and the answers so far."""
 
     __slots__ = (
-        *("version", "pixels", "deadline", "outputs", "answered", "arrived"),
+        *("version", "pixels", "deadline", "trace", "outputs", "answered", "arrived"),
         *("queue_seconds", "run_seconds", "taken", "finished"),
     )
 
-    def __init__(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> None:
+    def __init__(
+        self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float, trace: "RequestTrace | None"
+    ) -> None:
         self.version = version
         self.pixels = pixels
         self.deadline = deadline
+        self.trace = trace
         self.outputs: NDArray[np.float32] | None = None
         # None as its result: the rows were not run in their first turn.
         self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
@@ -87,6 +94,8 @@ class _Request:
         """Give the answer, if all of it is there and somebody waits for it."""
         if self.finished == len(self.pixels) and not self.answered.done():
             assert self.outputs is not None  # noqa: S101 - set by the first answers
+            if self.trace is not None:
+                self.trace.inferred()
             self.answered.set_result(self._inference(self.outputs))
 
     def fail(self, error: BaseException) -> None:
@@ -114,7 +123,14 @@ class _Slice:
 class Batcher:
     """Runs the rows of concurrent requests together; use it as `async with batcher.running()`."""
 
-    def __init__(self, metrics: Metrics, max_batch_size: int, queue_limit: int, threads: int = 1) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        max_batch_size: int,
+        queue_limit: int,
+        threads: int = 1,
+        tracing: "Tracing | None" = None,
+    ) -> None:
         """Make a batcher.
 
         Args:
@@ -122,8 +138,10 @@ class Batcher:
             max_batch_size: Most rows that run at once.
             queue_limit: Most rows that may wait.
             threads: How many batches of bulk may run at once.
+            tracing: Where batches are traced, if anywhere.
         """
         self._metrics = metrics
+        self._tracing = tracing
         self._max_batch_size = max_batch_size
         self._queue_limit = queue_limit
         self._new: list[_Request] = []
@@ -147,7 +165,12 @@ class Batcher:
             await asyncio.to_thread(self._threads.shutdown)
 
     async def infer(
-        self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float, leaves: Leaves = stays
+        self,
+        version: LoadedVersion,
+        pixels: NDArray[np.float32],
+        deadline: float,
+        leaves: Leaves = stays,
+        trace: "RequestTrace | None" = None,
     ) -> Inference:
         """Run the network of `version` on pixels float32 [n, 784].
 
@@ -156,13 +179,14 @@ class Batcher:
             pixels: Rows of the request; answered in their order.
             deadline: By the clock `time.monotonic`; rows still waiting then are dropped.
             leaves: Returns when the caller is gone; rows still waiting then are dropped.
+            trace: Of the request, if it is traced.
 
         Raises:
             QueueFull: The rows don't fit into the queue.
             DeadlinePassed: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
-        request = self._admit(version, pixels, deadline)
+        request = self._admit(_Request(version, pixels, deadline, trace))
         try:
             return await request.answered or await self._wait(request, leaves)
         finally:
@@ -172,15 +196,14 @@ class Batcher:
         """How long the rows that wait now will take at the measured rate of all batches that run at once."""
         return self._queued_rows * self._seconds_per_row / max(1, self._bulk_running) or 1.0
 
-    def _admit(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> _Request:
-        rows = len(pixels)
+    def _admit(self, request: _Request) -> _Request:
+        rows = request.waiting
         if self._queued_rows + rows > self._queue_limit:
             detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
             raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
         self._count_queued(rows)
-        request = _Request(version, pixels, deadline)
         self._new.append(request)
-        if rows <= min(version.engine.inline_rows, self._max_batch_size):
+        if rows <= min(request.version.engine.inline_rows, self._max_batch_size):
             self._few.append(request)
         else:
             self._bulk.append(request)
@@ -278,6 +301,8 @@ class Batcher:
         if request.taken == 0:
             request.queue_seconds = time.monotonic() - request.arrived
             self._metrics.queue_wait.observe(request.queue_seconds)
+            if request.trace is not None:
+                request.trace.add("queue", request.queue_seconds)
         request.taken += rows
         self._count_queued(-rows)
 
@@ -289,6 +314,8 @@ class Batcher:
         self._start_bulk()
 
     def _finish(self, batch: list[_Slice], outcome: NDArray[np.float32] | Exception, seconds: float) -> None:
+        if self._tracing is not None:
+            _trace(self._tracing, batch, seconds, failed=isinstance(outcome, Exception))
         if isinstance(outcome, Exception):
             for part in batch:
                 part.request.fail(outcome)
@@ -328,6 +355,11 @@ def _attempt(batch: list[_Slice]) -> _Outcome:
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is its callers', not the loop's
         outcome = error
     return outcome, time.perf_counter() - started
+
+
+def _trace(tracing: "Tracing", batch: list[_Slice], seconds: float, *, failed: bool) -> None:
+    rows = sum(part.stop - part.start for part in batch)
+    tracing.ran([part.request.trace for part in batch], rows, batch[0].request.version.number, seconds, failed=failed)
 
 
 def _tell_to_wait(request: _Request) -> None:

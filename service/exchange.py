@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,9 @@ from service import problems
 from service.logs import Sampler
 from service.metrics import Metrics
 from service.problems import Problem
+
+if TYPE_CHECKING:
+    from service.tracing import RequestTrace, Tracing
 
 REQUEST_ID = b"x-request-id"
 # What a browser must not do with any answer: guess its type, tell others where it came from, show it in their frames.
@@ -31,25 +35,32 @@ _POLICY = (_POLICY_NAME, b"default-src 'none'; frame-ancestors 'none'")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Labels are bounded: clients can make up methods.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked for every few seconds by machines: not worth a line each.
+# Asked for every few seconds by machines: not worth a line or a trace each.
 _UNLOGGED = ("/health", "/metrics")
 # A line takes 40 us, a fifth of a request: under load most of them would say the same.
 _LINES_PER_SECOND = 100
+# A fault that every request runs into has the same traceback each time.
+_TRACEBACKS_PER_SECOND = 5
 
 access = logging.getLogger("digits.access")
 
 
 class ExchangeMiddleware:
-    """Gives each request an id, counts and times it, logs it, and answers for exceptions."""
+    """Gives each request an id, counts and times it, logs and traces it, and answers for exceptions."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, draining: Callable[[], bool], tracing: "Tracing | None" = None
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._draining = draining
         # Ids are unique without asking the system for random bytes each time.
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self._lines = {"answered": Sampler(_LINES_PER_SECOND), "refused": Sampler(_LINES_PER_SECOND)}
+        # By the first digit of the status: what there is most of must not push out the rest.
+        self._lines = [Sampler(_LINES_PER_SECOND) for _ in range(6)]
+        self._tracebacks = Sampler(_TRACEBACKS_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
@@ -57,19 +68,23 @@ class ExchangeMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, self._metrics, self._request_id(scope), self._draining())
+        if self._tracing is not None and not scope["path"].startswith(_UNLOGGED):
+            exchange.trace = scope["state"]["trace"] = self._tracing.begin(scope)
         self._metrics.requests_in_progress.inc()
         try:
             await self._app(scope, receive, exchange.send)
         except Problem as problem:
             await exchange.refuse(problem, receive)
         except Exception:  # noqa: BLE001 - whatever went wrong, the client gets an answer and the log the reason
-            access.exception("request %s failed", exchange.request_id)
+            if self._tracebacks.admits():
+                not_shown = self._tracebacks.left_out()
+                access.exception("request %s failed%s", exchange.request_id, _more(not_shown))
             await exchange.refuse(problems.internal(), receive)
         finally:
             self._metrics.requests_in_progress.inc(-1)
         exchange.finish()
         if not scope["path"].startswith(_UNLOGGED):
-            lines = self._lines["answered" if exchange.status < 400 else "refused"]
+            lines = self._lines[exchange.status // 100]
             if lines.admits():
                 exchange.log(lines.left_out())
 
@@ -82,7 +97,7 @@ class ExchangeMiddleware:
 
 
 class _Exchange:
-    __slots__ = ("_draining", "_metrics", "_scope", "_send", "_started", "request_id", "seconds", "status")
+    __slots__ = ("_draining", "_metrics", "_scope", "_send", "_started", "request_id", "seconds", "status", "trace")
 
     def __init__(self, scope: Scope, send: Send, metrics: Metrics, request_id: str, draining: bool) -> None:  # noqa: FBT001 - private
         self._scope = scope
@@ -93,6 +108,7 @@ class _Exchange:
         self.seconds = 0.0
         self.status = 0
         self.request_id = request_id
+        self.trace: RequestTrace | None = None
         scope.setdefault("state", {})["request_id"] = request_id
 
     async def send(self, message: Message) -> None:
@@ -118,33 +134,50 @@ class _Exchange:
     def finish(self) -> None:
         """Note how long it took."""
         self.seconds = time.perf_counter() - self._started
-        self._metrics.request_duration.observe(self.seconds, self._route)
+        trace_id = ""
+        if self.trace is not None:
+            trace_id = self.trace.trace_id
+            self.trace.end(self._method, self._fields())
+        self._metrics.request_duration.observe_request(self.seconds, self.request_id, trace_id, self._route)
 
     def _count(self) -> None:
-        method = self._scope["method"]
-        self._metrics.requests.inc(method if method in _METHODS else "other", self._route, str(self.status))
+        self._metrics.requests.inc(self._method, self._route, str(self.status))
         problem = self._scope["state"].get("problem")
         if problem is not None:
             self._metrics.rejected.inc(problem.reason)
 
     def log(self, left_out: int) -> None:
         """Write the line of this exchange, and how many others have none."""
+        fields = {**self._fields(), **({"left_out": left_out} if left_out else {})}
+        line = "{method} {route} {status} in {duration_ms} ms, request {request_id}".format_map(fields)
+        access.info(line + _more(left_out), extra=fields)
+
+    def _fields(self) -> dict[str, str | int | float]:
+        """What may be told of the exchange: nothing that was sent but its id and its method."""
         state = self._scope["state"]
         problem = state.get("problem")
-        fields = {
+        return {
             "request_id": self.request_id,
             "method": self._scope["method"],
             "route": self._route,
             "status": self.status,
             "duration_ms": round(self.seconds * 1000, 3),
             **({"reason": problem.reason} if problem else {}),
-            **({"left_out": left_out} if left_out else {}),
+            **({"trace_id": self.trace.trace_id} if self.trace else {}),
             **state.get("log_fields", {}),
         }
-        line = "{method} {route} {status} in {duration_ms} ms, request {request_id}".format_map(fields)
-        access.info(line + (f" ({left_out} more not shown)" if left_out else ""), extra=fields)
+
+    @property
+    def _method(self) -> str:
+        """The method, but one label for all that clients make up."""
+        method: str = self._scope["method"]
+        return method if method in _METHODS else "other"
 
     @property
     def _route(self) -> str:
         """The route's template, never the path: paths are endless, labels must not be."""
         return getattr(self._scope.get("route"), "path", "unmatched")
+
+
+def _more(left_out: int) -> str:
+    return f" ({left_out} more not shown)" if left_out else ""

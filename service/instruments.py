@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from service.exemplars import Exemplars
 from service.tally import Memory
 
 # More combinations of labels than a service makes by itself: 8 methods, 15 routes, 15 statuses, few of them together.
 _ROWS = 512
+# Routes or versions.
+_HISTOGRAM_ROWS = 64
+
+_Bucket = tuple[str, float] | tuple[str, float, Exemplar]
 
 
 class Counter:
@@ -66,11 +72,11 @@ class Histogram:
     """How many observations there were up to each bound, and their sum."""
 
     def __init__(
-        self, memory: Memory, name: str, text: str, bounds: Sequence[float], labels: Sequence[str] = (), rows: int = 64
+        self, memory: Memory, name: str, text: str, bounds: Sequence[float], labels: Sequence[str] = ()
     ) -> None:
         self._name, self._text, self._labels, self._bounds = name, text, labels, tuple(bounds)
         self._les = [*(floatToGoString(bound) for bound in bounds), "+Inf"]
-        self._table = memory.table(rows if labels else 2, len(self._les) + 1)
+        self._table = memory.table(_HISTOGRAM_ROWS if labels else 2, len(self._les) + 1)
         if not labels:
             self._table.row()
 
@@ -90,7 +96,36 @@ class Histogram:
     def collect(self) -> Metric:
         """The sums over all workers."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        exemplars = self._exemplars()
         for labels, numbers in self._table.sums().items():
             counts = np.cumsum(numbers[:-1]).tolist()
-            family.add_metric(labels, list(zip(self._les, counts, strict=True)), float(numbers[-1]))
+            buckets: list[_Bucket] = list(zip(self._les, counts, strict=True))
+            for at, exemplar in enumerate(exemplars.get(labels, ())):
+                if exemplar:
+                    buckets[at] = (*buckets[at][:2], exemplar)
+            family.add_metric(labels, buckets, float(numbers[-1]))
         return family
+
+    def _exemplars(self) -> dict[tuple[str, ...], list[Exemplar | None]]:
+        return {}
+
+
+class RequestHistogram(Histogram):
+    """A histogram that also keeps an exemplar of each bucket: a recent request, by its ids."""
+
+    def __init__(
+        self, memory: Memory, name: str, text: str, bounds: Sequence[float], labels: Sequence[str] = ()
+    ) -> None:
+        super().__init__(memory, name, text, bounds, labels)
+        self._kept = Exemplars(memory, len(self._les), _HISTOGRAM_ROWS)
+
+    def observe_request(self, value: float, request_id: str, trace_id: str, *labels: str) -> None:
+        """Count one observation of a request; `trace_id` is empty if it has none."""
+        row = self._table.row(*labels)
+        bucket = bisect_left(self._bounds, value)
+        row[bucket] += 1
+        row[-1] += value
+        self._kept.note(bucket, value, request_id, trace_id, labels)
+
+    def _exemplars(self) -> dict[tuple[str, ...], list[Exemplar | None]]:
+        return self._kept.newest()

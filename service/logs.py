@@ -4,11 +4,17 @@ import json
 import logging
 import logging.config
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+# Of uvicorn's warnings, most of which clients can cause at will: bytes that are no HTTP, for one.
+_UVICORN_LINES_PER_SECOND = 10
 # What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
-_FIELDS = ("request_id", "method", "route", "status", "duration_ms", "rows", "version", "reason", "left_out")
+_FIELDS = (
+    *("request_id", "trace_id", "method", "route", "status", "duration_ms", "rows", "version", "reason"),
+    "left_out",
+)
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,15 +37,16 @@ class JsonFormatter(logging.Formatter):
 class Sampler:
     """Lets so many lines a second through, and counts the others."""
 
-    def __init__(self, lines_per_second: int) -> None:
+    def __init__(self, lines_per_second: int, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._lines_per_second = lines_per_second
+        self._now_seconds = now_seconds
         self._second = 0
         self._lines = 0
         self._left_out = 0
 
     def admits(self) -> bool:
         """Whether one more line may be written now."""
-        second = int(time.monotonic())
+        second = int(self._now_seconds())
         if second != self._second:
             self._second, self._lines = second, 0
         self._lines += 1
@@ -69,4 +76,7 @@ def configure(log_format: Literal["text", "json"]) -> None:
         }
     )
     # uvicorn says of each start and stop what this service says itself.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(logging.WARNING)
+    sampler = Sampler(_UVICORN_LINES_PER_SECOND)
+    uvicorn.addFilter(lambda _: sampler.admits())

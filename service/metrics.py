@@ -26,7 +26,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from service.drift import Drift
-from service.instruments import Counter, Gauge, Histogram
+from service.instruments import Counter, Gauge, Histogram, RequestHistogram
 from service.loading import LoadedVersion
 from service.tally import Memory
 
@@ -61,7 +61,7 @@ class Metrics(Collector):
         self.requests = Counter(
             memory, "digits_http_requests", "Requests answered", labels=["method", "route", "status"]
         )
-        self.request_duration = Histogram(
+        self.request_duration = RequestHistogram(
             memory,
             "digits_http_request_duration_seconds",
             "From the request's first byte to the answer's last",

@@ -6,11 +6,15 @@ balancers can turn away, then what is in flight is finished and the process ends
 
 import asyncio
 import gc
+import logging
 import math
+import os
 import signal
 import socket
 import warnings
+from collections.abc import Mapping
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -19,6 +23,13 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.state import Drain
 
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+log = logging.getLogger("digits.server")
+
 
 def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None:
     """Serve the connections of a listening socket until SIGTERM or Ctrl-C."""
@@ -26,8 +37,9 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     warnings.filterwarnings("ignore", module="PIL")
     drain = Drain()
     config = uvicorn.Config(
-        create_app(settings, drain=drain, metrics=metrics),
+        create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ)),
         lifespan="on",
+        ws="none",  # there is no WebSocket here, and uvicorn would refuse one past the app, which would not count it
         log_config=None,
         access_log=False,
         server_header=False,
@@ -38,6 +50,19 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     # Modules, routes and schemas stay for ever: the garbage collector need not look at them again and again.
     gc.freeze()
     DrainingServer(config, drain, settings.drain_seconds).run([listener])
+
+
+def _tracing(environment: Mapping[str, str]) -> "Tracing | None":
+    """Traces, if OpenTelemetry's standard variables say where to; else nothing of it is even imported."""
+    disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    if disabled or environment.get("OTEL_TRACES_EXPORTER") == "none" or not any(map(environment.get, _ENDPOINTS)):
+        return None
+    try:
+        from service.tracing import tracing_to_collector
+    except ImportError as error:
+        log.warning("no traces: %s is not installed; the extra `otel` brings it", error.name)
+        return None
+    return tracing_to_collector()
 
 
 class DrainingServer(uvicorn.Server):

@@ -8,6 +8,7 @@ mode, docs/decisions/0003.
 import json
 import mmap
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -125,13 +126,17 @@ class Table:
     def sums(self, *, living_only: bool = False) -> dict[tuple[str, ...], NDArray[np.float64]]:
         """The numbers of each combination of labels, added up over all workers, or over those that live."""
         total: dict[tuple[str, ...], NDArray[np.float64]] = {}
-        for worker, process in zip(self._memory, self._workers.processes, strict=True):
-            if living_only and not process:
-                continue
-            for at, labels in enumerate(_labels(worker)):
-                if labels is not None:
-                    total[labels] = total.get(labels, 0.0) + worker["numbers"][at]
+        for labels, numbers in self.each(living_only=living_only):
+            total[labels] = total.get(labels, 0.0) + numbers
         return total
+
+    def each(self, *, living_only: bool = False) -> Iterator[tuple[tuple[str, ...], NDArray[np.float64]]]:
+        """The labels and numbers of each row of each worker; the numbers are the memory's own, and go on changing."""
+        for worker, process in zip(self._memory, self._workers.processes, strict=True):
+            if process or not living_only:
+                for at, labels in enumerate(_labels(worker)):
+                    if labels is not None:
+                        yield labels, worker["numbers"][at]
 
     def _claim(self, labels: tuple[str, ...]) -> "memoryview[float]":
         at = len(self._rows)

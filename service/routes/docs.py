@@ -1,4 +1,4 @@
-"""GET /docs: the API reference; its scripts and styles come from this service, so it works with no network."""
+"""GET /docs and /openapi.json: the API reference; its scripts and styles are here, so it works with no network."""
 
 import base64
 import hashlib
@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,6 +44,13 @@ _POLICY = _policy(_PAGE)
 async def docs() -> HTMLResponse:
     """Show the API reference."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+
+@router.get("/openapi.json")
+async def document(request: Request) -> JSONResponse:
+    """Describe the API."""
+    app: FastAPI = request.app
+    return JSONResponse(app.openapi())
 
 
 @router.get("/docs/swagger-ui-bundle.js")

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,9 @@ from service.imaging import MEDIA_TYPES
 from service.prediction import Headers, answer_headers, choose_version, left, unless_client_leaves
 from service.problems import DeadlinePassed, documented
 from service.state import ServiceState, State
+
+if TYPE_CHECKING:
+    from service.tracing import RequestTrace
 
 router = APIRouter(tags=["predict"])
 
@@ -123,6 +126,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     """Read, predict and write the answer: its headers and its body."""
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
+    trace: RequestTrace | None = asked.scope["state"].get("trace")
     try:
         async with asyncio.timeout(asked.seconds):
             body = await state.reader.read(asked.headers, asked.receive)
@@ -131,7 +135,9 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
             if rows is None:
                 rows = await unless_client_leaves(asked.receive, state.reader.rows(body))
             decode_seconds = time.perf_counter() - started
-            inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive))
+            if trace is not None:
+                trace.add("decode", decode_seconds)
+            inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
     except TimeoutError:
         detail = f"The answer was not there within {asked.seconds:g} seconds; send less or allow more time."
         raise DeadlinePassed(detail) from None

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -14,6 +14,9 @@ from service.prediction import answer_headers, choose_version, left, unless_clie
 from service.problems import DeadlinePassed, documented
 from service.reading import check_touching, found_digits, one_picture
 from service.state import ServiceState, State
+
+if TYPE_CHECKING:
+    from service.tracing import RequestTrace
 
 router = APIRouter(tags=["predict"])
 
@@ -64,7 +67,10 @@ async def _answer(request: Request, state: ServiceState, deadline: float) -> Res
     started = time.perf_counter()
     digits, rows = await unless_client_leaves(receive, found_digits(picture, state.reader))
     decode_seconds = time.perf_counter() - started
-    inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive))
+    trace: RequestTrace | None = request.scope["state"].get("trace")
+    if trace is not None:
+        trace.add("decode", decode_seconds)
+    inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive), trace)
     check_touching(digits, inference.probabilities)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
     request.state.log_fields = {"rows": len(rows), "version": version.number}

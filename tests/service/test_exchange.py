@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -196,6 +197,61 @@ def test_each_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
         "reason": "not-ready",
     }
     assert json.dumps(record.__dict__["duration_ms"])
+
+
+def flood(app: FastAPI, paths: list[str]) -> float:
+    """Send requests one after the other; returns the seconds that it took."""
+
+    async def send() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            for path in paths:
+                await client.get(path)
+
+    started = time.monotonic()
+    asyncio.run(send())
+    return time.monotonic() - started
+
+
+def told(records: list[logging.LogRecord], status: int) -> tuple[int, int]:
+    """How many lines there are of that status, and how many requests they say have none."""
+    lines = [record.__dict__ for record in records if record.__dict__.get("status") == status]
+    return len(lines), sum(line.get("left_out", 0) for line in lines)
+
+
+def test_under_load_lines_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred lines a second are written at the most; a later one says how many were not."""
+    app = example(Metrics())
+    with lines_of_access(caplog) as records:
+        seconds = flood(app, ["/fine/x"] * 400)
+        time.sleep(1.01)  # into another second, in which there is room
+        ask(app, "GET", "/fine/x")
+
+    lines, left_out = told(records, 200)
+    assert lines + left_out == 401
+    assert lines <= 100 * (int(seconds) + 2) + 1
+    assert left_out == sum(int(number) for number in re.findall(r"\((\d+) more not shown\)", caplog.text))
+
+
+def test_a_flood_of_refusals_hides_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """Faults, refusals and answers are sampled each by themselves."""
+    app = example(Metrics())
+    with lines_of_access(caplog) as records:
+        flood(app, ["/nothing"] * 300 + ["/bug", "/problem", "/fine/x"])
+
+    assert told(records, 500) == (1, 0)
+    assert told(records, 503) == (1, 0)
+    assert told(records, 200) == (1, 0)
+
+
+def test_the_same_traceback_is_not_written_for_every_request(caplog: pytest.LogCaptureFixture) -> None:
+    """Five a second are enough; each request still has its line, and is answered and counted."""
+    metrics = Metrics()
+    with lines_of_access(caplog) as records:
+        seconds = flood(example(metrics), ["/bug"] * 60)
+
+    assert 1 <= len([record for record in records if record.exc_info]) <= 5 * (int(seconds) + 2)
+    assert told(records, 500) == (60, 0)
+    assert counted(metrics, method="GET", route="/bug", status="500") == 60
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/metrics"])

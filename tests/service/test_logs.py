@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import logging
 import subprocess
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.logs import JsonFormatter
+from service.logs import JsonFormatter, Sampler
 from service.metrics import Metrics
+from tests.service.conftest import StartService
 from tests.service.test_exchange import ask, example
 
 
@@ -113,3 +115,64 @@ def test_the_access_log_has_the_route_and_not_the_path(caplog: pytest.LogCapture
     assert "private" not in written
     assert "secret" not in written
     assert "/fine/{name}" in written
+
+
+def test_clients_cannot_fill_the_log_by_way_of_uvicorn() -> None:
+    """Of the warnings that bytes which are no HTTP cause, ten a second are written."""
+    flood = "[logging.getLogger('uvicorn.error').warning('Invalid HTTP request received.') for _ in range(500)]"
+
+    written = configured("text", f"import time; time.sleep(1 - time.monotonic() % 1); {flood}")
+
+    assert 10 <= len(written.splitlines()) <= 30
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@given(st.lists(st.floats(0, 0.6), max_size=60))
+def test_a_sampler_writes_so_many_lines_a_second_and_forgets_none(pauses: list[float]) -> None:
+    """In no second of the clock are there more; what is written and what is left out are all there were."""
+    clock = Clock()
+    sampler = Sampler(3, clock)
+    written: dict[int, int] = {}
+    left_out = 0
+    for pause in pauses:
+        clock.seconds += pause
+        if sampler.admits():
+            written[int(clock.seconds)] = written.get(int(clock.seconds), 0) + 1
+            left_out += sampler.left_out()
+
+    assert all(lines <= 3 for lines in written.values())
+    assert sum(written.values()) + left_out + sampler.left_out() == len(pauses)
+    assert len(written) == len({int(second) for second in itertools.accumulate(pauses)})
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_that_a_client_sends_is_logged(start_service: StartService, caplog: pytest.LogCaptureFixture) -> None:
+    """Pictures, names of files, keys, cookies, paths and queries stay out of every line, right or wrong."""
+    client = start_service(api_keys="secret-key")
+    damaged = b"\x89PNG\r\n\x1a\nsecret-picture"
+    with caplog.at_level(logging.INFO):
+        for key in ("secret-key", "secret-guess"):
+            headers = {"X-API-Key": key, "Cookie": "secret-cookie", "X-Request-ID": "an id of\tsecret"}
+            for content, media_type in (
+                (b'{"pixels": "secret"}', "application/json"),
+                (b"{secret", "application/json"),
+                (damaged, "image/png"),
+                (b"secret", "application/octet-stream"),
+                (b"secret", "text/secret"),
+            ):
+                for path in ("/v1/predict", "/v1/predict?version=1&q=secret", "/v1/read", "/v1/secret"):
+                    client.post(path, content=content, headers=headers | {"Content-Type": media_type})
+            files = {"file": ("secret-name.png", damaged, "image/png")}
+            assert client.post("/v1/predict", files=files, headers=headers).status_code in (401, 422)
+
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert len([line for line in lines if "digits.access" in line]) == 42
+    assert not [line for line in lines if "secret" in line and "httpx" not in json.loads(line)["logger"]]

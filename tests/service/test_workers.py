@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.service.process import READY_SECONDS, Process
+from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import wait_until
 from tests.service.scraping import scrape
 
@@ -38,6 +39,27 @@ def test_every_scrape_has_the_numbers_of_all_workers(service: Process) -> None:
             seen = scrape(client)
         assert seen.total("digits_predictions_total") == 30
         assert seen.value("digits_http_requests_total", method="POST", route="/v1/predict", status="200") == 30
+
+
+def test_every_scrape_has_the_exemplars_of_all_workers(service: Process) -> None:
+    """A slow request is found under its id in OpenMetrics, whichever worker answered it and whichever is asked."""
+    address, accept = f"{service.client.base_url}", {"Accept": "application/openmetrics-text; version=1.0.0"}
+    for number in range(12):
+        httpx.get(f"{address}/v1/models", headers={"X-Request-ID": f"fast-{number}"}, timeout=20)
+    with connect(service.client) as connection:
+        headers = ["Content-Length: 784", "X-Request-Timeout-Seconds: 0.3", "X-Request-ID: slow"]
+        connection.sendall(request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", *headers]))
+        assert read_status(connection) == 504
+
+    def has_both() -> bool:
+        text = httpx.get(f"{address}/metrics", headers=accept, timeout=20).text
+        lines = [line for line in text.splitlines() if "digits_http_request_duration_seconds_bucket" in line]
+        slow = [line for line in lines if 'request_id="slow"' in line and 'route="/v1/predict"' in line]
+        fast = [line for line in lines if 'request_id="fast-' in line and 'route="/v1/models"' in line]
+        return bool(fast) and len(slow) == 1 and 'le="0.25"' not in slow[0]
+
+    wait_until(has_both)
+    assert all(has_both() for _ in range(6))
 
 
 def test_killed_worker_is_replaced(service: Process) -> None:

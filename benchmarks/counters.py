@@ -1,0 +1,287 @@
+"""`python -m benchmarks.counters`: send requests of every outcome; is each counter what the client saw?"""
+
+import http.client
+import json
+import random
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.digits import Released
+from benchmarks.processes import Server
+from benchmarks.requests import json_image, octets, png
+from service.golden import GoldenImages
+from service.problems import ClientGone
+
+_KEY = "key-of-the-counters"
+_MOST_ROWS = 512
+# Small limits, so that requests over them are small too; two of the largest requests do not fit into the queue.
+ENVIRONMENT = {
+    "DIGITS_API_KEYS": _KEY,
+    "DIGITS_MAX_INSTANCES": str(_MOST_ROWS),
+    "DIGITS_QUEUE_LIMIT": str(_MOST_ROWS),
+    "DIGITS_MAX_BODY_BYTES": "600000",
+    "DIGITS_POLL_SECONDS": "0.1",
+    "DIGITS_DRAIN_SECONDS": "0",
+}
+OUTCOMES = frozenset({200, 204, 400, 401, 404, 405, 413, 415, 422, 429, 499, 503, 504})
+"""What the load brings about: every status of the contract but 500, which needs a fault of the service."""
+_REPEATS = 5
+_CONNECTIONS = 8
+_WAIT_SECONDS = 120.0
+# For what is counted after the client has its answer, or has left.
+_SETTLE_SECONDS = 20.0
+_PREDICT = "/v1/predict"
+_OCTETS = (("Content-Type", "application/octet-stream"),)
+_JSON = (("Content-Type", "application/json"),)
+_WEBSOCKET = (
+    *(("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
+    ("Sec-WebSocket-Key", "MDEyMzQ1Njc4OUFCQ0RFRg=="),
+)
+
+Series = tuple[str, ...]
+"""What is counted, and its labels but for the version."""
+
+_COUNTED = {
+    "digits_http_requests_total": ("requests", "status", "method", "route"),
+    "digits_http_request_duration_seconds_count": ("timed", "route"),
+    "digits_rejected_total": ("rejected", "reason"),
+    "digits_predictions_total": ("predictions", "digit"),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request and the route that it is counted under; a body that is None is announced, but never sent."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = b""
+    route: str = _PREDICT
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: what the client saw, and what the service counted."""
+
+    series: Series
+    saw: int
+    counted: int
+
+
+@dataclass
+class Client:
+    """Asks over a connection of its own each time, so that any worker may answer, and counts what it sees."""
+
+    port: int
+    saw: Counter[Series] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, question: Question) -> tuple[int, bytes]:
+        """Send it, count the answer, and give its status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_WAIT_SECONDS)
+        try:
+            headers = {"X-API-Key": _KEY, **dict(question.headers)}
+            connection.request(question.method, question.path, question.body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        self._note(question, response.status, content)
+        return response.status, content
+
+    def leave(self, question: Question, body: bytes) -> None:
+        """Send the head and a part of the body, and close the connection."""
+        head = [f"{question.method} {question.path} HTTP/1.1", "Host: 127.0.0.1", f"X-API-Key: {_KEY}"]
+        head += [f"{name}: {value}" for name, value in question.headers]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS) as connection:
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        problem = json.dumps({"type": f"/docs#{ClientGone.reason}"}).encode()
+        self._note(question, ClientGone.status, problem)
+
+    def statuses(self) -> set[int]:
+        """Every status that was seen."""
+        return {int(series[1]) for series in self.saw if series[0] == "requests"}
+
+    def _note(self, question: Question, status: int, content: bytes) -> None:
+        with self._lock:
+            self.saw[("requests", str(status), question.method, question.route)] += 1
+            self.saw[("timed", question.route)] += 1
+            if status >= http.HTTPStatus.BAD_REQUEST:
+                self.saw[("rejected", json.loads(content)["type"].partition("#")[2])] += 1
+            elif question.route == _PREDICT:
+                for prediction in json.loads(content)["predictions"]:
+                    self.saw[("predictions", str(prediction["digit"]))] += 1
+
+
+def main() -> int:
+    """Compare with one worker and with two; 0 if all is equal."""
+    equal = True
+    with tempfile.TemporaryDirectory() as folder:
+        images = Released(Path(folder)).publish()
+        for workers in (1, 2):
+            lines = _with_workers(Path(folder), images, workers)
+            _show(workers, lines)
+            equal &= all(line.saw == line.counted for line in lines)
+    return 0 if equal else 1
+
+
+def compare(port: int, images: GoldenImages, publish: Callable[[], object]) -> list[Line]:
+    """Send the load to a service that has just been started with an empty store.
+
+    Args:
+        port: Of the service, which was started with `ENVIRONMENT`.
+        images: Digits to ask for.
+        publish: Puts version 1 into the store.
+
+    Raises:
+        TimeoutError: No version serves, or an outcome did not come about.
+    """
+    client = Client(port)
+    ready = Question("GET", "/health/ready", route="/health/ready")
+    client.ask(_octets(images, 1))  # no version serves yet
+    publish()
+    _until(lambda: client.ask(ready)[0] == http.HTTPStatus.OK, _WAIT_SECONDS)
+    _send_all(client, _questions(images))
+    _fill_queue(client, _octets(images, _MOST_ROWS))
+    _until(lambda: client.statuses() >= OUTCOMES, 0)
+    return _settled(client)
+
+
+def _questions(images: GoldenImages) -> list[Question]:
+    """One of each kind whose outcome is sure."""
+    plain = [json_image(images.pixels[0]), png(images.pixels[1])]
+    return [
+        *(Question("POST", _PREDICT, request.headers, request.body) for request in plain),
+        _octets(images, 1),
+        _octets(images, 5),
+        Question("POST", f"{_PREDICT}?version=1", _JSON, plain[0].body),
+        *(Question("GET", path, route=path) for path in ("/", "/docs", "/openapi.json", "/health", "/v1/models")),
+        Question("GET", "/health/live", route="/health/live"),
+        Question("GET", "/health", _WEBSOCKET, route="/health"),  # not spoken here: a request like any other
+        Question("POST", _PREDICT, _JSON, b"{"),
+        # Refused before anybody looks which route it is for.
+        Question("POST", _PREDICT, (*_OCTETS, ("X-API-Key", "another")), route="unmatched"),
+        Question("POST", f"{_PREDICT}?version=9", _OCTETS, bytes(784)),
+        Question("GET", "/made-up/path", route="unmatched"),
+        Question("GET", _PREDICT),
+        _octets(images, _MOST_ROWS + 1),
+        Question("POST", _PREDICT, (*_OCTETS, ("Content-Length", "10000000")), None),
+        Question("POST", _PREDICT, (("Content-Type", "text/plain"),), b"7"),
+        Question("POST", _PREDICT, _OCTETS, bytes(783)),
+        Question("POST", f"{_PREDICT}?version=none", _OCTETS, bytes(784)),
+        Question(
+            "POST", _PREDICT, (*_OCTETS, ("Content-Length", "784"), ("X-Request-Timeout-Seconds", "0.05")), None
+        ),  # half a request, until its deadline
+        Question("POST", "/v1/read", (("Content-Type", "image/png"),), b"no picture", route="/v1/read"),
+    ]
+
+
+def _octets(images: GoldenImages, rows: int) -> Question:
+    request = octets(images.pixels[[at % len(images.pixels) for at in range(rows)]])
+    return Question("POST", request.path, request.headers, request.body)
+
+
+def _send_all(client: Client, questions: Sequence[Question]) -> None:
+    """Send each several times, in random order, several at once; between them clients leave."""
+    leaving = Question("POST", _PREDICT, (*_OCTETS, ("Content-Length", "784")))
+    tasks: list[Callable[[], object]] = [partial(client.ask, question) for question in questions]
+    tasks.append(partial(client.leave, leaving, bytes(100)))
+    tasks *= _REPEATS
+    random.shuffle(tasks)
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        for done in [threads.submit(task) for task in tasks]:
+            done.result()
+
+
+def _fill_queue(client: Client, largest: Question) -> None:
+    """Send several of the largest requests at once, until the queue was full for one."""
+
+    def burst() -> bool:
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            statuses = [status for status, _ in threads.map(client.ask, [largest] * _CONNECTIONS)]
+        return http.HTTPStatus.TOO_MANY_REQUESTS in statuses
+
+    _until(burst, _WAIT_SECONDS)
+
+
+def _settled(client: Client) -> list[Line]:
+    """Compare until all is equal, or it is clear that it will not be."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        saw = client.saw.copy()  # the answer to a look at the metrics is not in what it shows
+        _, content = client.ask(Question("GET", "/metrics", route="/metrics"))
+        counted = _counted(content.decode())
+        lines = [Line(series, saw[series], counted[series]) for series in sorted(saw.keys() | counted.keys())]
+        if all(line.saw == line.counted for line in lines) or time.monotonic() > deadline:
+            return lines
+        time.sleep(0.1)
+
+
+def _counted(text: str) -> Counter[Series]:
+    counted: Counter[Series] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name in _COUNTED:
+                kind, *labels = _COUNTED[sample.name]
+                counted[(kind, *(sample.labels[label] for label in labels))] += int(sample.value)
+    return counted
+
+
+def _with_workers(folder: Path, images: GoldenImages, workers: int) -> list[Line]:
+    store, released = folder / f"store-{workers}", Released(folder)
+    (store / "digits").mkdir(parents=True)
+    port = _free_port()
+    environment = {
+        **ENVIRONMENT,
+        "DIGITS_MODEL_STORE": str(store),
+        "DIGITS_CACHE": str(released.cache),
+        "DIGITS_PORT": str(port),
+        "DIGITS_WORKERS": str(workers),
+    }
+    command = [sys.executable, "-m", "service"]
+    with Server(command, environment, folder / "log", Path(__file__).parents[1]):
+        _until(lambda: _listens(port), _WAIT_SECONDS)
+        return compare(port, images, lambda: (store / "digits" / "1").symlink_to(released.version))
+
+
+def _show(workers: int, lines: Iterable[Line]) -> None:
+    sys.stdout.write(f"\n{workers} worker{'s' * (workers > 1)}\n{'':50} {'client saw':>12} {'counted':>12}\n")
+    for line in lines:
+        differs = "" if line.saw == line.counted else "  NOT EQUAL"
+        sys.stdout.write(f"{' '.join(line.series):50} {line.saw:12} {line.counted:12}{differs}\n")
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            msg = "it did not happen in time"
+            raise TimeoutError(msg)
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

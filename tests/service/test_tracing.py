@@ -1,0 +1,367 @@
+import itertools
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SentSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from pydantic import SecretStr
+
+from service.app import create_app
+from service.bodies import BYTES
+from service.settings import Settings
+from service.tracing import Tracing
+from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
+from tests.service.process import READY_SECONDS, Process
+from tests.service.running import client_of, listening, wait_until
+from tests.service.test_predict import PATH, as_levels
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+HEADERS = {"Content-Type": BYTES}
+ROW = as_levels(np.stack([row_of(7)]))
+
+
+@dataclass
+class Traced:
+    """A service whose spans end up in this process's memory."""
+
+    client: httpx.Client
+    memory: InMemorySpanExporter
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        """Those of that name, oldest first."""
+        return [span for span in self.memory.get_finished_spans() if span.name == name]
+
+    def the(self, name: str) -> ReadableSpan:
+        """The only one of that name; what is ended after the answer is waited for."""
+        wait_until(lambda: bool(self.spans(name)))
+        (span,) = self.spans(name)
+        return span
+
+
+@contextmanager
+def traced_service(root: Path, engine: FirstPixelEngine | None = None, keys: str | None = None) -> Iterator[Traced]:
+    """A service that serves version 1 and is traced from its first prediction on."""
+    write_version(root, 1)
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    settings = Settings(model_store=root, poll_seconds=0.02, api_keys=SecretStr(keys) if keys else None)
+    app = create_app(settings, load=FakeLoader(engine or FirstPixelEngine()), tracing=Tracing(provider))
+    with listening(app) as port, client_of(port) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
+        yield Traced(client, memory)
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Iterator[Traced]:
+    """A traced service with the engine that anyone can check."""
+    with traced_service(tmp_path) as traced:
+        yield traced
+
+
+def attributes(span: ReadableSpan) -> dict[str, object]:
+    """A span's attributes as a plain dictionary."""
+    return dict(span.attributes or {})
+
+
+def ids(span: ReadableSpan) -> tuple[int, int]:
+    """The span's trace, and itself."""
+    assert span.context
+    return span.context.trace_id, span.context.span_id
+
+
+def linked(span: ReadableSpan) -> set[tuple[int, int]]:
+    """What the span has links to."""
+    return {(link.context.trace_id, link.context.span_id) for link in span.links}
+
+
+@pytest.mark.parametrize("query", ["", "?version=1"])
+def test_a_request_has_a_span_and_its_parts_below_it(traced: Traced, query: str) -> None:
+    """Past routing and through it: decode, queue and inference lie inside the request's span, one after the other."""
+    answer = traced.client.post(PATH + query, content=ROW, headers=HEADERS | {"X-Request-ID": "mine"})
+    request = traced.the(f"POST {PATH}")
+
+    assert answer.status_code == 200
+    assert request.kind is SpanKind.SERVER
+    assert attributes(request) == {
+        "digits.request_id": "mine",
+        "http.request.method": "POST",
+        "http.route": PATH,
+        "http.response.status_code": 200,
+        "digits.rows": 1,
+        "digits.version": 1,
+    }
+    parts = [traced.the(name) for name in ("decode", "queue", "inference")]
+    for part in parts:
+        assert part.parent
+        assert (part.parent.trace_id, part.parent.span_id) == ids(request)
+    times = [moment for part in parts for moment in (part.start_time or 0, part.end_time or 0)]
+    slack = 2_000_000  # nanoseconds: each part is timed by itself
+    assert all(earlier <= later + slack for earlier, later in itertools.pairwise(times))
+    assert (request.start_time or 0) <= times[0] + slack
+    assert times[-1] <= (request.end_time or 0)
+
+
+def test_a_request_continues_the_caller_s_trace(traced: Traced) -> None:
+    """W3C traceparent names the trace and the span that asked; without it a trace begins."""
+    traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    continued = traced.the(f"POST {PATH}")
+    assert continued.context
+    assert continued.parent
+    assert (f"{continued.context.trace_id:032x}", f"{continued.parent.span_id:016x}") == (TRACE, PARENT)
+
+    for header in ({}, {"traceparent": "00-nonsense"}):
+        traced.memory.clear()
+        traced.client.post(PATH, content=ROW, headers=HEADERS | header)
+        begun = traced.the(f"POST {PATH}")
+        assert begun.parent is None
+
+
+def test_what_the_caller_does_not_sample_is_not_traced(traced: Traced) -> None:
+    """A trace that the caller leaves out is left out here too, batches included."""
+    traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-00"})
+    traced.client.post(PATH, content=ROW, headers=HEADERS | {"X-Request-ID": "next"})
+
+    assert attributes(traced.the(f"POST {PATH}"))["digits.request_id"] == "next"
+    assert len(traced.spans("batch")) == 1
+
+
+def test_a_batch_is_linked_with_its_requests_and_they_with_it(tmp_path: Path) -> None:
+    """Requests that ran together are found from the batch, and the batch from each of them."""
+    gate = threading.Event()
+    with traced_service(tmp_path, FirstPixelEngine(gate)) as traced, ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(traced.client.post, PATH, content=ROW, headers=HEADERS) for _ in range(8)]
+        wait_until(lambda: "digits_http_requests_in_progress 9.0" in traced.client.get("/metrics").text)
+        gate.set()
+        assert [answer.result().status_code for answer in sent] == [200] * 8
+        wait_until(lambda: len(traced.spans(f"POST {PATH}")) == 8)
+
+        requests, batches = traced.spans(f"POST {PATH}"), traced.spans("batch")
+        inferences = traced.spans("inference")
+    assert len(batches) < 8
+    assert sorted(one for batch in batches for one in linked(batch)) == sorted(ids(request) for request in requests)
+    assert [attributes(batch)["digits.requests"] for batch in batches] == [len(linked(batch)) for batch in batches]
+    for inference in inferences:
+        assert inference.parent
+        (batch,) = (batch for batch in batches if ids(batch) in linked(inference))
+        assert (inference.parent.trace_id, inference.parent.span_id) in linked(batch)
+
+
+def test_bulk_is_linked_with_each_of_its_batches(traced: Traced) -> None:
+    """A request of more rows than a batch holds has one inference, over all of its batches."""
+    traced.client.post(PATH, content=bytes(784 * 200), headers=HEADERS)
+
+    inference = traced.the("inference")
+    batches = traced.spans("batch")
+    assert [attributes(batch)["digits.rows"] for batch in batches] == [64, 64, 64, 8]
+    assert linked(inference) == {ids(batch) for batch in batches}
+
+
+def test_refusals_and_faults_are_told_apart(tmp_path: Path) -> None:
+    """A client's mistake is no error of the service; a fault is one, and its span says nothing of the inside."""
+
+    class Broken(FirstPixelEngine):
+        def run(self, pixels: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            raise RuntimeError(repr(pixels))
+
+    with traced_service(tmp_path, Broken()) as traced:
+        traced.client.post(PATH, content=bytes(783), headers=HEADERS)
+        refused = traced.the(f"POST {PATH}")
+        traced.memory.clear()
+        traced.client.post(PATH, content=ROW, headers=HEADERS)
+        failed, batch = traced.the(f"POST {PATH}"), traced.the("batch")
+
+    assert (refused.status.status_code, attributes(refused)["error.type"]) == (StatusCode.UNSET, "invalid-input")
+    assert (failed.status.status_code, attributes(failed)["error.type"]) == (StatusCode.ERROR, "internal")
+    assert batch.status.status_code is StatusCode.ERROR
+    assert not [event for span in (failed, batch) for event in span.events]
+
+
+def test_probes_and_scrapes_are_not_traced(traced: Traced) -> None:
+    """What machines ask every second would bury the rest."""
+    for path in ("/health", "/health/ready", "/metrics", "/v1/models"):
+        traced.client.get(path)
+
+    traced.the("GET /v1/models")
+    assert len(traced.memory.get_finished_spans()) == 1
+
+
+def test_no_span_tells_of_a_picture_a_path_or_a_key(tmp_path: Path) -> None:
+    """What a client sends stays out of its traces, whatever it puts where."""
+    with traced_service(tmp_path, keys="secret-key") as traced:
+        for key in ("secret-key", "secret-guess"):
+            headers = HEADERS | {"X-API-Key": key, "Cookie": "secret-cookie", "tracestate": "vendor=1"}
+            traced.client.post(PATH, content=ROW, headers=headers)
+            traced.client.post(f"{PATH}?version=1&secret=query", content=b"secret body", headers=headers)
+            traced.client.get("/v1/models/secret-path", headers=headers)
+            traced.client.request("PROPFIND", "/secret-other", headers=headers)
+        wait_until(lambda: len([span for span in traced.memory.get_finished_spans() if span.parent is None]) == 8)
+        told = "".join(span.to_json() for span in traced.memory.get_finished_spans())
+
+    assert "secret" not in told
+    assert "unmatched" in told
+
+
+def test_the_access_log_and_the_exemplar_name_the_trace(traced: Traced, caplog: pytest.LogCaptureFixture) -> None:
+    """From a line, and from a bucket, the way leads to the trace."""
+    with caplog.at_level(logging.INFO, "digits.access"):
+        traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        traced.the(f"POST {PATH}")
+        wait_until(lambda: bool(caplog.records))
+    shown = traced.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}).text
+
+    assert [record.__dict__["trace_id"] for record in caplog.records] == [TRACE]
+    assert f'trace_id="{TRACE}"' in shown
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what OTLP sends over HTTP, and keeps the spans."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Export)
+        self.exports: list[ExportTraceServiceRequest] = []
+
+    def spans(self) -> list[SentSpan]:
+        """All that have come."""
+        return [
+            span
+            for export in list(self.exports)
+            for resource in export.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+
+class _Export(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Collector)
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/traces":
+            self.server.exports.append(ExportTraceServiceRequest.FromString(content))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector that listens on this machine."""
+    with Collector() as collector:
+        thread = threading.Thread(target=collector.serve_forever)
+        thread.start()
+        yield collector
+        collector.shutdown()
+        thread.join()
+
+
+def test_spans_of_all_workers_reach_a_collector(
+    collector: Collector, released_store: Path, program_cache: Path
+) -> None:
+    """A real service sends its spans by OTLP over HTTP, the last ones too, and FastAPI none beside them."""
+    endpoint = f"http://127.0.0.1:{collector.server_address[1]}"
+    service = Process(
+        released_store,
+        program_cache,
+        DIGITS_WORKERS="2",
+        DIGITS_DRAIN_SECONDS="0",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+        OTEL_BSP_SCHEDULE_DELAY="60000",
+        FASTAPI_OTEL_AUTO_CONFIGURE="true",
+    )
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        for number in range(10):
+            query = "?version=1" if number % 2 else ""  # through FastAPI, and past it
+            httpx.post(f"{service.client.base_url}{PATH}{query}", content=bytes(784), headers=HEADERS, timeout=20)
+        service.process.terminate()
+        assert service.process.wait(timeout=60) == 0
+    finally:
+        service.close()
+
+    names = [span.name for span in collector.spans()]
+    counts = {name: names.count(name) for name in set(names)}
+    assert counts == {f"POST {PATH}": 10, "decode": 10, "queue": 10, "inference": 10, "batch": 10}
+    resources = [resource.resource for export in collector.exports for resource in export.resource_spans]
+    said = {(at.key, at.value.string_value) for resource in resources for at in resource.attributes}
+    assert ("service.name", "digits") in said
+    assert len({value for key, value in said if key == "service.instance.id"}) == len(resources) <= 2
+
+
+def test_a_collector_that_is_not_there_holds_nothing_up(released_store: Path, program_cache: Path) -> None:
+    """Requests are answered and the service stops in time, whether spans can be sent or not."""
+    service = Process(
+        released_store,
+        program_cache,
+        DIGITS_WORKERS="1",
+        DIGITS_DRAIN_SECONDS="0",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+    )
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        assert service.predict().status_code == 200
+        told = time.monotonic()
+        service.process.terminate()
+        assert service.process.wait(timeout=60) == 0
+    finally:
+        service.close()
+    assert time.monotonic() - told < 15
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"},
+    ],
+)
+def test_without_a_collector_nothing_of_it_is_imported(variables: dict[str, str]) -> None:
+    """Off means off: neither the service's tracing nor OpenTelemetry's SDK or exporter is in the process."""
+    program = f"""
+import sys
+from service.app import create_app
+from service.server import _tracing
+from service.settings import Settings
+tracing = _tracing({variables!r})
+create_app(Settings(), tracing=tracing)
+import json
+parts = ("service.tracing", "opentelemetry.sdk", "opentelemetry.exporter")
+print(json.dumps([tracing, [name for name in sys.modules if name.startswith(parts)]]))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert json.loads(ended.stdout) == [None, []]
+
+
+def test_a_missing_extra_is_told_and_the_service_goes_on() -> None:
+    """Who asks for traces without the packages gets a line that says so, and a service."""
+    program = """
+import logging, sys
+logging.basicConfig(format="%(message)s")
+sys.modules["opentelemetry.sdk"] = None
+from service.server import _tracing
+print(_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ended.stdout == "None\n"
+    assert "the extra `otel` brings it" in ended.stderr

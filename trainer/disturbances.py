@@ -18,11 +18,6 @@ Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """From images float32 [N, 28, 28] in 0 to 1 and a seed int32 [2] to images that may leave 0 to 1."""
 
 
-def count_disturbed(images: int, fraction: float) -> int:
-    """Tells how many of a batch's images are disturbed, the first ones: as many by each disturbance."""
-    return round(images * fraction / len(_DISTURBANCES)) * len(_DISTURBANCES)
-
-
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     """Disturbs the first images of a batch, which is in random order anyway.
 
@@ -34,7 +29,7 @@ def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     Returns:
         float32 [N, 784] in 0 to 1.
     """
-    share = count_disturbed(pixels.shape[0], fraction) // len(_DISTURBANCES)
+    share = round(pixels.shape[0] * fraction / len(_DISTURBANCES))
     if share == 0:
         return pixels
     seeds = tf.unstack(tf.random.split(seed, len(_DISTURBANCES)))

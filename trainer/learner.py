@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.augmentation import augment
 from trainer.data import DIGITS
-from trainer.disturbances import count_disturbed, disturb
+from trainer.disturbances import disturb
 from trainer.network import build_strided
 from trainer.optimiser import AdamW, update_average
 from trainer.profiles import StridedRecipe
@@ -26,6 +26,7 @@ class Learner:
     def __init__(self, recipe: StridedRecipe, images: TrainingImages, seed: int, total_steps: int) -> None:
         self._recipe = recipe
         self._seed = seed
+        self._last_disturbed_step = round(total_steps * recipe.disturbed_until)
         self._digits, self._labels = tf.constant(images.digits), tf.constant(images.labels, tf.int32)
         self._outliers = tf.constant(images.outliers)
         self._network = build_strided(recipe, seed, precision=training_precision())
@@ -52,7 +53,7 @@ class Learner:
 
     def _learn(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         labels = tf.gather(self._labels, indices)
-        pixels = self._draw_batch(indices, tf.stack([self._seed, number]))
+        pixels = self._draw_batch(indices, number)
         with tf.GradientTape() as tape:
             outputs = self._network(pixels, training=True)
             loss = _loss(outputs, labels, self._recipe)
@@ -62,10 +63,11 @@ class Learner:
         update_average(self.average.variables, self._network.variables, self._recipe.averaging_decay, step)
         return loss
 
-    def _draw_batch(self, indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _draw_batch(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         """The digits at these indices and after them some outliers, each varied: float32 [N, 784]."""
         recipe = self._recipe
-        variation_seed, disturbance_seed, outlier_seed = tf.unstack(tf.random.split(seed, 3))
+        seeds = tf.random.split(tf.stack([self._seed, number]), 3)
+        variation_seed, disturbance_seed, outlier_seed = tf.unstack(seeds)
         images = tf.gather(self._digits, indices)
         if recipe.outliers_per_batch:
             count = self._outliers.shape[0]
@@ -73,8 +75,13 @@ class Learner:
             images = tf.concat([images, tf.gather(self._outliers, chosen)], axis=0)
         # Outliers, too: reading between pixels blurs, and sharp pictures would all be taken for outliers.
         pixels = augment(images, variation_seed, recipe)
-        digits = indices.shape[0]
-        return tf.concat([disturb(pixels[:digits], disturbance_seed, recipe.disturbed_fraction), pixels[digits:]], 0)
+        digits, outliers = pixels[: indices.shape[0]], pixels[indices.shape[0] :]
+        digits = tf.cond(
+            number <= self._last_disturbed_step,
+            lambda: disturb(digits, disturbance_seed, recipe.disturbed_fraction),
+            lambda: digits,
+        )
+        return tf.concat([digits, outliers], axis=0)
 
 
 def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:
@@ -83,10 +90,7 @@ def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Te
     Nothing is asked of the digits' logits for an outlier: that would cost accuracy (docs/decisions/0009).
     """
     digits = labels.shape[0]
-    losses = _smoothed_cross_entropy(labels, outputs[:digits, :DIGITS], recipe.label_smoothing)
-    weights = np.ones(digits, np.float32)
-    weights[: count_disturbed(digits, recipe.disturbed_fraction)] = recipe.disturbed_weight
-    loss = tf.reduce_sum(losses * weights) / weights.sum()
+    loss = _smoothed_cross_entropy(labels, outputs[:digits, :DIGITS], recipe.label_smoothing)
     if recipe.outliers_per_batch:
         is_digit = tf.concat([tf.ones((digits,)), tf.zeros((recipe.outliers_per_batch,))], axis=0)
         telling = tf.nn.sigmoid_cross_entropy_with_logits(is_digit, outputs[:, DIGITS])
@@ -96,4 +100,4 @@ def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Te
 
 def _smoothed_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
     targets = tf.one_hot(labels, DIGITS) * (1.0 - smoothing) + smoothing / DIGITS
-    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

@@ -65,7 +65,7 @@ class StridedRecipe:
     thickness_fraction: float = 0.15  # share of the images drawn with a thicker or thinner pen
     drawn_fraction: float = 0.0  # digits drawn by pen, per training image of MNIST
     disturbed_fraction: float = 0.0  # share of the images with a ground, noise, lines and so on
-    disturbed_weight: float = 0.5  # of each in the loss, beside a clean one's 1: the harder images pull harder
+    disturbed_until: float = 0.75  # share of all steps; the rest, clean, gives back what disturbances cost
     outliers_per_batch: int = 0  # images of what is not a digit; with 0 there is no output is_digit
     outlier_weight: float = 0.5  # of the loss that asks to tell them from digits; 0.3 to 0.5
 
@@ -86,7 +86,7 @@ RECIPES: dict[Profile, Recipe] = {
         warm_up_fraction=0.1,
         unmoved_fraction=0.125,
         drawn_fraction=0.05,
-        disturbed_fraction=0.08,
+        disturbed_fraction=0.12,
         outliers_per_batch=32,
     ),
     # At least 99.5 %, and better on people's own pictures: the same network, twice as long,
@@ -102,7 +102,7 @@ RECIPES: dict[Profile, Recipe] = {
         elastic_pixels=1.4,
         unmoved_fraction=0.125,
         drawn_fraction=0.05,
-        disturbed_fraction=0.12,
+        disturbed_fraction=0.2,
         outliers_per_batch=32,
     ),
 }

@@ -47,3 +47,13 @@ def test_resumed_learner_ends_where_the_other_ends(full_recipe: StridedRecipe, d
         resumed.step(indices(number), number)
     for expected, actual in zip(through.state(), resumed.state(), strict=True):
         np.testing.assert_array_equal(expected, actual)
+
+
+def test_disturbances_end_before_the_run_does(full_recipe: StridedRecipe, dataset: Dataset) -> None:
+    """The last steps see only what a run without disturbances sees."""
+    disturbed = replace(full_recipe, disturbed_until=0.5)
+    undisturbed = replace(full_recipe, disturbed_fraction=0.0)
+    first, second = make_learner(disturbed, dataset), make_learner(undisturbed, dataset)
+    assert first.step(indices(1), 5) != second.step(indices(1), 5)
+    second.restore(first.state())
+    assert first.step(indices(2), 6) == second.step(indices(2), 6)

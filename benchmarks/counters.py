@@ -110,14 +110,22 @@ class Client:
         problem = json.dumps({"type": f"/docs#{ClientGone.reason}"}).encode()
         self._note(question, ClientGone.status, problem)
 
+    def send_nonsense(self) -> None:
+        """Send what is no HTTP, and count the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS) as connection:
+            connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            self._note(Question("other", "", route="unmatched"), response.status, response.read(), is_timed=False)
+
     def statuses(self) -> set[int]:
         """Every status that was seen."""
         return {int(series[1]) for series in self.saw if series[0] == "requests"}
 
-    def _note(self, question: Question, status: int, content: bytes) -> None:
+    def _note(self, question: Question, status: int, content: bytes, *, is_timed: bool = True) -> None:
         with self._lock:
             self.saw[("requests", str(status), question.method, question.route)] += 1
-            self.saw[("timed", question.route)] += 1
+            self.saw[("timed", question.route)] += is_timed
             if status >= http.HTTPStatus.BAD_REQUEST:
                 self.saw[("rejected", json.loads(content)["type"].partition("#")[2])] += 1
             elif question.route == _PREDICT:
@@ -197,7 +205,7 @@ def _send_all(client: Client, questions: Sequence[Question]) -> None:
     """Send each several times, in random order, several at once; between them clients leave."""
     leaving = Question("POST", _PREDICT, (*_OCTETS, ("Content-Length", "784")))
     tasks: list[Callable[[], object]] = [partial(client.ask, question) for question in questions]
-    tasks.append(partial(client.leave, leaving, bytes(100)))
+    tasks += [partial(client.leave, leaving, bytes(100)), client.send_nonsense]
     tasks *= _REPEATS
     random.shuffle(tasks)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:

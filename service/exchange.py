@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,8 @@ from service.problems import Problem
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing
+
+Header = tuple[bytes, bytes]
 
 REQUEST_ID = b"x-request-id"
 # What a browser must not do with any answer: guess its type, tell others where it came from, show it in their frames.
@@ -41,6 +43,9 @@ _UNLOGGED = ("/health", "/metrics")
 _LINES_PER_SECOND = 100
 # A fault that every request runs into has the same traceback each time.
 _TRACEBACKS_PER_SECOND = 5
+
+UNMATCHED = "unmatched"
+"""The route of what has none: paths are endless, labels must not be."""
 
 access = logging.getLogger("digits.access")
 
@@ -114,9 +119,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], (REQUEST_ID, self.request_id.encode()), *_SAFETY]
-            if not any(name == _POLICY_NAME for name, _ in headers):
-                headers.append(_POLICY)
+            headers = headers_of_every_answer(message["headers"], self.request_id)
             if self._draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
@@ -176,7 +179,15 @@ class _Exchange:
     @property
     def _route(self) -> str:
         """The route's template, never the path: paths are endless, labels must not be."""
-        return getattr(self._scope.get("route"), "path", "unmatched")
+        return getattr(self._scope.get("route"), "path", UNMATCHED)
+
+
+def headers_of_every_answer(own: Iterable[Header], request_id: str) -> list[Header]:
+    """An answer's own headers, and those that every answer has."""
+    headers = [*own, (REQUEST_ID, request_id.encode()), *_SAFETY]
+    if not any(name == _POLICY_NAME for name, _ in headers):
+        headers.append(_POLICY)
+    return headers
 
 
 def _more(left_out: int) -> str:

@@ -20,6 +20,7 @@ import uvicorn
 
 from service.app import create_app
 from service.metrics import Metrics
+from service.protocol import counting_protocol
 from service.settings import Settings
 from service.state import Drain
 
@@ -38,6 +39,7 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     drain = Drain()
     config = uvicorn.Config(
         create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ)),
+        http=counting_protocol(metrics),
         lifespan="on",
         ws="none",  # there is no WebSocket here, and uvicorn would refuse one past the app, which would not count it
         log_config=None,

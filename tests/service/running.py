@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.settings import Settings
@@ -44,10 +45,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
 
 
 @contextlib.contextmanager
-def listening(app: FastAPI) -> Iterator[int]:
+def listening(app: FastAPI, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> Iterator[int]:
     """A real server in a thread of this process; gives its port."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False, server_header=False)
+        uvicorn.Config(
+            app, port=0, http=protocol, lifespan="on", log_config=None, access_log=False, server_header=False
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,0 +1,37 @@
+"""HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted."""
+
+import secrets
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service import problems
+from service.exchange import UNMATCHED, headers_of_every_answer
+from service.metrics import Metrics
+from service.problems import MalformedBody
+
+
+def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
+    """Make the class of uvicorn's connections."""
+
+    class CountingProtocol(HttpToolsProtocol):
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
+            """Answer bytes that are no request; called by uvicorn."""
+            cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+            if cycle is None or cycle.response_complete:
+                metrics.requests.inc("other", UNMATCHED, str(MalformedBody.status))
+                metrics.rejected.inc(MalformedBody.reason)
+                self.transport.write(_answer())
+            # Amid a request the answer would be taken for that one's, which ends as one whose client has left.
+            self.transport.close()
+
+    return CountingProtocol
+
+
+def _answer() -> bytes:
+    problem = MalformedBody("The bytes sent are no HTTP/1.1 request; send one, without TLS.")
+    request_id = secrets.token_hex(16)
+    response = problems.answer(problem, "/", request_id)
+    headers = [*headers_of_every_answer(response.raw_headers, request_id), (b"connection", b"close")]
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)])

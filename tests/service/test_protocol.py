@@ -1,0 +1,81 @@
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.app import create_app
+from service.metrics import Metrics
+from service.protocol import counting_protocol
+from service.settings import Settings
+from tests.service.fakes import FakeLoader, write_version
+from tests.service.raw_http import connect, request_head
+from tests.service.running import client_of, listening, wait_until
+from tests.service.scraping import scrape
+
+TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back over a bare connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A service whose connections speak as the real server's do."""
+    write_version(tmp_path, 1)
+    metrics = Metrics()
+    app = create_app(Settings(model_store=tmp_path, poll_seconds=0.02), load=FakeLoader(), metrics=metrics)
+    with listening(app, counting_protocol(metrics)) as port, client_of(port) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
+        yield client
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """Read one answer whole."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+@pytest.mark.parametrize(
+    "sent", [TLS_HELLO, b"BREW / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\0\0\r\n"]
+)
+def test_bytes_that_are_no_http_are_a_problem_and_counted(client: httpx.Client, sent: bytes) -> None:
+    """The answer is like every other, the connection ends with it, and the counters have it once."""
+    with connect(client) as connection:
+        connection.sendall(sent)
+        answer = read_answer(connection)
+        assert connection.recv(1) == b""
+
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["status"], problem["type"]) == (400, 400, "/docs#malformed-body")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == problem["request_id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["connection"] == "close"
+    seen = scrape(client)
+    assert seen.value("digits_http_requests_total", method="other", route="unmatched", status="400") == 1
+    assert seen.value("digits_rejected_total", reason="malformed-body") == 1
+
+
+def test_nonsense_amid_a_body_ends_its_request_and_is_counted_once(client: httpx.Client) -> None:
+    """A chunk that is none closes the connection: its request ends as one whose client is gone, and is the only one."""
+    with connect(client) as connection:
+        headers = ["Content-Type: application/octet-stream", "Transfer-Encoding: chunked"]
+        connection.sendall(request_head("POST", "/v1/predict", headers) + b"4\r\nabcd\r\n")
+        wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
+        connection.sendall(b"no length\r\n")
+        assert connection.recv(1) == b""
+
+    wait_until(lambda: scrape(client).value("digits_rejected_total", reason="client-gone") == 1)
+    assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0

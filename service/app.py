@@ -26,6 +26,10 @@ from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
 
+# Of a request's time, that it may wait for a thread to read its picture in. What would wait for longer is refused at
+# once: a queue as long as the deadline answers nobody, because all that reaches its front is too late.
+_WAITING_SHARE = 0.2
+
 
 class LifespanState(TypedDict):
     """What each request finds in its `state`."""
@@ -54,7 +58,7 @@ def create_app(
         store = ModelStore(settings.model_store, settings.model_name)
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
-            Pool(settings.queue_limit, threads).running() as pool,
+            Pool(settings.queue_limit, threads, _WAITING_SHARE * settings.request_timeout_seconds).running() as pool,
             Batcher(measured, settings.max_batch_size, settings.queue_limit, threads).running() as batcher,
             registry.running(),
         ):

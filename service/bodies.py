@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.arrays import check_count, rows_from_bytes, rows_from_json
+from service.arrays import PIXELS, check_count, rows_from_bytes, rows_from_json
 from service.pool import Pool
 from service.problems import (
     ClientGone,
@@ -76,11 +76,15 @@ class BodyReader:
         Raises:
             UnsupportedMediaType: Judged from the headers.
             TooLarge: It says, or turns out, to be over the limit.
+            QueueFull: It would have to wait for too long to be read.
             ClientGone: The connection closed before the end.
         """
         content_type = headers.get(b"content-type", b"")
         media_type = _media_type(content_type, headers)
-        self._check_size(int(headers.get(b"content-length", b"0")))
+        size = int(headers.get(b"content-length", b"0"))
+        self._check_size(size)
+        if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
+            self.pool.check_room()
         message = await _next_part(receive)
         if not message.get("more_body"):  # most bodies come in one piece
             content = message["body"]
@@ -88,6 +92,12 @@ class BodyReader:
         else:
             content = await self._read_on(message["body"], receive)
         return Body(media_type, content, content_type)
+
+    def announced_rows(self, headers: RawHeaders) -> int:
+        """How many rows the body will at least have, if it is a right one, by its headers."""
+        if headers.get(b"content-type") != BYTES.encode():
+            return 1
+        return min(max(1, int(headers.get(b"content-length", b"0")) // PIXELS), self.limits.max_instances)
 
     async def _read_on(self, first: bytes, receive: Receive) -> bytes:
         parts, size, more = [first], len(first), True

@@ -12,6 +12,7 @@ from benchmarks.stress.bulk import bulk
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.crash import crash
 from benchmarks.stress.crowd import crowd
+from benchmarks.stress.overload import overload
 from benchmarks.stress.reloads import reloads
 from benchmarks.stress.rolling import rolling_restarts
 from benchmarks.stress.running import Running, running
@@ -40,6 +41,7 @@ def _subjects(options: argparse.Namespace) -> dict[str, Claims]:
         "reloads": partial(_of_one_service, lambda one: reloads(one, options.reloads, options.prepared)),
         "crash": partial(_of_one_service, crash),
         "bulk": partial(_of_one_service, bulk),
+        "overload": partial(_of_one_service, lambda one: overload(one, options.overload_seconds)),
         "crowd": partial(_of_one_service, lambda one: crowd(one, options.idle, options.slow)),
         "restarts": lambda folder: rolling_restarts(folder, options.restarts),
     }

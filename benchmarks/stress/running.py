@@ -29,6 +29,8 @@ class Running:
     server: Server
     released: Released
     golden: GoldenImages
+    program: bytes
+    """The compiled program of version 1."""
 
     def is_ready(self) -> bool:
         """Whether readiness is answered with 200."""
@@ -62,11 +64,9 @@ class Running:
         manifest = unfinished / MANIFEST_PATH
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": number}))
         if in_cache:
-            shutil.copyfile(self._program(self.released.version), self._program(unfinished))
+            name = program_name(read_manifest(unfinished)[1])
+            (self.released.cache / name).write_bytes(self.program)
         return unfinished.rename(self.released.store / "digits" / str(number))
-
-    def _program(self, version: Path) -> Path:
-        return self.released.cache / program_name(read_manifest(version)[1])
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def running(folder: Path, **environment: str) -> Iterator[Running]:
     environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2", **environment}
     with Server(server.command, environment, folder / "log", server.folder) as started:
         wait_until(lambda: is_ready(port))
-        yield Running(port, started, released, golden)
+        yield Running(port, started, released, golden, released.program().read_bytes())
 
 
 def is_ready(port: int) -> bool:

@@ -123,6 +123,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     """Read, predict and write the answer: its headers and its body."""
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
+    state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else its body would be read for nothing
     try:
         async with asyncio.timeout(asked.seconds):
             body = await state.reader.read(asked.headers, asked.receive)

@@ -7,9 +7,10 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, descendants
@@ -38,12 +39,13 @@ class Running:
 
     def serving(self) -> int | None:
         """The version that serves, as the worker says that is asked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        with suppress(OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
-            connection.request("GET", "/v1/models")
-            number: int | None = json.loads(connection.getresponse().read())["models"][0]["serving"]
-            return number
-        return None
+        number: int | None = self._model().get("serving")
+        return number
+
+    def state(self, number: int) -> str | None:
+        """The state of a version, as the worker says that is asked; None if it is not in the store."""
+        states = {version["version"]: version["state"] for version in self._model().get("versions", [])}
+        return states.get(number)
 
     def workers(self) -> set[int]:
         """Process ids of those that serve, where there are several."""
@@ -68,6 +70,15 @@ class Running:
             (self.released.cache / name).write_bytes(self.program)
         return unfinished.rename(self.released.store / "digits" / str(number))
 
+    def _model(self) -> dict[str, Any]:
+        """What /v1/models says; nothing, if it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with closing(connection), suppress(OSError, http.client.HTTPException, ValueError):
+            connection.request("GET", "/v1/models")
+            model: dict[str, Any] = json.loads(connection.getresponse().read())["models"][0]
+            return model
+        return {}
+
 
 @contextmanager
 def running(folder: Path, **environment: str) -> Iterator[Running]:
@@ -85,7 +96,7 @@ def running(folder: Path, **environment: str) -> Iterator[Running]:
 def is_ready(port: int) -> bool:
     """Whether the service on that port answers readiness with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with suppress(OSError, http.client.HTTPException):
+    with closing(connection), suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == http.HTTPStatus.OK
     return False

@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from service.arrays import rows_from_bytes, rows_from_json
+import numpy as np
+from numpy.typing import NDArray
+
+from service.arrays import PIXELS, rows_from_bytes, rows_from_json
 from service.bodies import FORM, Body, BodyReader, Limits
 from service.imaging import PictureError, pixels_from_picture
 from service.lines import digits_from_picture
@@ -19,9 +22,7 @@ BOUNDARY = "b"
 def arrays(data: bytes) -> None:
     """A body of JSON; what is no multiple of 784 bytes is one of raw bytes as well."""
     with contextlib.suppress(Problem):
-        rows = rows_from_json(data, LIMITS.max_instances)
-        assert rows.min() >= 0
-        assert rows.max() <= 1
+        _check(rows_from_json(data, LIMITS.max_instances))
     with contextlib.suppress(Problem):
         rows_from_bytes(data, LIMITS.max_instances)
 
@@ -32,7 +33,7 @@ def forms(data: bytes) -> None:
 
     async def read() -> None:
         async with Pool(limit=8).running() as pool:
-            await BodyReader(LIMITS, pool).rows(body)
+            _check(await BodyReader(LIMITS, pool).rows(body))
 
     with contextlib.suppress(Problem):
         asyncio.run(read())
@@ -41,18 +42,22 @@ def forms(data: bytes) -> None:
 def pictures(data: bytes) -> None:
     """A picture of one digit."""
     with contextlib.suppress(PictureError):
-        row = pixels_from_picture(data, LIMITS.max_image_pixels)
-        assert row.shape == (784,)
-        assert row.min() >= 0
-        assert row.max() <= 1
+        _check(pixels_from_picture(data, LIMITS.max_image_pixels))
 
 
 def lines(data: bytes) -> None:
     """A picture of several digits."""
     with contextlib.suppress(PictureError):
         for digit in digits_from_picture(data, LIMITS.max_image_pixels, LIMITS.max_instances):
-            assert digit.row.shape == (784,)
+            _check(digit.row)
             assert min(digit.box) >= 0
+
+
+def _check(rows: NDArray[np.float32]) -> None:
+    """Rows are whole and in [0, 1]; what is not a number is not."""
+    assert rows.shape[-1] == PIXELS
+    assert rows.min() >= 0
+    assert rows.max() <= 1
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {target.__name__: target for target in (arrays, forms, pictures, lines)}

@@ -45,7 +45,8 @@ class _Tiff(TiffImageFile):
         strips = max(_count(self.tag_v2.get(tag)) for tag in (STRIPOFFSETS, TILEOFFSETS))
         if strips > _MOST_STRIPS:
             raise PictureError(
-                f"The TIFF is cut into {strips} strips; at most {_MOST_STRIPS} are allowed. Save it again as PNG or JPEG."
+                f"The TIFF is cut into {strips} strips; at most {_MOST_STRIPS} are allowed. Save it again as "
+                "PNG or JPEG."
             )
         super()._setup()
 

@@ -397,6 +397,18 @@ class TestRefusals:
         with pytest.raises(PictureError, match="stands out"):
             cleaned(Image.fromarray(page.astype(np.uint8)))
 
+    def test_a_pattern_of_which_no_stroke_stands_out(self) -> None:
+        """Seven blots and some specks, none of them much larger than most, are no digit."""
+        page = Image.new("L", (400, 400), 0)
+        draw = ImageDraw.Draw(page)
+        for place in range(7):
+            left, top = 30 + 90 * (place % 4), 60 + 150 * (place // 4)
+            draw.rectangle((left, top, left + 40, top + 60 + 8 * (place == 0)), fill=255)
+        for place in range(6):
+            draw.rectangle((30 + 60 * place, 350, 35 + 60 * place, 355), fill=255)
+        with pytest.raises(PictureError, match=r"noise"):
+            cleaned(page)
+
     def test_too_many_pixels(self) -> None:
         """One pixel over the limit is over the limit; at the limit it is read."""
         picture = encoded(drawn(canvas=(200, 200)))
@@ -419,7 +431,7 @@ class TestRefusals:
         """A scan of 42 bytes goes over all pixels once more: a JPEG that has thousands of them would take hours."""
         whole = encoded(Image.new("L", (800, 800), 200), "JPEG", progressive=True)
         last = whole[whole.rindex(b"\xff\xda") : -2]
-        with pytest.raises(PictureError, match="goes over its pixels 20[0-9]+ times"):
+        with pytest.raises(PictureError, match=r"goes over its pixels 20\d\d times"):
             cleaned(whole[:-2] + 2000 * last + whole[-2:])
 
     @pytest.mark.parametrize("progressive", [False, True])
@@ -429,7 +441,7 @@ class TestRefusals:
         assert difference(cleaned(encoded(page, "JPEG", progressive=progressive)), cleaned(page)) < 0.2
 
     def test_a_tiff_of_very_many_strips(self) -> None:
-        """Each strip takes as long as a row of pixels, however small it is: a TIFF may have no more than a large page."""
+        """Each strip takes as long as a row of pixels, however small: a TIFF may have no more than a large page."""
         with pytest.raises(PictureError, match="cut into 100000 strips"):
             cleaned(tiff_of_strips(100_000))
 

@@ -17,6 +17,7 @@ from benchmarks.stress.crowd import SlowBodies
 from benchmarks.stress.overload import flood
 from benchmarks.stress.running import Running, wait_until
 
+_TIMES_ASKED = 8
 _SLOW_CLIENTS = 50
 _SLOW_SECONDS = 5.0
 _STORE_GONE_SECONDS = 3.0
@@ -84,16 +85,12 @@ class Faults:
         wait_until(lambda: len(self.running.workers() - before) == 1 and self.running.is_ready())
 
     def _bad_version(self) -> None:
-        """Publish a version with a byte wrong, wait until it is quarantined, and take it away."""
+        """Publish a version with a bit wrong, wait until it is quarantined, and take it away."""
         number = self.newest + 1
-        folder = self.running.publish_again(number)
-        model = folder / "saved_model.pb"
-        content = bytearray(model.read_bytes())
-        content[len(content) // 2] ^= 1
-        model.write_bytes(content)
-        wait_until(lambda: self.running.state(number) == "quarantined")
+        folder = self.running.publish_again(number, damaged=True)
+        wait_until(lambda: self._all_say(lambda: self.running.state(number) == "quarantined"))
         shutil.rmtree(folder)
-        wait_until(lambda: self.running.state(number) is None)
+        wait_until(lambda: self._all_say(lambda: self.running.state(number) is None))
 
     def _pin(self) -> None:
         self._policy(max(1, self.newest - 1))
@@ -124,7 +121,12 @@ class Faults:
         unfinished.rename(file)
 
     def _wait_for(self, number: int) -> None:
-        wait_until(lambda: self.running.serving() == number)
+        wait_until(lambda: self._all_say(lambda: self.running.serving() == number))
+
+    @staticmethod
+    def _all_say(condition: Callable[[], bool]) -> bool:
+        """Ask several times: each new connection reaches one worker or another."""
+        return all(condition() for _ in range(_TIMES_ASKED))
 
 
 def every(seconds: float, until: float) -> Iterator[None]:

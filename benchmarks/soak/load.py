@@ -106,5 +106,5 @@ class Load:
         if response.status != http.HTTPStatus.OK:
             return str(response.status)
         # The same network under every version: the predictions, which come before the version, never change.
-        predictions = body.partition(b',"model":')[0]
+        predictions = body.partition(b'"model":')[0]
         return "200" if predictions == self._expected.setdefault(kind.name, predictions) else "wrong answer"

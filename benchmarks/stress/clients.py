@@ -80,4 +80,4 @@ class Clients:
 
 def _predicted(body: bytes) -> bytes | None:
     """What is compared: all before the version and the request's id, unparsed, because a parsed megabyte takes time."""
-    return body.partition(b',"model":')[0] if body.startswith(b'{"predictions":[') else None
+    return body.partition(b'"model":')[0] if body.startswith(b'{"predictions":') else None

@@ -55,16 +55,20 @@ class Running:
         """Resident memory of the serving processes; those that only prepare a version are left out."""
         return sum(_resident_bytes(pid) for pid in (self.server.pid, *self.workers()))
 
-    def publish_again(self, number: int, *, in_cache: bool = False) -> Path:
+    def publish_again(self, number: int, *, in_cache: bool = False, damaged: bool = False) -> Path:
         """Publish version 1 once more under another number, by one rename as the trainer does.
 
         With `in_cache` its program is in the cache before, as if another replica had prepared it: what is left to do
-        is to verify it, to open it and to compare it with the golden images.
+        is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel is wrong.
         """
         unfinished = self.released.store / "digits" / ".publishing-stress"
         shutil.copytree(self.released.version, unfinished)
         manifest = unfinished / MANIFEST_PATH
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": number}))
+        if damaged:
+            model = unfinished / "saved_model.pb"
+            content = model.read_bytes()
+            model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         if in_cache:
             name = program_name(read_manifest(unfinished)[1])
             (self.released.cache / name).write_bytes(self.program)

@@ -59,7 +59,8 @@ class Running:
         """Publish version 1 once more under another number, by one rename as the trainer does.
 
         With `in_cache` its program is in the cache before, as if another replica had prepared it: what is left to do
-        is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel is wrong.
+        is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel
+        is wrong.
         """
         unfinished = self.released.store / "digits" / ".publishing-stress"
         shutil.copytree(self.released.version, unfinished)

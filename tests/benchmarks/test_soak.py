@@ -39,13 +39,9 @@ def test_a_fault_explains_its_own_failures_only(outcome: str, began: float, *, e
 
 def test_the_page_tells_what_happened() -> None:
     """Requests, failures with what explains them, latencies by phase and the memory are all there."""
-    exchanges = [
-        exchange("200", 1),
-        exchange("200", 10.2),
-        exchange("ConnectionResetError", 10.5),
-        exchange("400", 2, 400),
-    ]
-    page = Account(0, 120, [*exchanges, exchange("500", 30)], [KILL, RELOAD], [200_000_000, 300_000_000]).page()
+    right = [exchange("200", 1), exchange("200", 10.2), exchange("400", 2, 400)]
+    wrong = [exchange("ConnectionResetError", 10.5), exchange("500", 30)]
+    page = Account(0, 120, right + wrong, [KILL, RELOAD], [200_000_000, 300_000_000]).page()
     assert "2.0 minutes, 2 faults, 5 requests; 1 failures that a fault explains, **1 unexpected**." in page
     assert "| ConnectionResetError | JSON, one image | kill | 1 |" in page
     assert "| 500 | JSON, one image | **nothing** | 1 |" in page

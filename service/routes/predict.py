@@ -145,8 +145,11 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
 async def _read_rows(reader: BodyReader, asked: _Asked) -> tuple[NDArray[np.float32], float]:
     """The body's rows, and the seconds that decoding took; while they wait for the network the body is gone."""
     body = await reader.read(asked.headers, asked.receive)
-    started = time.perf_counter()
-    rows = reader.rows_at_once(body)
-    if rows is None:
-        rows = await unless_client_leaves(asked.receive, reader.rows(body))
-    return rows, time.perf_counter() - started
+    try:
+        started = time.perf_counter()
+        rows = reader.rows_at_once(body)
+        if rows is None:
+            rows = await unless_client_leaves(asked.receive, reader.rows(body))
+        return rows, time.perf_counter() - started
+    finally:
+        reader.release(body)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check bench bench-peers stress profile rules lock clean
+.PHONY: help serve test train check bench bench-peers stress soak fuzz profile rules lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,16 @@ bench: $(INSTALLED) ## Measure the service under load (Linux, wrk); BENCH="--qui
 bench-peers: $(INSTALLED) ## Measure other model servers beside it; builds an environment for each in build/
 	$(BIN)/python -m benchmarks peers $(BENCH)
 
-stress: $(INSTALLED) ## Reload, kill a worker and send bulk under load (Linux); STRESS="--reloads 200" takes half an hour
+stress: $(INSTALLED) ## Load the service and break things: what it promises, with figures (Linux); 8 minutes
 	$(BIN)/python -m benchmarks.stress $(STRESS)
+
+soak: $(INSTALLED) ## Half an hour of mixed load with a fault every 20 s (Linux); writes build/soak.md; SOAK="--minutes 3"
+	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+ATHERIS := build/fuzz/atheris-3.0.0
+fuzz: $(INSTALLED) ## Make up bodies and pictures that reach ever more of the code (Linux, 20 minutes); FUZZ="--seconds 60"
+	@[ -d $(ATHERIS) ] || $(BIN)/pip install --quiet --disable-pip-version-check --target $(ATHERIS) $(subst -,==,$(notdir $(ATHERIS)))
+	PYTHONPATH=$(ATHERIS) $(BIN)/python -m tests.fuzz $(FUZZ)
 
 profile: $(INSTALLED) ## Show which functions the service spends its time in under load
 	$(BIN)/python -m benchmarks profile $(BENCH)

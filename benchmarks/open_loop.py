@@ -28,6 +28,13 @@ class Outcome:
     latencies_seconds: list[float] = field(default_factory=list)
     errors: int = 0
 
+    def note(self, received: bytes, latency_seconds: float) -> None:
+        """Count one answer."""
+        if received.startswith(_OK):
+            self.latencies_seconds.append(latency_seconds)
+        else:
+            self.errors += 1
+
 
 def offer(port: int, request: Request, connections: int, per_second: float, seconds: float) -> OpenPoint:
     """Send a request `per_second` times a second, spread over connections, for some seconds.
@@ -38,9 +45,9 @@ def offer(port: int, request: Request, connections: int, per_second: float, seco
     cpu_before = time.process_time()
     # epoll sleeps whole milliseconds and select does not: a request would leave up to one millisecond late.
     with contextlib.closing(asyncio.SelectorEventLoop(selectors.SelectSelector())) as loop:
-        schedule = _Schedule(on_the_wire(request, port), per_second, round(per_second * seconds))
-        took_seconds = loop.run_until_complete(schedule.run(port, connections))
-    outcome = schedule.outcome
+        outcome = Outcome()
+        schedule = Schedule(outcome, on_the_wire(request, port), per_second, round(per_second * seconds))
+        took_seconds = loop.run_until_complete(schedule.run(port, connections, _GRACE_SECONDS))
     return summed_up(
         request.load, connections, per_second, outcome, took_seconds, (time.process_time() - cpu_before) / took_seconds
     )
@@ -65,11 +72,11 @@ def summed_up(
     )
 
 
-class _Schedule:
+class Schedule:
     """Hands each request, when it is due, to a connection that is free."""
 
-    def __init__(self, wire: bytes, per_second: float, requests: int) -> None:
-        self.outcome = Outcome()
+    def __init__(self, outcome: Outcome, wire: bytes, per_second: float, requests: int) -> None:
+        self._outcome = outcome
         self._wire = wire
         self._interval_seconds = 1 / per_second
         self._left = requests
@@ -77,8 +84,8 @@ class _Schedule:
         self._waiting: collections.deque[float] = collections.deque()
         self._unanswered = requests
 
-    async def run(self, port: int, connections: int) -> float:
-        """Offer all requests; give the seconds until the last answer."""
+    async def run(self, port: int, connections: int, grace_seconds: float) -> float:
+        """Offer all requests, wait so long for what is missing at the end; give the seconds until the last answer."""
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
         opened = [
@@ -88,11 +95,11 @@ class _Schedule:
         start = loop.time()
         self._due_seconds = start
         self._send_what_is_due()
-        allowed = self._left * self._interval_seconds + _GRACE_SECONDS
+        allowed = self._left * self._interval_seconds + grace_seconds
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done, allowed)
         took_seconds = loop.time() - start
-        self.outcome.errors += self._unanswered
+        self._outcome.errors += self._unanswered
         for connection in opened:
             connection.close()
         return took_seconds
@@ -112,19 +119,16 @@ class _Schedule:
         while self._waiting and self._free:
             self._free.popleft().send(self._wire, self._waiting.popleft())
 
-    def answered(self, connection: "_Connection", latency_seconds: float, *, ok: bool) -> None:
+    def answered(self, connection: "_Connection", latency_seconds: float, received: bytes) -> None:
         """Count an answer and give its connection the next request that waits."""
-        if ok:
-            self.outcome.latencies_seconds.append(latency_seconds)
-        else:
-            self.outcome.errors += 1
+        self._outcome.note(received, latency_seconds)
         self._free.append(connection)
         self._hand_out()
         self._count_down()
 
     def lost(self) -> None:
         """Count a request whose connection broke; the connection is not replaced."""
-        self.outcome.errors += 1
+        self._outcome.errors += 1
         self._count_down()
 
     def _count_down(self) -> None:
@@ -136,7 +140,7 @@ class _Schedule:
 class _Connection(asyncio.Protocol):
     """One keep-alive connection with at most one request on it."""
 
-    def __init__(self, schedule: _Schedule) -> None:
+    def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._received = b""
         self._intended_seconds: float | None = None
@@ -154,10 +158,9 @@ class _Connection(asyncio.Protocol):
         self._received += data
         if self._intended_seconds is None or not is_whole(self._received):
             return
-        ok = self._received.startswith(_OK)
-        latency_seconds = self._clock() - self._intended_seconds
+        received, latency_seconds = self._received, self._clock() - self._intended_seconds
         self._received, self._intended_seconds = b"", None
-        self._schedule.answered(self, latency_seconds, ok=ok)
+        self._schedule.answered(self, latency_seconds, received)
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._intended_seconds is not None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 # FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
+# Of a request's time, that it may wait for a thread to read its picture in. What would wait for longer is refused at
+# once: a queue as long as the deadline answers nobody, because all that reaches its front is too late.
+_WAITING_SHARE = 0.2
+
 
 class LifespanState(TypedDict):
     """What each request finds in its `state`."""
@@ -66,7 +70,7 @@ def create_app(
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(settings.queue_limit, threads).running() as pool,
+            Pool(settings.queue_limit, threads, _WAITING_SHARE * settings.request_timeout_seconds).running() as pool,
             Batcher(measured, settings.max_batch_size, settings.queue_limit, threads, tracing).running() as batcher,
             registry.running(),
         ):

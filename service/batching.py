@@ -192,15 +192,23 @@ class Batcher:
         finally:
             self._release(request)
 
+    def check_room(self, rows: int) -> None:
+        """Find out whether so many rows fit into the queue, before anything is done for them.
+
+        Raises:
+            QueueFull: They don't.
+        """
+        if self._queued_rows + rows > self._queue_limit:
+            detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
+            raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
+
     def retry_after_seconds(self) -> float:
         """How long the rows that wait now will take at the measured rate of all batches that run at once."""
         return self._queued_rows * self._seconds_per_row / max(1, self._bulk_running) or 1.0
 
     def _admit(self, request: _Request) -> _Request:
         rows = request.waiting
-        if self._queued_rows + rows > self._queue_limit:
-            detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
-            raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
+        self.check_room(rows)
         self._count_queued(rows)
         self._new.append(request)
         if rows <= min(request.version.engine.inline_rows, self._max_batch_size):

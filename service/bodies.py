@@ -17,13 +17,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.arrays import check_count, rows_from_bytes, rows_from_json
+from service.arrays import PIXELS, check_count, rows_from_bytes, rows_from_json
 from service.pool import Pool
 from service.problems import (
     ClientGone,
     InvalidInput,
     MalformedBody,
     Pointer,
+    QueueFull,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -37,6 +38,9 @@ _PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
 # Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
 _FORM_CHUNK_BYTES = 64 * 1024
+# So many bodies of the largest size may be held at once, as bytes, until they are rows: what more clients send is
+# refused, or their number would be the only bound on this process' memory.
+_MOST_HELD_BODIES = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class Body:
     media_type: str
     content: bytes
     content_type: bytes
+    held_bytes: int = 0
+    """What `BodyReader.release` gives back; 0 for a body that came in one piece, which is no larger than a buffer."""
+
+
+@dataclass
+class _Held:
+    """How many bytes of bodies are in memory."""
+
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,36 +82,62 @@ class BodyReader:
     pool: Pool
     parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
     """For bodies that are read in the event loop's thread."""
+    _held: _Held = field(default_factory=_Held, repr=False)
 
     async def read(self, headers: RawHeaders, receive: Receive) -> Body:
-        """Read the body whole.
+        """Read the body whole; give it back with `release` when it is no longer needed.
 
         Raises:
             UnsupportedMediaType: Judged from the headers.
             TooLarge: It says, or turns out, to be over the limit.
+            QueueFull: It would have to wait for too long to be read, or others hold too much memory.
             ClientGone: The connection closed before the end.
         """
         content_type = headers.get(b"content-type", b"")
         media_type = _media_type(content_type, headers)
-        self._check_size(int(headers.get(b"content-length", b"0")))
+        size = int(headers.get(b"content-length", b"0"))
+        self._check_size(size)
+        if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
+            self.pool.check_room()
         message = await _next_part(receive)
         if not message.get("more_body"):  # most bodies come in one piece
             content = message["body"]
             self._check_size(len(content))
-        else:
-            content = await self._read_on(message["body"], receive)
-        return Body(media_type, content, content_type)
+            return Body(media_type, content, content_type)
+        content = await self._read_on(message["body"], receive)
+        return Body(media_type, content, content_type, held_bytes=len(content))
+
+    def release(self, body: Body) -> None:
+        """Make room for others, now that the body is rows or has been refused."""
+        self._held.size_bytes -= body.held_bytes
+
+    def announced_rows(self, headers: RawHeaders) -> int:
+        """How many rows the body will at least have, if it is a right one, by its headers."""
+        if headers.get(b"content-type") != BYTES.encode():
+            return 1
+        return min(max(1, int(headers.get(b"content-length", b"0")) // PIXELS), self.limits.max_instances)
 
     async def _read_on(self, first: bytes, receive: Receive) -> bytes:
-        parts, size, more = [first], len(first), True
-        while more:
-            self._check_size(size)
-            message = await _next_part(receive)
-            parts.append(message["body"])
-            size += len(message["body"])
-            more = message.get("more_body", False)
-        self._check_size(size)
-        return b"".join(parts)
+        parts, size, more = [first], 0, True
+        try:
+            while True:
+                self._hold(len(parts[-1]))
+                size += len(parts[-1])
+                self._check_size(size)
+                if not more:
+                    return b"".join(parts)
+                message = await _next_part(receive)
+                parts.append(message["body"])
+                more = message.get("more_body", False)
+        except BaseException:
+            self._held.size_bytes -= size
+            raise
+
+    def _hold(self, size: int) -> None:
+        if self._held.size_bytes + size > _MOST_HELD_BODIES * self.limits.max_body_bytes:
+            msg = "Too much is being sent by all clients together; try again later."
+            raise QueueFull(msg, retry_after_seconds=1)
+        self._held.size_bytes += size
 
     def rows_at_once(self, body: Body) -> NDArray[np.float32] | None:
         """Turn a small array into rows in this very thread; None for a body that `rows` must read.

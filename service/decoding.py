@@ -15,7 +15,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import STRIPOFFSETS, TILEOFFSETS, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
@@ -23,6 +23,38 @@ MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif"
 # The page's longest side. A digit that fills a twentieth of the picture still has 25 pixels,
 # more than the 20 that the network sees.
 PAGE_SIDE = 512
+
+# A progressive JPEG has 6 to 14; 25 million pixels take 26 ms in each.
+_MOST_SCANS = 50
+# Of rows one by one, a large page has 10,000; each strip takes 7 us of Python.
+_MOST_STRIPS = 25_000
+
+
+class PictureError(Exception):
+    """A picture that cannot become a digit image; its text tells the caller what to do."""
+
+
+class PictureTooLarge(PictureError):
+    """A picture with more pixels than allowed, judged from its header."""
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF that is not cut into very many strips: each of them takes as long as a row of pixels."""
+
+    def _setup(self) -> None:
+        strips = max(_count(self.tag_v2.get(tag)) for tag in (STRIPOFFSETS, TILEOFFSETS))
+        if strips > _MOST_STRIPS:
+            raise PictureError(
+                f"The TIFF is cut into {strips} strips; at most {_MOST_STRIPS} are allowed. Save it again as "
+                "PNG or JPEG."
+            )
+        super()._setup()
+
+
+def _count(value: object) -> int:
+    """How many values a TIFF's tag has: Pillow gives a single one as itself."""
+    return len(value) if isinstance(value, tuple) else 1
+
 
 # How a file begins, and Pillow's class for it. `Image.open` would do the same, but it warns
 # of a big header, through a global limit, before `max_image_pixels` can be compared with it.
@@ -32,8 +64,8 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"RIFF", WebPImageFile),
     (b"BM", BmpImageFile),
     (b"GIF8", GifImageFile),
-    (b"II", TiffImageFile),
-    (b"MM", TiffImageFile),
+    (b"II", _Tiff),
+    (b"MM", _Tiff),
 )
 
 _TURNS = {
@@ -76,14 +108,6 @@ _DECODER_ERRORS = (
 )
 
 
-class PictureError(Exception):
-    """A picture that cannot become a digit image; its text tells the caller what to do."""
-
-
-class PictureTooLarge(PictureError):
-    """A picture with more pixels than allowed, judged from its header."""
-
-
 def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
     """Decode one picture, upright, first frame only.
 
@@ -118,8 +142,20 @@ def _opened(picture: bytes) -> ImageFile.ImageFile:
     """Read the header with the class that the first bytes name."""
     for signature, image_class in _FORMATS:
         if picture.startswith(signature):
+            if image_class is JpegImageFile:
+                _check_scans(picture)
             return image_class(BytesIO(picture))
     raise ValueError("not one of the accepted formats")
+
+
+def _check_scans(picture: bytes) -> None:
+    """Refuse a JPEG that goes over its pixels again and again: a scan of 42 bytes takes as long as any other."""
+    scans = picture.count(b"\xff\xda")  # no other bytes of compressed pixels look like the marker of a scan
+    if scans > _MOST_SCANS:
+        raise PictureError(
+            f"The JPEG goes over its pixels {scans} times; at most {_MOST_SCANS} are allowed. Save it again as "
+            "an ordinary JPEG."
+        )
 
 
 def _check_size(image: Image.Image, max_image_pixels: int) -> None:

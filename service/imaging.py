@@ -121,4 +121,5 @@ def _digit_mask(mask: Mask) -> Mask | None:
     least = _LEAST_STROKE * largest
     if len(strokes.areas) > _PATTERN:
         least = max(least, _LEAST_IN_PATTERN * float(np.median(strokes.areas)))
-    return strokes.mask_of(strokes.areas >= least)
+    kept = strokes.areas >= least
+    return strokes.mask_of(kept) if kept.any() else None

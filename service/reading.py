@@ -35,7 +35,11 @@ async def one_picture(headers: RawHeaders, receive: Receive, reader: BodyReader)
     if sent not in (*MEDIA_TYPES, FORM):
         shown = f"{sent[:100]!r} is not read here" if sent else "Content-Type is missing"
         raise UnsupportedMediaType(f"{shown}; send one of {', '.join((*MEDIA_TYPES, FORM))}.")
-    pictures = await reader.pictures(await reader.read(headers, receive))
+    body = await reader.read(headers, receive)
+    try:
+        pictures = await reader.pictures(body)
+    finally:
+        reader.release(body)
     if len(pictures) > 1:
         detail = f"The form holds {len(pictures)} pictures; send one at a time."
         raise InvalidInput(detail, [Pointer(pictures[1][0], "is one too many")])

@@ -6,12 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
+from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json
 from service.arrays import ArrayBody
-from service.bodies import BYTES, FORM, JSON, RawHeaders
+from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES
 from service.prediction import Headers, answer_headers, choose_version, left, unless_client_leaves
 from service.problems import DeadlinePassed, documented
@@ -127,14 +129,10 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
     trace: RequestTrace | None = asked.scope["state"].get("trace")
+    state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else its body would be read for nothing
     try:
         async with asyncio.timeout(asked.seconds):
-            body = await state.reader.read(asked.headers, asked.receive)
-            started = time.perf_counter()
-            rows = state.reader.rows_at_once(body)
-            if rows is None:
-                rows = await unless_client_leaves(asked.receive, state.reader.rows(body))
-            decode_seconds = time.perf_counter() - started
+            rows, decode_seconds = await _read_rows(state.reader, asked)
             if trace is not None:
                 trace.add("decode", decode_seconds)
             inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
@@ -148,3 +146,16 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     seen = rows if asked.include_seen else None
     content = prediction_json(inference.probabilities, inference.is_digit, model, request_state["request_id"], seen)
     return answer_headers(chosen, len(content), decode_seconds, inference), content
+
+
+async def _read_rows(reader: BodyReader, asked: _Asked) -> tuple[NDArray[np.float32], float]:
+    """The body's rows, and the seconds that decoding took; while they wait for the network the body is gone."""
+    body = await reader.read(asked.headers, asked.receive)
+    try:
+        started = time.perf_counter()
+        rows = reader.rows_at_once(body)
+        if rows is None:
+            rows = await unless_client_leaves(asked.receive, reader.rows(body))
+        return rows, time.perf_counter() - started
+    finally:
+        reader.release(body)

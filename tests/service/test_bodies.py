@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
 from service.pool import Pool
-from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
+from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
 
 LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=10_000, max_instances=3)
 
@@ -156,6 +156,43 @@ def test_large_json_is_read_like_small_json() -> None:
     np.testing.assert_array_equal(small, large)
     with pytest.raises(MalformedBody):
         rows_of(f"{{{padding}".encode(), JSON)
+
+
+def test_all_bodies_together_have_a_bound() -> None:
+    """What clients have sent and is not rows yet is bounded; a client that leaves and a body that is done make room."""
+    part = bytes(LIMITS.max_body_bytes - 1000)
+    whole = asyncio.Event()
+
+    async def slow() -> dict[str, Any]:
+        """Most of a body at once, the rest when the test says so."""
+        if not sent.get(asyncio.current_task()):
+            sent[asyncio.current_task()] = True
+            return {"type": "http.request", "body": part, "more_body": True}
+        await whole.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    sent: dict[Any, bool] = {}
+
+    async def story() -> None:
+        async with Pool(limit=100).running() as pool:
+            reader = BodyReader(LIMITS, pool)
+            headers = {b"content-type": BYTES.encode()}
+            reading = [asyncio.create_task(reader.read(headers, slow)) for _ in range(8)]
+            await asyncio.sleep(0.01)
+            with pytest.raises(QueueFull):
+                await asyncio.create_task(reader.read(headers, slow))
+            reading[0].cancel()
+            await asyncio.sleep(0.01)
+            reading.append(asyncio.create_task(reader.read(headers, slow)))
+            await asyncio.sleep(0.01)
+            whole.set()
+            bodies = await asyncio.gather(*reading[1:])
+            with pytest.raises(QueueFull):
+                await asyncio.create_task(reader.read(headers, slow))
+            reader.release(bodies[0])
+            assert len((await asyncio.create_task(reader.read(headers, slow))).content) == len(part)
+
+    asyncio.run(story())
 
 
 def test_bytes_are_rows() -> None:

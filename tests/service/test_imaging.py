@@ -102,6 +102,26 @@ def centre_of_mass(row: NDArray[np.float32]) -> tuple[float, float]:
     )
 
 
+def tiff_of_strips(count: int) -> bytes:
+    """A TIFF of one column, in which each row is a strip of its own, and all are the same byte."""
+    offsets, counts = 9, 9 + 4 * count
+    entries = [
+        (256, 1, 1),  # width
+        (257, 1, count),  # height
+        (258, 1, 8),  # bits a sample
+        (259, 1, 1),  # not compressed
+        (262, 1, 1),  # 0 is black
+        (273, count, offsets),
+        (278, 1, 1),  # rows a strip
+        (279, count, counts),
+    ]
+    directory = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", tag, 4, *rest) for tag, *rest in entries
+    )
+    body = b"\0" + struct.pack(f"<{count}I", *[8] * count) + struct.pack(f"<{count}I", *[1] * count) + directory
+    return b"II*\0" + struct.pack("<I", 9 + 8 * count) + body + bytes(4)
+
+
 class TestForm:
     """What comes out has the form of an MNIST image."""
 
@@ -377,6 +397,18 @@ class TestRefusals:
         with pytest.raises(PictureError, match="stands out"):
             cleaned(Image.fromarray(page.astype(np.uint8)))
 
+    def test_a_pattern_of_which_no_stroke_stands_out(self) -> None:
+        """Seven blots and some specks, none of them much larger than most, are no digit."""
+        page = Image.new("L", (400, 400), 0)
+        draw = ImageDraw.Draw(page)
+        for place in range(7):
+            left, top = 30 + 90 * (place % 4), 60 + 150 * (place // 4)
+            draw.rectangle((left, top, left + 40, top + 60 + 8 * (place == 0)), fill=255)
+        for place in range(6):
+            draw.rectangle((30 + 60 * place, 350, 35 + 60 * place, 355), fill=255)
+        with pytest.raises(PictureError, match=r"noise"):
+            cleaned(page)
+
     def test_too_many_pixels(self) -> None:
         """One pixel over the limit is over the limit; at the limit it is read."""
         picture = encoded(drawn(canvas=(200, 200)))
@@ -394,6 +426,24 @@ class TestRefusals:
         )
         with pytest.raises(PictureTooLarge, match="at most"):
             cleaned(b"\x89PNG\r\n\x1a\n" + chunks)
+
+    def test_a_jpeg_of_very_many_scans(self) -> None:
+        """A scan of 42 bytes goes over all pixels once more: a JPEG that has thousands of them would take hours."""
+        whole = encoded(Image.new("L", (800, 800), 200), "JPEG", progressive=True)
+        last = whole[whole.rindex(b"\xff\xda") : -2]
+        with pytest.raises(PictureError, match=r"goes over its pixels 20\d\d times"):
+            cleaned(whole[:-2] + 2000 * last + whole[-2:])
+
+    @pytest.mark.parametrize("progressive", [False, True])
+    def test_an_ordinary_jpeg_has_few_scans(self, *, progressive: bool) -> None:
+        """What programs write is read, in colour and with the most scans that they use."""
+        page = inverted(drawn()).convert("RGB")
+        assert difference(cleaned(encoded(page, "JPEG", progressive=progressive)), cleaned(page)) < 0.2
+
+    def test_a_tiff_of_very_many_strips(self) -> None:
+        """Each strip takes as long as a row of pixels, however small: a TIFF may have no more than a large page."""
+        with pytest.raises(PictureError, match="cut into 100000 strips"):
+            cleaned(tiff_of_strips(100_000))
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @settings(max_examples=60, deadline=None)

@@ -19,6 +19,48 @@ def test_result_and_exception_come_back() -> None:
     asyncio.run(story())
 
 
+def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
+    """The wait is known from how long calls have taken, and all threads share it."""
+    now, gate = [0.0], threading.Event()
+
+    def ten_seconds() -> None:
+        now[0] += 10
+
+    async def story() -> None:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=12, clock=lambda: now[0]).running() as pool:
+            await pool.run(ten_seconds)
+            waiting = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull) as refused:
+                await pool.run(lambda: None)
+            assert refused.value.headers["Retry-After"] == "15"
+            gate.set()
+            await asyncio.gather(*waiting)
+            assert await pool.run(lambda: "in") == "in"
+
+    asyncio.run(story())
+
+
+def test_calls_that_are_given_up_free_their_place_before_their_turn() -> None:
+    """A caller that gives up while it waits is no work for anybody."""
+    gate, done = threading.Event(), list[str]()
+
+    async def story() -> None:
+        async with Pool(limit=2).running() as pool:
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            given_up = asyncio.create_task(pool.run(lambda: done.append("given up")))
+            await asyncio.sleep(0.01)
+            given_up.cancel()
+            await asyncio.sleep(0.01)
+            waiting = asyncio.create_task(pool.run(lambda: done.append("waiting")))
+            await asyncio.sleep(0.01)
+            gate.set()
+            await asyncio.gather(running, waiting)
+
+    asyncio.run(story())
+    assert done == ["waiting"]
+
+
 def test_limit_counts_work_whose_caller_has_gone() -> None:
     """A caller that gives up does not free its place until the thread is done with its work."""
     gate = threading.Event()

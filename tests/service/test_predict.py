@@ -411,6 +411,28 @@ class TestOverload:
             assert digits_of(waiting.result()) == DIGITS[:3]
         assert digits_of(predict(client, ONE_ROW, BYTES)) == [7]
 
+    def test_full_queue_is_told_before_the_body_is_there(
+        self,
+        store: Path,  # noqa: ARG002 - the store must be there
+        start_service: StartService,
+        held_engine: FirstPixelEngine,
+    ) -> None:
+        """Rows that cannot be taken, by their length in the header, are refused before they are read."""
+        client = start_service(FakeLoader(held_engine), queue_limit=3, max_instances=3)
+        with ThreadPoolExecutor(usable_cores() + 1) as threads:
+            running = keep_every_thread_busy(client, threads)
+            waiting = threads.submit(predict, client, as_levels(ROWS[:2]), BYTES)
+            wait_until(lambda: scrape(client).value("digits_queue_rows") == 2)
+            with connect(client) as connection:
+                headers = [f"Content-Type: {BYTES}", f"Content-Length: {2 * 784}"]
+                connection.sendall(request_head("POST", PATH, headers))
+
+                assert read_status(connection) == 429
+            assert held_engine.gate is not None
+            held_engine.gate.set()
+            assert [digits_of(answer.result()) for answer in running] == [[7]] * usable_cores()
+            assert digits_of(waiting.result()) == DIGITS[:2]
+
     def test_no_version_yet(self, tmp_path: Path, start_service: StartService) -> None:
         """An empty store is answered with what to do; once a version is published, it serves."""
         client = start_service(ready=False)

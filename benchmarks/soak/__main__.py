@@ -1,0 +1,48 @@
+"""`python -m benchmarks.soak`: mixed load for a long time, a fault every 20 seconds, and a page of account. Linux."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.soak.account import Account
+from benchmarks.soak.faults import Faults, every
+from benchmarks.soak.load import Load, kinds
+from benchmarks.stress.overload import sampled
+from benchmarks.stress.running import running
+
+_PAGE = Path(__file__).parents[2] / "build" / "soak.md"
+_FAULT_SECONDS = 20.0
+_SETTLED_SECONDS = 5.0
+
+
+def main() -> int:
+    """Soak, write the page and show it; 0 if no failure is unexpected."""
+    account = _soak(60 * _parse_arguments().minutes)
+    _PAGE.parent.mkdir(exist_ok=True)
+    _PAGE.write_text(account.page())
+    sys.stdout.write(account.page())
+    return 1 if account.unexpected else 0
+
+
+def _soak(seconds: float) -> Account:
+    phases = []
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as service:
+        load, faults, began = Load(service.port, kinds(service.golden)), Faults(service), time.monotonic()
+        with load.running(), sampled(service) as resident:
+            for _ in every(_FAULT_SECONDS, until=began + seconds):
+                phases.append(faults.inject_next())
+                sys.stderr.write(f"{phases[-1].name}: {phases[-1].ended - phases[-1].began:.1f} s\n")
+            time.sleep(_SETTLED_SECONDS)
+        return Account(began, time.monotonic(), load.exchanges, phases, resident)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30, help="how long (default %(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

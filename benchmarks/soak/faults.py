@@ -1,0 +1,138 @@
+"""The faults: what is done to the service while it is under load, and what each may cost."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.requests import octets
+from benchmarks.soak.load import Exchange
+from benchmarks.stress.crowd import SlowBodies
+from benchmarks.stress.overload import flood
+from benchmarks.stress.running import Running, wait_until
+
+_TIMES_ASKED = 8
+_SLOW_CLIENTS = 50
+_SLOW_SECONDS = 5.0
+_STORE_GONE_SECONDS = 3.0
+_BURST_REQUESTS = 200
+_BURST_ROWS = 500
+# A killed worker's connections break at once; a machine that is busy may notice later.
+_KILL_SECONDS = 2.0
+_BROKEN = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead", "ConnectionRefusedError"}
+# Of the load's end, until what waited is through.
+_BURST_SECONDS = 12.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One fault: when it was, and which outcomes it may cause until some seconds after its end."""
+
+    name: str
+    began: float
+    ended: float
+    allowed: frozenset[str] = frozenset()
+    allowed_seconds: float = 0.0
+
+    def explains(self, exchange: Exchange) -> bool:
+        """Whether the exchange failed in a way, and at a time, that this fault explains."""
+        during = exchange.ended >= self.began and exchange.began <= self.ended + self.allowed_seconds
+        return during and exchange.outcome in self.allowed
+
+
+@dataclass
+class Faults:
+    """Injects one fault after the other into a service; each returns when what it disturbed is as before."""
+
+    running: Running
+    newest: int = 1
+    _turn: int = field(default=0, init=False)
+
+    def inject_next(self) -> Phase:
+        """Inject the next fault of the round."""
+        faults = self._faults()
+        name, fault, allowed, seconds = faults[self._turn % len(faults)]
+        self._turn += 1
+        began = time.monotonic()
+        fault()
+        return Phase(name, began, time.monotonic(), frozenset(allowed), seconds)
+
+    def _faults(self) -> list[tuple[str, Callable[[], None], set[str], float]]:
+        return [
+            ("reload", self._reload, set(), 0),
+            ("kill -9 of a worker", self._kill, _BROKEN, _KILL_SECONDS),
+            ("bad version", self._bad_version, set(), 0),
+            ("pin and rollback", self._pin, set(), 0),
+            ("store vanishes", self._store_vanishes, set(), 0),
+            ("slow clients", self._slow_clients, set(), 0),
+            ("burst", self._burst, {"429"}, _BURST_SECONDS),
+        ]
+
+    def _reload(self) -> None:
+        self.newest += 1
+        self.running.publish_again(self.newest, in_cache=self.newest > 2)  # the second one is prepared by TensorFlow
+        self._wait_for(self.newest)
+
+    def _kill(self) -> None:
+        before = self.running.workers()
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: len(self.running.workers() - before) == 1 and self.running.is_ready())
+
+    def _bad_version(self) -> None:
+        """Publish a version with a bit wrong, wait until it is quarantined, and take it away."""
+        number = self.newest + 1
+        folder = self.running.publish_again(number, damaged=True)
+        wait_until(lambda: self._all_say(lambda: self.running.state(number) == "quarantined"))
+        shutil.rmtree(folder)
+        wait_until(lambda: self._all_say(lambda: self.running.state(number) is None))
+
+    def _pin(self) -> None:
+        self._policy(max(1, self.newest - 1))
+        self._wait_for(max(1, self.newest - 1))
+        self._policy("latest")
+        self._wait_for(self.newest)
+
+    def _store_vanishes(self) -> None:
+        store = self.running.released.store
+        away = store.with_name("away")
+        store.rename(away)
+        time.sleep(_STORE_GONE_SECONDS)
+        away.rename(store)
+        self._wait_for(self.newest)
+
+    def _slow_clients(self) -> None:
+        with SlowBodies(self.running.port, _SLOW_CLIENTS).sending():
+            time.sleep(_SLOW_SECONDS)
+
+    def _burst(self) -> None:
+        row = self.running.golden.pixels[0]
+        flood(self.running.port, octets(np.tile(row, (_BURST_ROWS, 1))), _BURST_REQUESTS, 1.0, _BURST_REQUESTS)
+
+    def _policy(self, serve: int | str) -> None:
+        file = Path(self.running.released.store, "digits", "policy.json")
+        unfinished = file.with_suffix(".writing")
+        unfinished.write_text(json.dumps({"serve": serve}))
+        unfinished.rename(file)
+
+    def _wait_for(self, number: int) -> None:
+        wait_until(lambda: self._all_say(lambda: self.running.serving() == number))
+
+    @staticmethod
+    def _all_say(condition: Callable[[], bool]) -> bool:
+        """Ask several times: each new connection reaches one worker or another."""
+        return all(condition() for _ in range(_TIMES_ASKED))
+
+
+def every(seconds: float, until: float) -> Iterator[None]:
+    """Come back every so many seconds, or at once when one has taken longer, until the clock says so."""
+    due = time.monotonic() + seconds
+    while due < until:
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield
+        due = max(due + seconds, time.monotonic())

@@ -1,0 +1,28 @@
+"""A client that sends bulk in a loop, and what single images notice of it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.requests import octets
+from benchmarks.stress.claims import Claim
+from benchmarks.stress.clients import Clients
+from benchmarks.stress.running import Running
+
+_ROWS = 10_000
+_SECONDS = 5.0
+
+
+def bulk(running: Running) -> Iterator[Claim]:
+    """Ask for single images alone, then beside bodies of 10,000 rows."""
+    row = running.golden.pixels[0]
+    alone = Clients(running.port, (octets(row[None]),), 1).ask_for(_SECONDS)
+    heavy = Clients(running.port, (octets(np.tile(row, (_ROWS, 1))),), 1)
+    with heavy.asking():
+        beside = Clients(running.port, alone.requests, 1).ask_for(2 * _SECONDS)
+    yield Claim(
+        f"singles' p99 beside {_ROWS:,}-row bodies, at most three times that without",
+        f"{beside.p99_ms():.1f} / {alone.p99_ms():.1f} ms, {len(heavy.seconds)} bulk answers",
+        beside.p99_ms() <= 3 * alone.p99_ms(),
+    )
+    yield Claim("failed among both", f"{heavy.account}, {beside.account}", not heavy.failures + beside.failures)

@@ -1,0 +1,120 @@
+"""Connections that only take up room: thousands that never ask, and hundreds that send one byte a second."""
+
+import contextlib
+import resource
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.requests import json_image
+from benchmarks.stress.claims import Claim
+from benchmarks.stress.clients import Clients
+from benchmarks.stress.running import Running
+
+_SECONDS = 5.0
+# Longer than the deadline of a request, so that each slow one is answered with 504 once and comes again.
+_SLOW_SECONDS = 14.0
+_CONNECTIONS = 4
+# What this process and each worker need besides.
+_OTHER_FILES = 500
+_SLOW_HEAD = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: stress\r\n"
+    b"Content-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\n"
+)
+
+
+def crowd(running: Running, idle: int, slow: int) -> Iterator[Claim]:
+    """Measure single images alone, beside `idle` connections, and beside `slow` bodies."""
+    single = (json_image(running.golden.pixels[0]),)
+    alone = Clients(running.port, single, _CONNECTIONS).ask_for(_SECONDS)
+    possible = min(idle, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES)
+    if possible < idle:
+        yield Claim(f"{idle:,} connections can be opened here", f"{possible:,}: the limit of open files", holds=False)
+    with idle_connections(running.port, possible) as opened:
+        beside = Clients(running.port, single, _CONNECTIONS).ask_for(_SECONDS)
+        lost = closed_among(opened)
+    yield _unharmed(f"{possible:,} idle connections", alone, beside)
+    yield Claim("idle connections that were closed", str(lost), not lost)
+    with SlowBodies(running.port, slow).sending() as bodies:
+        beside = Clients(running.port, single, _CONNECTIONS).ask_for(_SLOW_SECONDS)
+    yield _unharmed(f"{slow} bodies of one byte a second", alone, beside)
+    answered = f"{bodies.timed_out} of {bodies.answered} with 504"
+    yield Claim("slow bodies are answered when their time is over", answered, 0 < bodies.answered == bodies.timed_out)
+
+
+def _unharmed(beside_what: str, alone: Clients, beside: Clients) -> Claim:
+    figure = f"{beside.p99_ms():.1f} / {alone.p99_ms():.1f} ms, failed {beside.account}"
+    holds = beside.p99_ms() <= 2 * alone.p99_ms() and not beside.failures
+    return Claim(f"p99 beside {beside_what}, at most twice that without", figure, holds)
+
+
+@contextlib.contextmanager
+def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that ask for nothing."""
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+
+
+def closed_among(connections: list[socket.socket]) -> int:
+    """How many of them the other side has closed: there is something to read, and nothing was asked."""
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    return len(poll.poll(0))
+
+
+@dataclass
+class SlowBodies:
+    """Clients that send one byte of a body each second, and begin anew once they are answered."""
+
+    port: int
+    count: int
+    answered: int = 0
+    timed_out: int = 0
+    _connections: list[socket.socket] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator["SlowBodies"]:
+        """Send for as long as the context is open."""
+        stop = threading.Event()
+        self._connections = [self._begin() for _ in range(self.count)]
+        thread = threading.Thread(target=self._send_until, args=(stop,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join()
+            for connection in self._connections:
+                connection.close()
+
+    def _begin(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.sendall(_SLOW_HEAD)
+        connection.settimeout(0)
+        return connection
+
+    def _send_until(self, stop: threading.Event) -> None:
+        due = time.monotonic()
+        while not stop.is_set():
+            self._connections = [self._one_byte(connection) for connection in self._connections]
+            due += 1
+            stop.wait(max(0.0, due - time.monotonic()))
+
+    def _one_byte(self, connection: socket.socket) -> socket.socket:
+        """Send a byte, or read the answer and begin anew."""
+        try:
+            received = connection.recv(4096)
+        except BlockingIOError:
+            with contextlib.suppress(OSError):
+                connection.send(b"\0")
+            return connection
+        except OSError:
+            received = b""
+        self.answered += 1
+        self.timed_out += received.startswith(b"HTTP/1.1 504")
+        connection.close()
+        return self._begin()

@@ -1,0 +1,92 @@
+"""A small proxy in front of several instances: it asks each whether it is ready, and gives connections to one that is.
+
+It passes bytes on and repeats nothing: what fails behind it fails for the client. Only a connection that an instance
+does not take is offered to the next one.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+
+_CHECK_SECONDS = 0.2
+_CHECK_TIMEOUT_SECONDS = 2.0
+_CHECK = b"GET /health/ready HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
+_PART_BYTES = 64 * 1024
+
+
+class Proxy:
+    """Passes connections on to the instances that are ready, in turn; `refused` had none to go to."""
+
+    def __init__(self, instances: Sequence[int]) -> None:
+        self._instances = instances
+        self._turns = itertools.count()
+        self.ready: set[int] = set()
+        self.refused = 0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[int]:
+        """Run in a thread while the context is open; gives the proxy's port."""
+        started = Future[tuple[int, Callable[[], None]]]()
+        thread = threading.Thread(target=lambda: asyncio.run(self._run(started)))
+        thread.start()
+        port, stop = started.result(timeout=10)
+        try:
+            yield port
+        finally:
+            stop()
+            thread.join()
+
+    async def _run(self, started: "Future[tuple[int, Callable[[], None]]]") -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        checks = [asyncio.create_task(self._check(instance)) for instance in self._instances]
+        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        started.set_result((server.sockets[0].getsockname()[1], lambda: _call(loop, stopping.set)))
+        await stopping.wait()
+        server.close()
+        for task in checks:
+            task.cancel()
+
+    async def _check(self, instance: int) -> None:
+        """Ask for readiness again and again, over a connection of its own each time."""
+        while True:
+            ready = False
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", instance)
+                    writer.write(_CHECK)
+                    ready = b" 200 " in await reader.readline()
+                    writer.close()
+            (self.ready.add if ready else self.ready.discard)(instance)
+            await asyncio.sleep(_CHECK_SECONDS)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect the client with an instance that takes it, and pass on what either says until one of them ends."""
+        turn = next(self._turns)
+        for place in range(len(self._instances)):
+            instance = self._instances[(turn + place) % len(self._instances)]
+            if instance not in self.ready:
+                continue
+            # Cancelled when the proxy stops: asyncio of Python 3.11 would report that as an error.
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                answers, requests = await asyncio.open_connection("127.0.0.1", instance)
+                directions = [_copy(reader, requests), _copy(answers, writer)]
+                await asyncio.wait(map(asyncio.ensure_future, directions), return_when=asyncio.FIRST_COMPLETED)
+                requests.close()
+                writer.close()
+                return
+        self.refused += 1
+        writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while part := await reader.read(_PART_BYTES):
+            writer.write(part)
+            await writer.drain()
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(what)

@@ -1,0 +1,54 @@
+"""New versions under load: nothing fails, answers stay right and quick, and memory stays flat."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.requests import json_image, octets
+from benchmarks.stress.claims import Claim, at_most
+from benchmarks.stress.clients import CONNECTIONS, Clients
+from benchmarks.stress.running import Running, wait_until
+
+_SETTLED_SECONDS = 3.0
+_FLAT = 0.05
+
+
+def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
+    """Publish `count` versions one after the other; the first `prepared` of them are prepared with TensorFlow.
+
+    The others find their program in the cache: preparing takes ten seconds of a process of its own, and is over
+    before the memory is looked at.
+    """
+    row = running.golden.pixels[0]
+    clients = Clients(running.port, (json_image(row), octets(row[None])))
+    resident = []
+    with clients.asking():
+        time.sleep(_SETTLED_SECONDS)
+        without, first = clients.p99_ms(), len(clients.seconds)
+        for number in range(2, count + 2):
+            running.publish_again(number, in_cache=number > prepared + 1)
+            wait_until(partial(_serves, running, number))
+            resident.append(running.resident_bytes())
+        during = clients.p99_ms(first)
+    yield Claim(
+        f"{count} reloads under {CONNECTIONS} connections: failed or wrong", clients.account, not clients.failures
+    )
+    yield at_most("p99 during reloads, at most twice that without", during, 2 * without, "ms")
+    if count >= 4:  # fewer have no quarters
+        yield _flat(resident)
+
+
+def _serves(running: Running, number: int) -> bool:
+    return running.serving() == number
+
+
+def _flat(resident: list[int]) -> Claim:
+    """Compare the last quarter's mean with the second quarter's: the first one fills what is kept, three versions."""
+    quarter = len(resident) // 4
+    second = statistics.mean(resident[quarter : 2 * quarter]) / 1e6
+    last = statistics.mean(resident[-quarter:]) / 1e6
+    figure = f"{last:.1f} / {second:.1f} MB"
+    return Claim(
+        "resident memory in the last quarter, at most 5 % over the second", figure, last <= second * (1 + _FLAT)
+    )

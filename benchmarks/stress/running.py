@@ -1,0 +1,140 @@
+"""The service that is put under load: started on a free port, watched from outside, given new versions."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.digits import Released, digits
+from benchmarks.processes import Server, descendants
+from service.golden import GoldenImages
+from service.manifest import MANIFEST_PATH, read_manifest
+from service.prepare import program_name
+
+_LONGEST_WAIT_SECONDS = 120.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs, with the model store that it serves and the golden images of its version 1."""
+
+    port: int
+    server: Server
+    released: Released
+    golden: GoldenImages
+    program: bytes
+    """The compiled program of version 1."""
+
+    def is_ready(self) -> bool:
+        """Whether readiness is answered with 200."""
+        return is_ready(self.port)
+
+    def serving(self) -> int | None:
+        """The version that serves, as the worker says that is asked."""
+        number: int | None = self._model().get("serving")
+        return number
+
+    def state(self, number: int) -> str | None:
+        """The state of a version, as the worker says that is asked; None if it is not in the store."""
+        states = {version["version"]: version["state"] for version in self._model().get("versions", [])}
+        return states.get(number)
+
+    def workers(self) -> set[int]:
+        """Process ids of those that serve, where there are several."""
+        return {pid for pid in descendants(self.server.pid) if b"service.worker" in _command(pid)}
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the serving processes; those that only prepare a version are left out."""
+        return sum(_resident_bytes(pid) for pid in (self.server.pid, *self.workers()))
+
+    def publish_again(self, number: int, *, in_cache: bool = False, damaged: bool = False) -> Path:
+        """Publish version 1 once more under another number, by one rename as the trainer does.
+
+        With `in_cache` its program is in the cache before, as if another replica had prepared it: what is left to do
+        is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel
+        is wrong.
+        """
+        unfinished = self.released.store / "digits" / ".publishing-stress"
+        shutil.copytree(self.released.version, unfinished)
+        manifest = unfinished / MANIFEST_PATH
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": number}))
+        if damaged:
+            model = unfinished / "saved_model.pb"
+            content = model.read_bytes()
+            model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        if in_cache:
+            name = program_name(read_manifest(unfinished)[1])
+            (self.released.cache / name).write_bytes(self.program)
+        return unfinished.rename(self.released.store / "digits" / str(number))
+
+    def _model(self) -> dict[str, Any]:
+        """What /v1/models says; nothing, if it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with closing(connection), suppress(OSError, http.client.HTTPException, ValueError):
+            connection.request("GET", "/v1/models")
+            model: dict[str, Any] = json.loads(connection.getresponse().read())["models"][0]
+            return model
+        return {}
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[Running]:
+    """Serve the released model from a store of its own below `folder`, while the context is open."""
+    released = Released(folder)
+    golden = released.publish()
+    port = free_port()
+    server = digits(released, ())
+    environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2", **environment}
+    with Server(server.command, environment, folder / "log", server.folder) as started:
+        wait_until(lambda: is_ready(port))
+        yield Running(port, started, released, golden, released.program().read_bytes())
+
+
+def is_ready(port: int) -> bool:
+    """Whether the service on that port answers readiness with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with closing(connection), suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something to come true.
+
+    Raises:
+        TimeoutError: It did not.
+    """
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            msg = "it did not happen in time"
+            raise TimeoutError(msg)
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _resident_bytes(pid: int) -> int:
+    with suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    return 0
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

@@ -1,0 +1,109 @@
+"""The stress test's own parts: what it counts, and what its proxy does."""
+
+import contextlib
+import http.client
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from benchmarks.requests import Request, send
+from benchmarks.stress.claims import Claim, at_most, percentile_ms
+from benchmarks.stress.clients import Clients
+from benchmarks.stress.overload import Refusals, flood
+from benchmarks.stress.proxy import Proxy
+from benchmarks.stress.running import free_port, wait_until
+from tests.benchmarks.made_up import answering
+
+REQUEST = Request("one", "/", (("Content-Type", "text/plain"),), b"1")
+PREDICTION: dict[str, Any] = {"predictions": [7], "model": 1}
+
+
+def test_a_claim_says_whether_it_holds() -> None:
+    """What is measured may be as much as the bound; without a measurement no claim holds."""
+    assert at_most("p99", 2.0, 2.0, "ms").line == "pass  p99: 2 / 2 ms"
+    assert at_most("p99", 2.1, 2.0, "ms").line == "FAIL  p99: 2.1 / 2 ms"
+    assert not at_most("p99", percentile_ms([], 99), 2.0, "ms").holds
+    assert Claim("x", "1", holds=True).line == "pass  x: 1"
+
+
+def test_clients_count_refusals_and_wrong_answers() -> None:
+    """Another status than 200, and other predictions than the first time, are failures of their own kinds."""
+    answers = iter([(200, PREDICTION), (200, PREDICTION), (503, {}), (200, {**PREDICTION, "predictions": [8]})])
+    with answering(lambda _: next(answers, (200, PREDICTION))) as port:
+        clients = Clients(port, (REQUEST,), 1)
+        with clients.asking():
+            wait_until(lambda: len(clients.seconds) >= 5)
+    assert clients.failures == ["503", "wrong answer"]
+    assert clients.account.startswith("2 of ")
+
+
+def test_a_flood_tells_refusals_from_answers() -> None:
+    """Each status is counted, and what Retry-After says is kept."""
+    outcome = Refusals()
+    outcome.note(b"HTTP/1.1 200 OK\r\n\r\n", 0.1)
+    outcome.note(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\n\r\n", 0.2)
+    outcome.note(b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", 9.0)
+    assert dict(outcome.statuses) == {200: 1, 429: 1, 504: 1}
+    assert (outcome.latencies_seconds, outcome.errors, outcome.retry_after_seconds) == ([0.1], 2, [3])
+    assert outcome.slowest_seconds == 9.0
+
+
+def test_a_flood_is_sent_whole() -> None:
+    """All requests of a short flood are answered, and it is over when they are."""
+    with answering(lambda _: (200, {})) as port:
+        outcome, took_seconds = flood(port, REQUEST, per_second=100, seconds=0.2, connections=5)
+    assert (outcome.statuses[200], outcome.errors) == (20, 0)
+    assert took_seconds < 10
+
+
+@contextlib.contextmanager
+def ready_instance() -> Iterator[tuple[int, list[bytes]]]:
+    """A server that is always ready; gives its port and the bodies that it was sent."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer()
+
+        def _answer(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield running.server_address[1], bodies
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+def test_a_proxy_turns_to_what_is_ready() -> None:
+    """Of two instances one does not exist: every connection goes to the other."""
+    with ready_instance() as (port, bodies):
+        proxy = Proxy([free_port(), port])
+        with proxy.running() as in_front:
+            wait_until(lambda: proxy.ready == {port})
+            assert [send(in_front, REQUEST).status for _ in range(6)] == [200] * 6
+            assert bodies == [REQUEST.body] * 6
+    assert proxy.refused == 0
+
+
+def test_a_proxy_without_instances_closes_the_connection() -> None:
+    """Nothing is held back or tried again in silence."""
+    proxy = Proxy([free_port()])
+    with proxy.running() as in_front, pytest.raises((OSError, http.client.HTTPException)):
+        send(in_front, REQUEST)
+    assert proxy.refused == 1

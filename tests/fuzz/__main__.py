@@ -1,0 +1,109 @@
+"""`python -m tests.fuzz`: make up bytes that reach ever more of the code; a crash, a hang or a leak ends with 1.
+
+Each target runs in a process of its own, because libFuzzer ends the one that it runs in. What it has learned stays in
+build/fuzz/corpus, and an input that fails is left beside it: `python -m tests.fuzz TARGET --input FILE` runs it again.
+"""
+
+import argparse
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+_FOLDER = Path(__file__).parents[2] / "build" / "fuzz"
+_INPUT_SECONDS = 1.0
+_GROWTH_BYTES = 64 * 1024 * 1024
+# Caches and the seeds are in memory after so many inputs; growth is counted from there, and looked at as often.
+_SETTLED_INPUTS = 2000
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# Not imported from where they are: the process that fuzzes must instrument them as it imports them.
+TARGETS = ("arrays", "forms", "pictures", "lines")
+
+
+def main() -> int:
+    """Fuzz the targets that were chosen one after the other; 0 if nothing was found."""
+    options = _parse_arguments()
+    if options.input:
+        from tests.fuzz import targets
+
+        targets.TARGETS[options.targets[0]](options.input.read_bytes())
+        return 0
+    if options.child:
+        _fuzz(options.targets[0], options.seconds)
+        return 0
+    codes = []
+    for target in options.targets or TARGETS:
+        arguments = [target, "--child", "--seconds", str(options.seconds)]
+        codes.append(subprocess.run([sys.executable, "-m", "tests.fuzz", *arguments], check=False).returncode)
+        sys.stdout.write(f"{'pass' if codes[-1] == 0 else 'FAIL'}  {target}: {options.seconds} s\n")
+    return 1 if any(codes) else 0
+
+
+def _fuzz(name: str, seconds: int) -> None:
+    """Run one target for so long; does not return."""
+    import atheris
+    from atheris.import_hook import HookManager
+
+    warnings.filterwarnings("ignore", module="PIL")  # as the service does: each text would be remembered for ever
+    # As atheris.instrument_imports does, but without watching comparisons: Atheris 3.0 keeps the arrays it compares.
+    packages = {"service", "PIL", "starlette", "python_multipart"}
+    with HookManager(packages, set(), enable_loader_override=True, trace_dataflow=False):
+        from tests.fuzz import targets
+        from tests.fuzz.seeds import seeds
+    corpus = _FOLDER / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(name)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    limits = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=2048"]
+    atheris.Setup(
+        [sys.argv[0], str(corpus), *limits, f"-artifact_prefix={_FOLDER}/{name}-"], Watched(targets.TARGETS[name])
+    )
+    atheris.Fuzz()
+
+
+class Watched:
+    """A target that fails when an input takes too long, or when memory has grown by too much since the beginning."""
+
+    def __init__(self, target: Callable[[bytes], None]) -> None:
+        self._target = target
+        self._inputs = 0
+        self._settled_bytes = 0
+
+    def __call__(self, data: bytes) -> None:
+        """Run one input.
+
+        Raises:
+            AssertionError: It took too long, or memory has grown.
+        """
+        started = time.process_time()  # not the clock on the wall: others may have the processor
+        self._target(data)
+        seconds = time.process_time() - started
+        assert seconds <= _INPUT_SECONDS, f"{seconds:.1f} s"
+        self._inputs += 1
+        if self._inputs % _SETTLED_INPUTS == 0:
+            self._check_growth()
+
+    def _check_growth(self) -> None:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what is free is no growth
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+        self._settled_bytes = self._settled_bytes or resident
+        assert resident <= self._settled_bytes + _GROWTH_BYTES, f"{(resident - self._settled_bytes) / 2**20:.0f} MiB"
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", help=f"which of {', '.join(TARGETS)} (default: all)")
+    parser.add_argument("--seconds", type=int, default=300, help="how long each is fuzzed (default %(default)s)")
+    parser.add_argument("--input", type=Path, help="run one target on this file and end")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What is fuzzed: each target takes any bytes, and lets nothing out but the problem that its caller answers with."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.arrays import PIXELS, rows_from_bytes, rows_from_json
+from service.bodies import FORM, Body, BodyReader, Limits
+from service.imaging import PictureError, pixels_from_picture
+from service.lines import digits_from_picture
+from service.pool import Pool
+from service.problems import Problem
+
+# Small, so that what is over a limit is met often, and what is below it is quick.
+LIMITS = Limits(max_body_bytes=64 * 1024, max_image_pixels=250_000, max_instances=8)
+BOUNDARY = "b"
+
+
+def arrays(data: bytes) -> None:
+    """A body of JSON; what is no multiple of 784 bytes is one of raw bytes as well."""
+    with contextlib.suppress(Problem):
+        _check(rows_from_json(data, LIMITS.max_instances))
+    with contextlib.suppress(Problem):
+        rows_from_bytes(data, LIMITS.max_instances)
+
+
+def forms(data: bytes) -> None:
+    """A body of pictures in a multipart form."""
+    body = Body(FORM, data, f"{FORM}; boundary={BOUNDARY}".encode())
+
+    async def read() -> None:
+        async with Pool(limit=8).running() as pool:
+            _check(await BodyReader(LIMITS, pool).rows(body))
+
+    with contextlib.suppress(Problem):
+        asyncio.run(read())
+
+
+def pictures(data: bytes) -> None:
+    """A picture of one digit."""
+    with contextlib.suppress(PictureError):
+        _check(pixels_from_picture(data, LIMITS.max_image_pixels))
+
+
+def lines(data: bytes) -> None:
+    """A picture of several digits."""
+    with contextlib.suppress(PictureError):
+        for digit in digits_from_picture(data, LIMITS.max_image_pixels, LIMITS.max_instances):
+            _check(digit.row)
+            assert min(digit.box) >= 0
+
+
+def _check(rows: NDArray[np.float32]) -> None:
+    """Rows are whole and in [0, 1]; what is not a number is not."""
+    assert rows.shape[-1] == PIXELS
+    assert rows.min() >= 0
+    assert rows.max() <= 1
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {target.__name__: target for target in (arrays, forms, pictures, lines)}

@@ -58,13 +58,8 @@ def test_prometheus_finds_predictions(stack: Stack) -> None:
     """Prometheus scrapes the service: a prediction made now is found by a query."""
     httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}).raise_for_status()
 
-    def ask() -> list[dict[str, object]]:
-        query = {"query": 'sum(digits_predictions_total{job="digits", digit="1", version="1"}) > 0'}
-        answer = httpx.get(f"{stack.prometheus}/api/v1/query", params=query).raise_for_status()
-        result: list[dict[str, object]] = answer.json()["data"]["result"]
-        return result
-
-    poll(ask, bool, timeout_seconds=120)
+    found = 'sum(digits_predictions_total{job="digits", digit="1", version="1"}) > 0'
+    poll(lambda: stack.query(found), bool, timeout_seconds=120)
 
 
 def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises, read without Docker."""
+"""What docker-compose.yml and deploy/scale.yml promise, read without Docker."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ import yaml
 _REPOSITORY = Path(__file__).parents[2]
 _COMPOSE: dict[str, Any] = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+_SCALE_FILE = (_REPOSITORY / "deploy/scale.yml").read_text()
+# Compose's own tag, for what one file takes out of another, is not YAML's.
+_SCALED: dict[str, dict[str, Any]] = yaml.safe_load(_SCALE_FILE.replace("!reset", ""))["services"]
 
 
-@pytest.mark.parametrize("name", _SERVICES)
-def test_container_is_hardened(name: str) -> None:
+@pytest.mark.parametrize("service", [*_SERVICES.values(), _SCALED["proxy"]], ids=[*_SERVICES, "proxy"])
+def test_container_is_hardened(service: dict[str, Any]) -> None:
     """Every container has a read-only root, no capabilities, no way to new ones, and bounds."""
-    service = _SERVICES[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
@@ -42,14 +44,25 @@ def test_nothing_waits_for_the_trainer() -> None:
     assert all("trainer" not in service.get("depends_on", ()) for service in _SERVICES.values())
 
 
-def test_prometheus_scrapes_the_service() -> None:
-    """The scrape target is the service's name in the Compose network and its port in the container."""
+def test_prometheus_scrapes_every_replica() -> None:
+    """The targets are all addresses of the service's name in the Compose network, at its port in the container."""
     config = yaml.safe_load((_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text())
-    targets = [
-        target for job in config["scrape_configs"] for static in job["static_configs"] for target in static["targets"]
-    ]
+    (targets,) = [targets for job in config["scrape_configs"] for targets in job["dns_sd_configs"]]
     container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
-    assert targets == [f"service:{container_port}"]
+    assert (targets["names"], targets["type"], targets["port"]) == (["service"], "A", int(container_port))
+
+
+def test_the_proxy_takes_the_service_s_place() -> None:
+    """The host's port goes over to the proxy, which sends on to the service's name and port; nothing else changes."""
+    assert _SCALED.keys() == {"service", "proxy"}
+    assert _SCALED["service"] == {"ports": []}
+    assert "ports: !reset []" in _SCALE_FILE
+    assert _SCALED["proxy"]["ports"] == _SERVICES["service"]["ports"]
+    assert _SCALED["proxy"]["healthcheck"] == _SERVICES["service"]["healthcheck"]
+    container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
+    configuration = (_REPOSITORY / "deploy/proxy/haproxy.cfg").read_text()
+    assert f"service:{container_port} check" in configuration
+    assert f"bind :{container_port}\n" in configuration
 
 
 def test_dashboards_are_a_choice() -> None:

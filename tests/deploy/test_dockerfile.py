@@ -4,7 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import yaml
 from packaging.specifiers import SpecifierSet
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -20,10 +19,10 @@ def test_python_is_one_the_project_supports() -> None:
 
 
 def test_compose_builds_targets_that_exist() -> None:
-    """Every build target named in docker-compose.yml is a stage, and none of them runs as root."""
-    services = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())["services"]
-    targets = {service["build"]["target"] for service in services.values() if "build" in service}
-    assert targets == {"trainer", "service"}
+    """Every build target named in the Compose files is a stage, and none of them runs as root."""
+    files = [(_REPOSITORY / name).read_text() for name in ("docker-compose.yml", "deploy/scale.yml")]
+    targets = {target for file in files for target in re.findall(r"build: {.*\btarget: (\w+)}", file)}
+    assert targets == {"trainer", "service", "proxy"}
     for target in targets:
         stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
         assert stage

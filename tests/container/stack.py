@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import httpx
@@ -22,6 +23,8 @@ _NO_NETWORK = """
 services:
   trainer:
     command: ["sh", "-c", "sleep 30 & python -m trainer bootstrap --force; status=$$?; wait; exit $$status"]
+    environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
+  nightly-trainer:
     environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
 """
 
@@ -81,7 +84,14 @@ class Stack:
 
 
 @contextmanager
-def running(project: str, folder: Path, data: Path, *arguments: str, beside: tuple[str, ...] = ()) -> Iterator[Stack]:
+def running(
+    project: str,
+    folder: Path,
+    data: Path,
+    *arguments: str,
+    beside: tuple[str, ...] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Stack]:
     """Bring the stack up with the folder `data` for mnist.npz and no other source; take all of it down again.
 
     Args:
@@ -90,6 +100,7 @@ def running(project: str, folder: Path, data: Path, *arguments: str, beside: tup
         data: Stands in for `./data`.
         arguments: More of them for `docker compose up`.
         beside: More Compose files of the repository.
+        environment: More of the variables that docker-compose.yml reads.
     """
     override = folder / "no-network.yml"
     override.write_text(_NO_NETWORK)
@@ -103,6 +114,7 @@ def running(project: str, folder: Path, data: Path, *arguments: str, beside: tup
             "DIGITS_PROFILE": "fast",
             "DIGITS_PORT": str(service_port),
             "PROMETHEUS_PORT": str(prometheus_port),
+            **environment,
         },
         service=f"http://127.0.0.1:{service_port}",
         prometheus=f"http://127.0.0.1:{prometheus_port}",

@@ -30,11 +30,12 @@ def test_ports_are_published_on_loopback_only() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_only_the_trainer_writes_the_model_store() -> None:
+def test_only_the_trainers_write_the_model_store() -> None:
     """The service, and whoever takes it over, cannot change a model."""
     mounts = {name: _mount(name, "models") for name in _SERVICES}
     assert {name: mount for name, mount in mounts.items() if mount} == {
         "trainer": "models:/models",
+        "nightly-trainer": "models:/models",
         "service": "models:/models:ro",
     }
 
@@ -65,11 +66,24 @@ def test_the_proxy_takes_the_service_s_place() -> None:
     assert f"bind :{container_port}\n" in configuration
 
 
-def test_dashboards_are_a_choice() -> None:
-    """Grafana runs in its profile only, and finds Prometheus and the dashboard where they are mounted."""
+def test_what_is_a_choice_runs_in_its_profile_only() -> None:
+    """A plain `up` starts neither Grafana nor the nightly training."""
+    profiles = {name: service["profiles"] for name, service in _SERVICES.items() if "profiles" in service}
+    assert profiles == {"grafana": ["dashboards"], "nightly-trainer": ["train-nightly"]}
+
+
+def test_the_nightly_trainer_trains_as_the_trainer_does() -> None:
+    """It has the trainer's image, volumes, bounds and environment, and beside them only its schedule."""
+    trainer, nightly = _SERVICES["trainer"], _SERVICES["nightly-trainer"]
+    assert nightly["build"] == trainer["build"]
+    assert nightly["mem_limit"] == trainer["mem_limit"]
+    assert set(trainer["volumes"]) == set(nightly["volumes"]) - {"./deploy/train-nightly.sh:/train-nightly.sh:ro"}
+    assert trainer["environment"].items() <= nightly["environment"].items()
+
+
+def test_grafana_finds_what_is_mounted() -> None:
+    """Grafana finds Prometheus and the dashboard where they are."""
     grafana = _SERVICES["grafana"]
-    assert {name for name in _SERVICES if "profiles" in _SERVICES[name]} == {"grafana"}
-    assert grafana["profiles"] == ["dashboards"]
     folders = dict(mount.split(":")[1::-1] for mount in grafana["volumes"])
     provisioning = _REPOSITORY / folders["/etc/grafana/provisioning"]
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.container
 
 # Training the fast profile takes a minute on 2 idle cores, and was seen to take 10 on slow, busy ones.
 _TRAINING_SECONDS = 1500
+# Each compiled program with its place on the disk, which it would not keep if it was compiled again.
+_PROGRAMS = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +101,24 @@ print(os.getuid(), os.getgid())
 
 def test_restart_finds_its_program(stack: Stack) -> None:
     """A restarted service serves what it had compiled before; it does not compile again."""
-    program = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
-    before = stack.python("service", program)
+    before = stack.python("service", _PROGRAMS)
     stack.compose("restart", "service")
     poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda code: code == 200, timeout_seconds=120)
     assert ".tflite" in before
-    assert stack.python("service", program) == before
+    assert stack.python("service", _PROGRAMS) == before
+
+
+def test_volumes_survive_down(stack: Stack) -> None:
+    """After `down`, `up` serves the same version from the program compiled before; Prometheus has its past."""
+    poll(lambda: stack.query('up{job="digits"} == 1'), bool, timeout_seconds=120)
+    programs, moment = stack.python("service", _PROGRAMS), time.time()
+    stack.compose("down")
+    started = time.monotonic()
+    stack.up()
+    print(f"up after down: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
+    assert httpx.get(f"{stack.service}/health/ready").json()["model"]["version"] == 1
+    assert stack.python("service", _PROGRAMS) == programs
+    assert stack.query(f'up{{job="digits"}} @ {moment:.0f}')
 
 
 def test_trainer_without_mnist_leaves_the_released_model(stack: Stack) -> None:
@@ -118,7 +132,9 @@ def test_second_up_leaves_the_service_running(stack: Stack) -> None:
     """`up --build --wait` on a running stack succeeds too, and restarts neither service nor Prometheus."""
     before = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     stack.trainer_ends(timeout_seconds=300)
+    started = time.monotonic()
     stack.up()
+    print(f"second up: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
     after = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     assert after == before
 

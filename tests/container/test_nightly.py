@@ -38,7 +38,7 @@ def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
 
 
 def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
-    """A night publishes what is good, refuses what is not, trains nothing twice; the service serves through all of it."""
+    """A night publishes what is good, refuses what is not and trains nothing twice; the service serves on."""
     _, said = stack.trainer_ends(timeout_seconds=_RUN_SECONDS)
     assert "not training" in said
 

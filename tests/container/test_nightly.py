@@ -39,8 +39,7 @@ def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
 
 def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
     """A night publishes what is good, refuses what is not and trains nothing twice; the service serves on."""
-    _, said = stack.trainer_ends(timeout_seconds=_RUN_SECONDS)
-    assert "not training" in said
+    poll(lambda: _said(stack), lambda said: "not training" in said, _RUN_SECONDS)
 
     _replace_data(data, draw_arrays(training_images=6000, test_images=500))
     poll(lambda: _said(stack), lambda said: "published     version 2" in said, _RUN_SECONDS)

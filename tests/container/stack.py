@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import httpx
@@ -23,6 +24,8 @@ services:
   trainer:
     command: ["sh", "-c", "sleep 30 & python -m trainer bootstrap --force; status=$$?; wait; exit $$status"]
     environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
+  nightly-trainer:
+    environment: {HTTPS_PROXY: "http://127.0.0.1:9"}
 """
 
 Answer = TypeVar("Answer")
@@ -37,23 +40,35 @@ class Stack:
     service: str
     prometheus: str
 
-    def up(self) -> None:
+    def up(self, *arguments: str) -> None:
         """Build and start everything, as a user does."""
-        self.compose("up", "--build", "--wait", timeout_seconds=_BUILD_SECONDS)
+        self.compose("up", "--build", "--wait", *arguments, timeout_seconds=_BUILD_SECONDS)
 
     def compose(self, *arguments: str, timeout_seconds: float = _COMMAND_SECONDS) -> str:
         """Run `docker compose` and return its output; fail with what it said on standard error."""
         files = [part for file in self.files for part in ("--file", str(file))]
         return _run(["docker", "compose", *files, *arguments], self.environment, timeout_seconds)
 
-    def container(self, service: str) -> str:
-        """Return the id of a service's container, running or not."""
-        return self.compose("ps", "--all", "--quiet", service).strip()
+    def docker(self, *arguments: str) -> str:
+        """Run `docker` and return its output; fail with what it said on standard error."""
+        return _run(["docker", *arguments], self.environment, _COMMAND_SECONDS).strip()
+
+    def containers(self, service: str) -> list[str]:
+        """Return the ids of a service's containers, running or not."""
+        return self.compose("ps", "--all", "--quiet", service).split()
 
     def inspect(self, service: str, template: str) -> str:
-        """Return what `docker inspect` says of a service's container."""
-        container = self.container(service)
-        return _run(["docker", "inspect", "--format", template, container], self.environment, _COMMAND_SECONDS).strip()
+        """Return what `docker inspect` says of a service's only container."""
+        (container,) = self.containers(service)
+        return self.docker("inspect", "--format", template, container)
+
+    def query(self, expression: str) -> dict[str, float]:
+        """Return what Prometheus answers to an expression: the value of each `instance`, empty where there is none."""
+        answer = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": expression}).raise_for_status()
+        return {
+            sample["metric"].get("instance", ""): float(sample["value"][1])
+            for sample in answer.json()["data"]["result"]
+        }
 
     def python(self, service: str, program: str) -> str:
         """Run a Python program in a service's container and return what it prints."""
@@ -69,19 +84,29 @@ class Stack:
 
 
 @contextmanager
-def running(project: str, folder: Path, data: Path) -> Iterator[Stack]:
+def running(
+    project: str,
+    folder: Path,
+    data: Path,
+    *arguments: str,
+    beside: tuple[str, ...] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Stack]:
     """Bring the stack up with the folder `data` for mnist.npz and no other source; take all of it down again.
 
     Args:
         project: The Compose project, which no other stack on the machine may have.
         folder: For a file of the tests' own.
         data: Stands in for `./data`.
+        arguments: More of them for `docker compose up`.
+        beside: More Compose files of the repository.
+        environment: More of the variables that docker-compose.yml reads.
     """
     override = folder / "no-network.yml"
     override.write_text(_NO_NETWORK)
     service_port, prometheus_port = _free_ports()
     stack = Stack(
-        files=(_REPOSITORY / "docker-compose.yml", override),
+        files=(_REPOSITORY / "docker-compose.yml", *(_REPOSITORY / file for file in beside), override),
         environment={
             **os.environ,
             "COMPOSE_PROJECT_NAME": project,
@@ -89,12 +114,13 @@ def running(project: str, folder: Path, data: Path) -> Iterator[Stack]:
             "DIGITS_PROFILE": "fast",
             "DIGITS_PORT": str(service_port),
             "PROMETHEUS_PORT": str(prometheus_port),
+            **environment,
         },
         service=f"http://127.0.0.1:{service_port}",
         prometheus=f"http://127.0.0.1:{prometheus_port}",
     )
     try:
-        stack.up()
+        stack.up(*arguments)
         yield stack
     finally:
         stack.compose("down", "--volumes", "--remove-orphans", "--rmi", "local")

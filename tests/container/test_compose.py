@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.container
 
 # Training the fast profile takes a minute on 2 idle cores, and was seen to take 10 on slow, busy ones.
 _TRAINING_SECONDS = 1500
+# Each compiled program with its place on the disk, which it would not keep if it was compiled again.
+_PROGRAMS = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +61,8 @@ def test_prometheus_finds_predictions(stack: Stack) -> None:
     """Prometheus scrapes the service: a prediction made now is found by a query."""
     httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}).raise_for_status()
 
-    def ask() -> list[dict[str, object]]:
-        query = {"query": 'sum(digits_predictions_total{job="digits", digit="1", version="1"}) > 0'}
-        answer = httpx.get(f"{stack.prometheus}/api/v1/query", params=query).raise_for_status()
-        result: list[dict[str, object]] = answer.json()["data"]["result"]
-        return result
-
-    poll(ask, bool, timeout_seconds=120)
+    found = 'sum(digits_predictions_total{job="digits", digit="1", version="1"}) > 0'
+    poll(lambda: stack.query(found), bool, timeout_seconds=120)
 
 
 def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:
@@ -104,12 +102,56 @@ print(os.getuid(), os.getgid())
 
 def test_restart_finds_its_program(stack: Stack) -> None:
     """A restarted service serves what it had compiled before; it does not compile again."""
-    program = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
-    before = stack.python("service", program)
+    before = stack.python("service", _PROGRAMS)
     stack.compose("restart", "service")
     poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda code: code == 200, timeout_seconds=120)
     assert ".tflite" in before
-    assert stack.python("service", program) == before
+    assert stack.python("service", _PROGRAMS) == before
+
+
+def test_volumes_survive_down(stack: Stack) -> None:
+    """After `down`, `up` serves the same version from the program compiled before; Prometheus has its past."""
+    poll(lambda: stack.query('up{job="digits"} == 1'), bool, timeout_seconds=120)
+    programs, moment = stack.python("service", _PROGRAMS), time.time()
+    stack.compose("down")
+    started = time.monotonic()
+    stack.up()
+    print(f"up after down: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
+    assert httpx.get(f"{stack.service}/health/ready").json()["model"]["version"] == 1
+    assert stack.python("service", _PROGRAMS) == programs
+    assert stack.query(f'up{{job="digits"}} @ {moment:.0f}')
+
+
+def test_memory_limit_holds_under_bulk(stack: Stack) -> None:
+    """Eight clients that send 10,000 images over and over cost no worker; single images are answered beside them."""
+    over = threading.Event()
+
+    def send_bulk() -> set[int]:
+        statuses = set()
+        with httpx.Client(base_url=stack.service, timeout=60) as client:
+            while not over.is_set():
+                headers = {"Content-Type": "application/octet-stream"}
+                statuses.add(client.post("/v1/predict", content=bytes(784) * 10_000, headers=headers).status_code)
+        return statuses
+
+    def restarts() -> str:
+        metrics = httpx.get(f"{stack.service}/metrics").text.splitlines()
+        return next(line for line in metrics if line.startswith("digits_worker_restarts_total"))
+
+    before = restarts()
+    with ThreadPoolExecutor(max_workers=8) as clients:
+        sent = [clients.submit(send_bulk) for _ in range(8)]
+        try:
+            for _ in range(10):
+                answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}, timeout=60)
+                assert answer.status_code == 200
+                time.sleep(1)
+        finally:
+            over.set()
+    # What does not fit into the queue is refused, and what waits for longer than its deadline is given up.
+    assert {status for client in sent for status in client.result()} <= {200, 429, 504}
+    assert restarts() == before
+    assert stack.inspect("service", "{{.State.OOMKilled}} {{.RestartCount}}") == "false 0"
 
 
 def test_trainer_without_mnist_leaves_the_released_model(stack: Stack) -> None:
@@ -123,7 +165,9 @@ def test_second_up_leaves_the_service_running(stack: Stack) -> None:
     """`up --build --wait` on a running stack succeeds too, and restarts neither service nor Prometheus."""
     before = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     stack.trainer_ends(timeout_seconds=300)
+    started = time.monotonic()
     stack.up()
+    print(f"second up: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
     after = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     assert after == before
 

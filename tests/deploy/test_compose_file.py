@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises, read without Docker."""
+"""What docker-compose.yml and deploy/scale.yml promise, read without Docker."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ import yaml
 _REPOSITORY = Path(__file__).parents[2]
 _COMPOSE: dict[str, Any] = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+_SCALE_FILE = (_REPOSITORY / "deploy/scale.yml").read_text()
+# Compose's own tag, for what one file takes out of another, is not YAML's.
+_SCALED: dict[str, dict[str, Any]] = yaml.safe_load(_SCALE_FILE.replace("!reset", ""))["services"]
 
 
-@pytest.mark.parametrize("name", _SERVICES)
-def test_container_is_hardened(name: str) -> None:
+@pytest.mark.parametrize("service", [*_SERVICES.values(), _SCALED["proxy"]], ids=[*_SERVICES, "proxy"])
+def test_container_is_hardened(service: dict[str, Any]) -> None:
     """Every container has a read-only root, no capabilities, no way to new ones, and bounds."""
-    service = _SERVICES[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
@@ -28,11 +30,12 @@ def test_ports_are_published_on_loopback_only() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_only_the_trainer_writes_the_model_store() -> None:
+def test_only_the_trainers_write_the_model_store() -> None:
     """The service, and whoever takes it over, cannot change a model."""
     mounts = {name: _mount(name, "models") for name in _SERVICES}
     assert {name: mount for name, mount in mounts.items() if mount} == {
         "trainer": "models:/models",
+        "nightly-trainer": "models:/models",
         "service": "models:/models:ro",
     }
 
@@ -42,21 +45,45 @@ def test_nothing_waits_for_the_trainer() -> None:
     assert all("trainer" not in service.get("depends_on", ()) for service in _SERVICES.values())
 
 
-def test_prometheus_scrapes_the_service() -> None:
-    """The scrape target is the service's name in the Compose network and its port in the container."""
+def test_prometheus_scrapes_every_replica() -> None:
+    """The targets are all addresses of the service's name in the Compose network, at its port in the container."""
     config = yaml.safe_load((_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text())
-    targets = [
-        target for job in config["scrape_configs"] for static in job["static_configs"] for target in static["targets"]
-    ]
+    (targets,) = [targets for job in config["scrape_configs"] for targets in job["dns_sd_configs"]]
     container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
-    assert targets == [f"service:{container_port}"]
+    assert (targets["names"], targets["type"], targets["port"]) == (["service"], "A", int(container_port))
 
 
-def test_dashboards_are_a_choice() -> None:
-    """Grafana runs in its profile only, and finds Prometheus and the dashboard where they are mounted."""
+def test_the_proxy_takes_the_service_s_place() -> None:
+    """The host's port goes over to the proxy, which sends on to the service's name and port; nothing else changes."""
+    assert _SCALED.keys() == {"service", "proxy"}
+    assert _SCALED["service"] == {"ports": []}
+    assert "ports: !reset []" in _SCALE_FILE
+    assert _SCALED["proxy"]["ports"] == _SERVICES["service"]["ports"]
+    assert _SCALED["proxy"]["healthcheck"] == _SERVICES["service"]["healthcheck"]
+    container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
+    configuration = (_REPOSITORY / "deploy/proxy/haproxy.cfg").read_text()
+    assert f"service:{container_port} check" in configuration
+    assert f"bind :{container_port}\n" in configuration
+
+
+def test_what_is_a_choice_runs_in_its_profile_only() -> None:
+    """A plain `up` starts neither Grafana nor the nightly training."""
+    profiles = {name: service["profiles"] for name, service in _SERVICES.items() if "profiles" in service}
+    assert profiles == {"grafana": ["dashboards"], "nightly-trainer": ["train-nightly"]}
+
+
+def test_the_nightly_trainer_trains_as_the_trainer_does() -> None:
+    """It has the trainer's image, volumes, bounds and environment, and beside them only its schedule."""
+    trainer, nightly = _SERVICES["trainer"], _SERVICES["nightly-trainer"]
+    assert nightly["build"] == trainer["build"]
+    assert nightly["mem_limit"] == trainer["mem_limit"]
+    assert set(trainer["volumes"]) == set(nightly["volumes"]) - {"./deploy/train-nightly.sh:/train-nightly.sh:ro"}
+    assert trainer["environment"].items() <= nightly["environment"].items()
+
+
+def test_grafana_finds_what_is_mounted() -> None:
+    """Grafana finds Prometheus and the dashboard where they are."""
     grafana = _SERVICES["grafana"]
-    assert {name for name in _SERVICES if "profiles" in _SERVICES[name]} == {"grafana"}
-    assert grafana["profiles"] == ["dashboards"]
     folders = dict(mount.split(":")[1::-1] for mount in grafana["volumes"])
     provisioning = _REPOSITORY / folders["/etc/grafana/provisioning"]
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]

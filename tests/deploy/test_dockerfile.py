@@ -4,30 +4,41 @@ import re
 import tomllib
 from pathlib import Path
 
-import yaml
+import pytest
 from packaging.specifiers import SpecifierSet
 
 _REPOSITORY = Path(__file__).parents[2]
 _DOCKERFILE = (_REPOSITORY / "deploy/Dockerfile").read_text()
+_PROJECT = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text())["project"]
 
 
 def test_python_is_one_the_project_supports() -> None:
     """All stages start from one Python image, whose version pyproject.toml allows."""
     versions = set(re.findall(r"^FROM python:([\d.]+)-slim-bookworm ", _DOCKERFILE, re.MULTILINE))
-    project = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text())["project"]
     assert len(versions) == 1
-    assert versions.pop() in SpecifierSet(project["requires-python"])
+    assert versions.pop() in SpecifierSet(_PROJECT["requires-python"])
 
 
 def test_compose_builds_targets_that_exist() -> None:
-    """Every build target named in docker-compose.yml is a stage, and none of them runs as root."""
-    services = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())["services"]
-    targets = {service["build"]["target"] for service in services.values() if "build" in service}
-    assert targets == {"trainer", "service"}
+    """Every build target named in the Compose files is a stage, and none of them runs as root."""
+    files = [(_REPOSITORY / name).read_text() for name in ("docker-compose.yml", "deploy/scale.yml")]
+    targets = {target for file in files for target in re.findall(r"build: {.*\btarget: (\w+)}", file)}
+    assert targets == {"trainer", "service", "proxy"}
     for target in targets:
         stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
         assert stage
         assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["trainer", "service", "proxy"])
+def test_image_says_what_it_is(target: str) -> None:
+    """Each image has OCI's labels, the project's version, and source and revision for who builds it to fill in."""
+    stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert stage
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', stage[1]))
+    assert labels.keys() == {"title", "description", "licenses", "version", "source", "revision"}
+    assert labels["version"] == _PROJECT["version"]
+    assert (labels["source"], labels["revision"]) == ("$SOURCE", "$REVISION")
 
 
 def test_every_package_needs_a_hash() -> None:

@@ -1,0 +1,72 @@
+"""Profile `train-nightly`: training on a schedule, with a night of ten seconds and data of the test's own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.container.stack import Stack, poll, running
+from tests.synthetic import draw_arrays, write_npz
+
+pytestmark = pytest.mark.container
+
+# A run takes some 15 seconds on 2 idle cores.
+_RUN_SECONDS = 300
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The folder that stands in for ./data."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
+    """Everything running, with the profile, on a machine without MNIST and without a network."""
+    schedule = {
+        "COMPOSE_PROFILES": "train-nightly",
+        "DIGITS_PROFILE": "tutorial",
+        "DIGITS_TRAIN_EVERY_SECONDS": "10",
+    }
+    with running(f"digits-nightly-test-{os.getpid()}", tmp_path, data, environment=schedule) as stack:
+        yield stack
+
+
+def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
+    """A night publishes what is good, refuses what is not and trains nothing twice; the service serves on."""
+    poll(lambda: _said(stack), lambda said: "not training" in said, _RUN_SECONDS)
+
+    _replace_data(data, draw_arrays(training_images=6000, test_images=500))
+    poll(lambda: _said(stack), lambda said: "published     version 2" in said, _RUN_SECONDS)
+    poll(lambda: _serving(stack), lambda version: version == 2, _RUN_SECONDS)
+    poll(lambda: _said(stack), lambda said: "up to date    version 2" in said, _RUN_SECONDS)
+
+    arrays = draw_arrays(training_images=1000, test_images=500)
+    arrays["y_test"] = np.roll(arrays["y_test"], 1)  # what these are called has nothing to do with what they show
+    _replace_data(data, arrays)
+    refused = "refused       by the quality gate"
+    poll(lambda: _said(stack), lambda said: "next run" in said.partition(refused)[2], _RUN_SECONDS)
+    assert _serving(stack) == 2
+    state = "{{.State.Status}} {{.State.Health.Status}} {{.RestartCount}}"
+    assert stack.inspect("nightly-trainer", state) == "running healthy 0"
+
+
+def _replace_data(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Put mnist.npz there whole: a night may begin at any moment."""
+    unfinished = write_npz(folder / "unfinished.npz", **arrays)
+    unfinished.chmod(0o644)
+    unfinished.replace(folder / "mnist.npz")
+
+
+def _said(stack: Stack) -> str:
+    return stack.compose("logs", "--no-log-prefix", "nightly-trainer")
+
+
+def _serving(stack: Stack) -> int:
+    version: int = httpx.get(f"{stack.service}/health/ready").raise_for_status().json()["model"]["version"]
+    return version

@@ -37,11 +37,11 @@ def test_released_manifest_is_read_whole(released_store: Path) -> None:
 
 
 def test_released_model_says_how_it_was_made(released_store: Path) -> None:
-    """The released model is a real one: canonical MNIST, at least 99.5 % on its test images, under 2 MiB."""
+    """The released model is a real one: canonical MNIST, at least 99.6 % on its test images, under 2 MiB."""
     folder = released_store / "digits" / "1"
     manifest, _ = read.read_manifest(folder)
     assert manifest.dataset.canonical
-    assert manifest.metrics.test_accuracy >= 0.995
+    assert manifest.metrics.test_accuracy >= 0.996
     assert manifest.metrics.test_errors == round(10_000 * (1 - manifest.metrics.test_accuracy))
     assert manifest.recipe["profile"] == "best"
     assert manifest.tells_is_digit

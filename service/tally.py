@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Room for every table of `metrics` several times over; pages that nobody writes take no memory.
+# Room for every table of `metrics` twice over; pages that nobody writes take no memory.
 _BYTES_PER_WORKER = 1024 * 1024
 # The longest labels, those of a request, take 65.
 _LABEL_BYTES = 96

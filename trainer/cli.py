@@ -30,6 +30,7 @@ from trainer.options import (
 from trainer.profiles import Profile, Recipe, recipe_facts, recipe_for
 from trainer.progress import FittingProgress, Watchers
 from trainer.release import release as release_into
+from trainer.run import RunTakenError
 from trainer.runtime import prepare_tensorflow, silenced_stderr
 from trainer.store import ModelStore
 
@@ -102,8 +103,12 @@ def bootstrap(
             if same_training(manifest, facts, code, dataset.sha256):
                 typer.echo(f"up to date    version {manifest['version']} has this recipe, code and data")
                 return
-        # A container that was stopped while it trained goes on where it was.
-        _train(recipe, dataset, seed, model_store, Gate(console.print, min_accuracy, force), console, resume=True)
+        gate = Gate(console.print, min_accuracy, force)
+        try:
+            # A container that was stopped while it trained goes on where it was.
+            _train(recipe, dataset, seed, model_store, gate, console, resume=True)
+        except RunTakenError as error:
+            typer.echo(f"not training  {error}")
 
 
 app.add_typer(store_cli.app)

@@ -6,6 +6,7 @@ version is published. A run that was killed leaves it behind for `--resume`.
 
 import fcntl
 import json
+import os
 import shutil
 import struct
 import zipfile
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,27 +58,22 @@ class Run:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Keeps others off the run: two would write over each other's checkpoints.
+        """Keeps others off the run, which would write over its checkpoints, and removes its folder at the end.
 
-        The system gives the run free when the process ends, however it ends.
+        The folder stays for another try if the block raises, unless there is nothing to go on from. The system
+        gives the run free when the process ends, however it ends.
 
         Raises:
             RunTakenError: Another process has it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK_FILE).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunTakenError(
-                    f"another process trains with this recipe, seed and data in {self.folder}: wait for it, or give "
-                    "another --seed or --store"
-                ) from None
+        with self._claim():
             try:
                 yield
-            finally:
+            except BaseException:
                 if not (self.folder / _CHECKPOINT_FILE).exists():
-                    self.discard()  # nothing to go on from
+                    self._discard()
+                raise
+            self._discard()
 
     def resume(self) -> Checkpoint | None:
         """Reads the last checkpoint; None if there is none, or none that can be read."""
@@ -107,6 +104,30 @@ class Run:
         unfinished.write_bytes(encode_history(history))
         unfinished.replace(self.folder / METRICS_FILE)
 
-    def discard(self) -> None:
-        """Removes the folder: the version is published, or there is nothing to go on from."""
+    def _claim(self) -> BinaryIO:
+        """Opens and locks the run's lock file; closing it gives the run free."""
+        path = self.folder / _LOCK_FILE
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("wb")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise RunTakenError(
+                    f"another process trains with this recipe, seed and data in {self.folder}: wait for it, or give "
+                    "another --seed or --store"
+                ) from None
+            if _is_at(path, lock):
+                return lock
+            lock.close()  # whoever had it has just ended and removed it: once more, with a new one
+
+    def _discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -66,9 +66,7 @@ def train(
     run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
     with run.taken():
         fitted = fit(recipe, dataset, seed, watcher, run, resume=resume)
-        published = _publish(fitted, recipe, dataset, seed, store, gate)
-        run.discard()
-    return published
+        return _publish(fitted, recipe, dataset, seed, store, gate)
 
 
 def _publish(

@@ -114,9 +114,7 @@ def test_volumes_survive_down(stack: Stack) -> None:
     poll(lambda: stack.query('up{job="digits"} == 1'), bool, timeout_seconds=120)
     programs, moment = stack.python("service", _PROGRAMS), time.time()
     stack.compose("down")
-    started = time.monotonic()
     stack.up()
-    print(f"up after down: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
     assert httpx.get(f"{stack.service}/health/ready").json()["model"]["version"] == 1
     assert stack.python("service", _PROGRAMS) == programs
     assert stack.query(f'up{{job="digits"}} @ {moment:.0f}')
@@ -165,9 +163,7 @@ def test_second_up_leaves_the_service_running(stack: Stack) -> None:
     """`up --build --wait` on a running stack succeeds too, and restarts neither service nor Prometheus."""
     before = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     stack.trainer_ends(timeout_seconds=300)
-    started = time.monotonic()
     stack.up()
-    print(f"second up: {time.monotonic() - started:.1f} s")  # noqa: T201 - seen with -s
     after = [stack.inspect(name, "{{.Id}} {{.State.StartedAt}}") for name in ("service", "prometheus")]
     assert after == before
 

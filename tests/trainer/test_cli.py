@@ -13,7 +13,9 @@ from trainer.data import Dataset
 from trainer.manifest import code_sha256, read
 from trainer.policy import serving_version
 from trainer.profiles import Profile, recipe_facts, recipe_for
+from trainer.run import Run
 from trainer.store import ModelStore
+from trainer.training import _run_key
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -158,6 +160,17 @@ def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: D
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].startswith("up to date    version 2")
     assert store.versions() == [1, 2]
+
+
+def test_bootstrap_beside_the_same_training_is_no_failure(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
+    """While another process trains with the same recipe, seed and data, a nightly run leaves it to that one."""
+    store = ModelStore(tmp_path / "models", "digits")
+    run = Run(store.run_folder(_run_key(recipe_for(Profile.DEFAULT), dataset, 0)))
+    with run.taken():
+        done = trainer(tmp_path, "bootstrap", "--store", str(store.root), "--data", str(mnist_npz))
+    assert done.returncode == 0, done.stderr
+    assert "not training  another process trains" in done.stdout
+    assert store.versions() == [1]
 
 
 @pytest.mark.parametrize("command", ["train", "release", "bootstrap", "evaluate", "versions", "serve-version", "prune"])

@@ -56,13 +56,24 @@ def test_metrics_are_a_line_an_epoch(tmp_path: Path) -> None:
     assert '"held_out_accuracy": 0.9' in lines[0]
 
 
-def test_discarded_run_leaves_nothing(tmp_path: Path) -> None:
-    """After its version is published, nothing of a run is left; discarding twice is harmless."""
+def test_finished_run_leaves_nothing(tmp_path: Path) -> None:
+    """After its version is published, nothing of a run is left."""
     run = Run(tmp_path / "run")
-    run.save(Checkpoint([EPOCH], STATE))
-    run.discard()
-    run.discard()
+    with run.taken():
+        run.save(Checkpoint([EPOCH], STATE))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_run_that_failed_stays_if_it_can_go_on(tmp_path: Path) -> None:
+    """A run that ends before its first checkpoint leaves no folder behind; one that saved stays."""
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.taken():
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    run.save(Checkpoint([EPOCH], STATE))
+    with pytest.raises(KeyboardInterrupt), run.taken():
+        raise KeyboardInterrupt
+    assert run.resume() is not None
 
 
 def test_two_never_share_a_run(tmp_path: Path) -> None:
@@ -74,18 +85,7 @@ def test_two_never_share_a_run(tmp_path: Path) -> None:
             pass
         assert first.resume() is not None
     with second.taken():
-        assert second.resume() is not None
-
-
-def test_run_that_never_saved_leaves_nothing(tmp_path: Path) -> None:
-    """A run that ends before its first checkpoint leaves no folder behind; one that saved stays."""
-    run = Run(tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt), run.taken():
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-    with run.taken():
-        run.save(Checkpoint([EPOCH], STATE))
-    assert run.resume() is not None
+        assert second.resume() is None
 
 
 def test_epochs_are_noted_without_a_checkpoint(tmp_path: Path) -> None:

@@ -9,31 +9,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.drawing import (
-    blurred,
-    file_of,
-    grown,
-    lamp,
-    on_ground,
-    pen_drawing,
-    placed,
-    scaled,
-    sharp,
-    tilted,
+from benchmarks.drawing import blurred, file_of, grown, lamp, on_ground, pen_drawing, scaled, sharp
+from benchmarks.sheets import (
+    BLACK_INK,
+    anywhere,
+    ballpoint,
+    framed,
+    lined,
+    normal,
+    on_a_sheet,
+    photographed,
+    squared,
+    transparent,
+    written,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
-    from benchmarks.drawing import Ink, Mnist
+    from benchmarks.drawing import Mnist
 
     Draw = Callable[[Mnist, Generator], bytes]
-    Grey = NDArray[np.float32]
-
-_BLUE_INK, _BLACK_INK, _RED_INK = (35.0, 45.0, 130.0), (35.0, 35.0, 40.0), (190.0, 40.0, 50.0)
 
 
 def mnist_itself(digit: Mnist, _: Generator) -> bytes:
@@ -58,17 +56,17 @@ def thumbnail(digit: Mnist, _: Generator) -> bytes:
 
 def off_centre(digit: Mnist, random: Generator) -> bytes:
     """Somewhere on a canvas of 400x300, a quarter to nine tenths of its height."""
-    return file_of(255 * _anywhere(digit, 400, 300, random.uniform(0.25, 0.9), random))
+    return file_of(255 * anywhere(digit, 400, 300, random.uniform(0.25, 0.9), random))
 
 
 def off_centre_dark(digit: Mnist, random: Generator) -> bytes:
     """Somewhere on a sheet of 300x500, black on white."""
-    return file_of(255 - 255 * _anywhere(digit, 300, 500, random.uniform(0.25, 0.9), random))
+    return file_of(255 - 255 * anywhere(digit, 300, 500, random.uniform(0.25, 0.9), random))
 
 
 def tiny(digit: Mnist, random: Generator) -> bytes:
     """A digit of 38 to 72 pixels, somewhere on a canvas of 640x480."""
-    return file_of(255 - 255 * _anywhere(digit, 640, 480, random.uniform(0.08, 0.15), random))
+    return file_of(255 - 255 * anywhere(digit, 640, 480, random.uniform(0.08, 0.15), random))
 
 
 def thick_marker(digit: Mnist, random: Generator) -> bytes:
@@ -88,7 +86,7 @@ def canvas_pen(digit: Mnist, random: Generator) -> bytes:
 
 def noise(digit: Mnist, random: Generator) -> bytes:
     """Gaussian noise of 8 % of the range."""
-    return file_of(255 - 235 * sharp(digit, 224) + 20.4 * _normal((224, 224), random))
+    return file_of(255 - 235 * sharp(digit, 224) + 20.4 * normal((224, 224), random))
 
 
 def uneven_light(digit: Mnist, random: Generator) -> bytes:
@@ -110,12 +108,12 @@ def low_contrast(digit: Mnist, random: Generator) -> bytes:
 
 def transparent_black(digit: Mnist, _: Generator) -> bytes:
     """Black ink on nothing."""
-    return _transparent(sharp(digit, 224), 0)
+    return transparent(sharp(digit, 224), 0)
 
 
 def transparent_white(digit: Mnist, _: Generator) -> bytes:
     """White ink on nothing."""
-    return _transparent(sharp(digit, 224), 255)
+    return transparent(sharp(digit, 224), 255)
 
 
 def salt_and_pepper(digit: Mnist, random: Generator) -> bytes:
@@ -128,18 +126,18 @@ def salt_and_pepper(digit: Mnist, random: Generator) -> bytes:
 
 def photo(digit: Mnist, random: Generator) -> bytes:
     """Pen on paper, photographed: tilted, out of focus, lit from one side, noisy, JPEG."""
-    return _photographed(_on_a_sheet(digit, 400, 300, random), (228, 222, 210), _ballpoint(random), random)
+    return photographed(on_a_sheet(digit, 400, 300, random), (228, 222, 210), ballpoint(random), random)
 
 
 def blackboard(digit: Mnist, random: Generator) -> bytes:
     """Chalk on a board, photographed."""
-    return _photographed(_on_a_sheet(digit, 400, 300, random), (48, 62, 55), (215, 220, 212), random)
+    return photographed(on_a_sheet(digit, 400, 300, random), (48, 62, 55), (215, 220, 212), random)
 
 
 def ruled_paper(digit: Mnist, random: Generator) -> bytes:
     """Pen on lined paper, the lines lighter than the ink."""
-    page = on_ground(_lined(400, 300, random), (245, 244, 238), (150, 175, 205))
-    return file_of(_written(page, _on_a_sheet(digit, 400, 300, random), _ballpoint(random)))
+    page = on_ground(lined(400, 300, random), (245, 244, 238), (150, 175, 205))
+    return file_of(written(page, on_a_sheet(digit, 400, 300, random), ballpoint(random)))
 
 
 KINDS: tuple[Draw, ...] = (
@@ -168,41 +166,41 @@ KINDS: tuple[Draw, ...] = (
 
 def squared_paper(digit: Mnist, random: Generator) -> bytes:
     """Pen on squared paper."""
-    page = on_ground(_squared(400, 300, random), (245, 244, 238), (160, 185, 210))
-    return file_of(_written(page, _on_a_sheet(digit, 400, 300, random), _ballpoint(random)))
+    page = on_ground(squared(400, 300, random), (245, 244, 238), (160, 185, 210))
+    return file_of(written(page, on_a_sheet(digit, 400, 300, random), ballpoint(random)))
 
 
 def dark_ruled_paper(digit: Mnist, random: Generator) -> bytes:
     """Lines as dark as the ink, photographed."""
-    page = np.maximum(_lined(400, 300, random), _on_a_sheet(digit, 400, 300, random))
-    return _photographed(page, (228, 222, 210), _BLACK_INK, random)
+    page = np.maximum(lined(400, 300, random), on_a_sheet(digit, 400, 300, random))
+    return photographed(page, (228, 222, 210), BLACK_INK, random)
 
 
 def dark_squared_paper(digit: Mnist, random: Generator) -> bytes:
     """Squares as dark as the ink."""
-    page = np.maximum(_squared(400, 300, random), _on_a_sheet(digit, 400, 300, random))
+    page = np.maximum(squared(400, 300, random), on_a_sheet(digit, 400, 300, random))
     return file_of(on_ground(page, 250, 30))
 
 
 def light_on_dark_squared_paper(digit: Mnist, random: Generator) -> bytes:
     """Black squared paper, a white pen."""
-    page = on_ground(_squared(400, 300, random), 30, 90)
-    return file_of(_written(page, _on_a_sheet(digit, 400, 300, random), 240))
+    page = on_ground(squared(400, 300, random), 30, 90)
+    return file_of(written(page, on_a_sheet(digit, 400, 300, random), 240))
 
 
 def frame(digit: Mnist, random: Generator) -> bytes:
     """A box of a form around the digit, clear of it."""
-    return file_of(on_ground(_framed(digit, random.uniform(0.05, 0.25), random), 250, 40))
+    return file_of(on_ground(framed(digit, random.uniform(0.05, 0.25), random), 250, 40))
 
 
 def touching_frame(digit: Mnist, random: Generator) -> bytes:
     """A box of a form that the digit touches or crosses on one or two sides."""
-    return file_of(on_ground(_framed(digit, random.uniform(-0.06, 0.0), random), 250, 40))
+    return file_of(on_ground(framed(digit, random.uniform(-0.06, 0.0), random), 250, 40))
 
 
 def box_line(digit: Mnist, random: Generator) -> bytes:
     """One line of a form, below or beside the digit, touching it or not."""
-    ink = _on_a_sheet(digit, 400, 300, random)
+    ink = on_a_sheet(digit, 400, 300, random)
     rows, columns = np.flatnonzero(ink.max(axis=1) > 0.5), np.flatnonzero(ink.max(axis=0) > 0.5)
     width = int(random.integers(2, 5))
     gap = int(random.integers(-3, 20))
@@ -217,7 +215,7 @@ def box_line(digit: Mnist, random: Generator) -> bytes:
 
 def specks(digit: Mnist, random: Generator) -> bytes:
     """Dust: a dozen dots, none larger than the pen is wide."""
-    ink = _on_a_sheet(digit, 400, 300, random)
+    ink = on_a_sheet(digit, 400, 300, random)
     for _ in range(12):
         size = int(random.integers(2, 6))
         top, left = int(random.integers(0, 300 - size)), int(random.integers(0, 400 - size))
@@ -227,17 +225,17 @@ def specks(digit: Mnist, random: Generator) -> bytes:
 
 def table_edge(digit: Mnist, random: Generator) -> bytes:
     """The sheet ends before the picture does: a dark table along one or two sides, with a soft shadow."""
-    page = on_ground(_anywhere(digit, 280, 210, random.uniform(0.4, 0.8), random, pen=True), 225, 40)
+    page = on_ground(anywhere(digit, 280, 210, random.uniform(0.4, 0.8), random, pen=True), 225, 40)
     sides = [int(random.integers(10, 60)) if random.uniform() < 0.5 else 0 for _ in range(4)]
     sides[int(random.integers(4))] = int(random.integers(10, 60))
     table = random.uniform(30, 110)
     page = np.pad(page, (sides[:2], sides[2:]), constant_values=table)
-    return file_of(blurred(page, 1.5) + 4 * _normal(page.shape, random), "JPEG", quality=80)
+    return file_of(blurred(page, 1.5) + 4 * normal(page.shape, random), "JPEG", quality=80)
 
 
 def shadow(digit: Mnist, random: Generator) -> bytes:
     """A hand's shadow with a soft edge across the sheet."""
-    page = on_ground(_on_a_sheet(digit, 400, 300, random), 225, 40)
+    page = on_ground(on_a_sheet(digit, 400, 300, random), 225, 40)
     angle, offset = random.uniform(0, 2 * np.pi), random.uniform(-0.5, 0.5)
     y, x = np.mgrid[-1:1:300j, -1:1:400j]
     dark = 1 / (1 + np.exp(-12 * (np.cos(angle) * x + np.sin(angle) * y - offset)))
@@ -249,13 +247,13 @@ def coloured(digit: Mnist, random: Generator) -> bytes:
     pairs = (((250, 235, 120), (200, 60, 60)), ((180, 220, 250), (30, 110, 60)), ((200, 70, 70), (250, 240, 120)),
              ((255, 190, 205), (90, 40, 150)), ((160, 215, 235), (255, 195, 0)))  # fmt: skip
     paper, pen = pairs[int(random.integers(len(pairs)))]
-    return file_of(on_ground(_on_a_sheet(digit, 400, 300, random), paper, pen), "JPEG", quality=85)
+    return file_of(on_ground(on_a_sheet(digit, 400, 300, random), paper, pen), "JPEG", quality=85)
 
 
 def pencil(digit: Mnist, random: Generator) -> bytes:
     """Faint pencil, its stroke grainy, photographed."""
-    ink = _on_a_sheet(digit, 400, 300, random) * (0.7 + 0.3 * random.uniform(size=(300, 400)).astype(np.float32))
-    return _photographed(ink, (215, 213, 208), (150, 150, 152), random)
+    ink = on_a_sheet(digit, 400, 300, random) * (0.7 + 0.3 * random.uniform(size=(300, 400)).astype(np.float32))
+    return photographed(ink, (215, 213, 208), (150, 150, 152), random)
 
 
 HARDER_KINDS: tuple[Draw, ...] = (
@@ -272,88 +270,3 @@ HARDER_KINDS: tuple[Draw, ...] = (
     coloured,
     pencil,
 )
-
-
-def _anywhere(digit: Mnist, width: int, height: int, share: float, random: Generator, *, pen: bool = False) -> Ink:
-    """The digit somewhere on a canvas, its 28x28 image `share` of the canvas's shorter side."""
-    side = round(share * min(width, height))
-    ink = sharp(digit, side) if pen else scaled(digit, side)
-    left, top = int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1))
-    return placed(ink, width, height, left, top)
-
-
-def _on_a_sheet(digit: Mnist, width: int, height: int, random: Generator) -> Ink:
-    """The digit somewhere on a sheet, four to nine tenths of its height, tilted by up to 8 degrees."""
-    side = round(random.uniform(0.4, 0.9) * height)
-    ink = tilted(sharp(digit, side), random.uniform(-8, 8))
-    left, top = int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1))
-    return placed(ink, width, height, left, top)
-
-
-def _written(page: Grey, ink: Ink, pen: float | tuple[float, float, float]) -> Grey:
-    """A pen's ink on a page that has lines or a colour already."""
-    if page.ndim == 3:
-        ink = ink[..., None]
-    return np.asarray(page * (1 - ink) + np.asarray(pen, dtype=np.float32) * ink, dtype=np.float32)
-
-
-def _ballpoint(random: Generator) -> tuple[float, float, float]:
-    return (_BLUE_INK, _BLACK_INK, _RED_INK)[int(random.integers(3))]
-
-
-def _photographed(
-    ink: Ink, paper: tuple[float, float, float], pen: tuple[float, float, float], random: Generator
-) -> bytes:
-    page = on_ground(ink, paper, pen) * lamp((len(ink), ink.shape[1]), random.uniform(0, 0.4), random)[..., None]
-    page = blurred(page, random.uniform(0.5, 1.5))
-    page = page + random.uniform(2, 8) * _normal(page.shape, random)
-    return file_of(page, "JPEG", quality=int(random.integers(30, 91)))
-
-
-def _transparent(ink: Ink, level: float) -> bytes:
-    return file_of(np.stack([np.full_like(ink, level)] * 3 + [255 * ink], axis=-1))
-
-
-def _normal(shape: tuple[int, ...], random: Generator) -> Grey:
-    return random.standard_normal(shape, dtype=np.float32)
-
-
-def _lined(width: int, height: int, random: Generator) -> Ink:
-    """Lines from edge to edge, 25 to 60 pixels apart, 1 or 2 pixels wide."""
-    ink = np.zeros((height, width), dtype=np.float32)
-    apart, thick = int(random.integers(25, 61)), int(random.integers(1, 3))
-    for first in range(int(random.integers(apart)), height - thick, apart):
-        ink[first : first + thick] = 1
-    return ink
-
-
-def _squared(width: int, height: int, random: Generator) -> Ink:
-    """Lines both ways, equally far apart."""
-    apart, thick = int(random.integers(20, 51)), int(random.integers(1, 3))
-    down, right = int(random.integers(apart)), int(random.integers(apart))
-    ink = np.zeros((height, width), dtype=np.float32)
-    for offset in range(thick):
-        ink[down + offset :: apart] = 1
-        ink[:, right + offset :: apart] = 1
-    return ink
-
-
-def _framed(digit: Mnist, gap: float, random: Generator) -> Ink:
-    """The digit in a box; `gap` is its distance, in the digit's size, from one horizontal and one upright side."""
-    page = placed(sharp(digit, int(random.integers(120, 200))), 360, 360, 80, 80)
-    rows, columns = np.flatnonzero(page.max(axis=1) > 0.5), np.flatnonzero(page.max(axis=0) > 0.5)
-    size = int(max(np.ptp(rows), np.ptp(columns))) + 1
-    thick = int(random.integers(2, 5))
-    spans = []
-    for places in (rows, columns):
-        first, last = int(places[0]), int(places[-1])
-        length = round(max(last - first, random.uniform(0.75, 1.0) * size) + random.uniform(0.1, 0.3) * size)
-        near = round(gap * size)
-        at_start = random.uniform() < 0.5
-        spans.append((first - near - thick, first - near + length) if at_start else (last + near - length, last + near))
-    (top, bottom), (left, right) = spans
-    for at in (top, bottom):
-        page[at : at + thick, left : right + thick] = 1
-    for at in (left, right):
-        page[top : bottom + thick, at : at + thick] = 1
-    return page

@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw, ImageOps
 from benchmarks.drawing import file_of
 from benchmarks.kinds import HARDER_KINDS, KINDS
 from benchmarks.strings import STRING_KINDS, string_picture
+from benchmarks.wild import WILD_KINDS
 from service.imaging import pixels_from_picture
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _measure(name: str, pictures: Iterable[tuple[bytes, str]], read: Callable[[b
 def _kinds(images: Images, count: int, reader: Reader) -> list[Miss]:
     chosen = np.random.default_rng(1).permutation(len(images[0]))[:count]
     misses: list[Miss] = []
-    for kinds in (KINDS, HARDER_KINDS):
+    for kinds in (KINDS, HARDER_KINDS, WILD_KINDS):
         found: list[Miss] = []
         for draw in kinds:
             pictures = (

@@ -20,9 +20,12 @@ from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from service.form import Grey
     from service.paper import Ink, Mask
     from service.sight import Sight
+    from service.strokes import Strokes
 
 __all__ = [
     "MEDIA_TYPES",
@@ -46,6 +49,9 @@ _CLOSE_ENOUGH, _CLOSE_ENOUGH_BY_LINES = 0.375, 0.5
 # a quarter of the ink, the biggest clot of noise that is left at most a tenth.
 _LEAST_MAIN_STROKE = 0.15
 _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
+_FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
+_FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
+_CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
 
@@ -81,20 +87,20 @@ def _digit_on(page: Image.Image) -> Grey:
     top, left, bottom, right = box_of(digit)
     close_enough = _CLOSE_ENOUGH_BY_LINES if sight.has_lines else _CLOSE_ENOUGH
     if max(bottom - top, right - left) < close_enough * max(digit.shape):
-        digit = _second_look(page, sight, digit)
+        digit = _second_look(sight, digit)
         top, left, bottom, right = box_of(digit)
     return digit[top:bottom, left:right]
 
 
-def _second_look(page: Image.Image, first: Sight, digit: Grey) -> Grey:
+def _second_look(first: Sight, digit: Grey) -> Grey:
     """Look from close at the part of the page around the digit, for the strokes found in the first look only."""
     top, left, bottom, right = box_of(digit)
     margin = max(bottom - top, right - left) // 2
     height, width = digit.shape
     top, left = max(top - margin, 0), max(left - margin, 0)
     bottom, right = min(bottom + margin, height), min(right + margin, width)
-    seen = look(page, first.part((top, left, bottom, right)), _LOOK_SIDE)
-    relief = first.polarity * (evened(seen) if first.in_shadow else relief_of(seen))
+    seen = look(first.page, first.part((top, left, bottom, right)), _LOOK_SIDE)
+    relief = first.polarity * (evened(seen, first.polarity) if first.in_shadow else relief_of(seen))
     found = grown(grown(digit > 0))[top:bottom, left:right]
     size = (relief.shape[1], relief.shape[0])
     near = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.NEAREST)) > 0
@@ -115,11 +121,39 @@ def _digit_in(ink: Ink, mask: Mask) -> Grey:
 def _digit_mask(mask: Mask) -> Mask | None:
     """Keep the strokes of the digit; None if there is no main stroke."""
     strokes = connected_strokes(mask)
-    largest = strokes.areas.max()
-    if largest < _LEAST_MAIN_STROKE * strokes.areas.sum():
+    areas = strokes.areas
+    main = int(np.argmax(areas))
+    if areas[main] < _LEAST_MAIN_STROKE * areas.sum():
         return None
-    least = _LEAST_STROKE * largest
-    if len(strokes.areas) > _PATTERN:
-        least = max(least, _LEAST_IN_PATTERN * float(np.median(strokes.areas)))
-    kept = strokes.areas >= least
+    least = _LEAST_STROKE * areas[main]
+    if len(areas) > _PATTERN:
+        least = max(least, _LEAST_IN_PATTERN * float(np.median(areas)))
+    kept = areas >= least
+    if np.count_nonzero(kept) > 1:
+        kept = _near_to_main(strokes, kept)
     return strokes.mask_of(kept) if kept.any() else None
+
+
+def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:
+    """Of the kept strokes the main one, those near to it, and those near to these: not a label, not a thumb."""
+    candidates = np.flatnonzero(kept)
+    boxes = strokes.boxes[candidates]
+    areas = strokes.areas[candidates]
+    main = int(np.argmax(np.where(_fill_a_corner(boxes, areas, strokes.shape), _CORNER_COUNTS * areas, areas)))
+    reach = _FAR * max(boxes[main, 2] - boxes[main, 0], boxes[main, 3] - boxes[main, 1])
+    gaps = np.maximum(boxes[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - boxes[:, None, 2:]).max(axis=2)
+    near = gaps <= reach
+    found = near[main]
+    while not np.array_equal(found, wider := near[found].any(axis=0)):
+        found = wider
+    result = np.zeros_like(kept)
+    result[candidates[found]] = True
+    return result
+
+
+def _fill_a_corner(boxes: NDArray[np.int64], areas: NDArray[np.int64], shape: tuple[int, int]) -> Mask:
+    """Which strokes fill a corner of the picture, as a thumb does that holds the sheet."""
+    heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    on_top = (boxes[:, 0] == 0) | (boxes[:, 2] == shape[0])
+    on_side = (boxes[:, 1] == 0) | (boxes[:, 3] == shape[1])
+    return np.asarray(on_top & on_side & (areas > _FILLS_ITS_BOX * heights * widths))

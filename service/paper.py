@@ -6,10 +6,11 @@ Which of the ink is a digit is for `service.imaging` and `service.lines` to say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     Window = tuple[float, float, float, float]  # left, top, right, bottom, in the page's pixels
 
 _THUMBNAIL_SIDE = 24  # enough for a smooth background
-_COARSE = 4  # pixels that are one where the paper is looked for near each of them
 _WIDEST_STROKE = 0.25  # of the picture, for `evened`
 _ROUNDS = 4  # of the fit; more change nothing that can be seen
 
@@ -30,6 +30,7 @@ _LEAST_INK = 14.0
 _LEAST_INK_TO_NOISE = 5.0
 _LEAST_THRESHOLD, _HIGHEST_THRESHOLD = 0.2, 0.6  # of full ink
 _OTSU_BINS = 64
+_LEAST_NOISE = 3.0  # grey levels; less is not smoothed away
 
 
 def _terms(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,6 +62,14 @@ class Ink:
     soft: Grey
     contrast: float
     noise: float
+
+    @cached_property
+    def edge_width(self) -> float:
+        """How many pixels wide the edges of the ink are: a shadow's or a lamp's are wide, a stroke's are not."""
+        half = int(np.count_nonzero((self.soft > 0) & (self.soft < 1)))
+        mask = self.mask
+        edge = int(np.count_nonzero(mask[1:] != mask[:-1])) + int(np.count_nonzero(mask[:, 1:] != mask[:, :-1]))
+        return half / max(edge, 1)
 
     @property
     def is_faint(self) -> bool:
@@ -101,22 +110,34 @@ def relief_of(seen: Grey) -> Grey:
     return seen - _surface(fitted.astype(np.float32), seen.shape)
 
 
-def evened(seen: Grey) -> Grey:
+def evened(seen: Grey, polarity: np.float32) -> Grey:
     """Subtract the paper as it is near each pixel, so that a shadow across it is gone, even one with an edge.
 
-    The paper is what is left when all that is narrower than a quarter of the picture is filled with its surroundings,
-    for dark ink or for light, whichever stands out more. It costs more than `relief_of`, and loses very thick strokes.
+    The paper is what is left when all ink of that polarity that is narrower than a quarter of the picture is filled
+    with its surroundings (a closing, in morphology's words). It costs more than `relief_of`, and loses very thick
+    strokes.
     """
+    window = int(_WIDEST_STROKE * max(seen.shape))
+    # As in a mirror, so that what is between a light and the rim is not filled with the light.
+    margin = min(window, min(seen.shape) - 1)
+    # So that the lightest and darkest pixels are not noise.
+    light = np.float32(-polarity) * _smoothed(seen, rounds=int(noise_of(seen) >= _LEAST_NOISE))
+    filled = -_highest(-_highest(np.pad(light, margin, mode="reflect"), window), window)
+    first = margin - window + 1  # two windows of so many pixels begin before a pixel
     height, width = seen.shape
-    size = (max(1, width // _COARSE), max(1, height // _COARSE))
-    coarse = Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
-    window = int(_WIDEST_STROKE * max(size)) | 1  # odd
-    lightest, darkest = ImageFilter.MaxFilter(window), ImageFilter.MinFilter(window)
-    candidates = []
-    for filters in ((lightest, darkest), (darkest, lightest)):
-        paper = coarse.filter(filters[0]).filter(filters[1]).resize((width, height), Image.Resampling.BICUBIC)
-        candidates.append(seen - np.asarray(paper, dtype=np.float32))
-    return max(candidates, key=lambda flat: abs(float(np.sum(flat * flat * flat))))
+    return np.float32(-polarity) * (light - filled[first : first + height, first : first + width])
+
+
+def _highest(levels: Grey, window: int) -> Grey:
+    """The highest level in each square of `window` x `window` pixels that lies inside."""
+    for _ in range(2):
+        size = 1
+        while size < window:  # the highest of two squares side by side, as far as they do not overlap
+            step = min(size, window - size)
+            levels = np.maximum(levels[step:], levels[:-step])
+            size += step
+        levels = levels.T
+    return levels
 
 
 def _surface(fitted: Grey, shape: tuple[int, ...]) -> Grey:
@@ -142,7 +163,7 @@ def noise_of(grey: Grey) -> float:
 
 def ink_of(relief: Grey, noise: float) -> Ink:
     """Split a relief in which ink is positive into ink and paper."""
-    relief = _smoothed(relief, rounds=0 if noise < 3 else 2 if noise < 10 else 4)
+    relief = _smoothed(relief, rounds=0 if noise < _LEAST_NOISE else 2 if noise < 10 else 4)
     contrast = _full_ink(relief)
     relative = relief / np.float32(max(contrast, 1e-6))
     threshold = min(max(_otsu(relative), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from service.decoding import PictureError
+from service.island import laid_alone
 from service.paper import evened, ink_of, look, median, noise_of, polarity_of, relief_of
 from service.rulings import is_ruled, may_be_ruled, without_rulings
 from service.table import sheet_in
@@ -26,6 +27,9 @@ _OTHER, _SAME = 0.3, 0.15  # of the range: a table, not the paper elsewhere; the
 _MOSTLY = 0.7  # of the picture's middle is paper
 _SHADED_RIM = 0.02  # of the rim is ink: it may be a shadow
 _SOFT = 0.5  # measured: thick strokes that meet the rim have 0.2, pages with a shadow 0.7 and more
+_WIDE_EDGE = 1.1  # pixels; measured: of a stroke in focus 0.2 to 0.6, of a lamp's light on a whiteboard 4 to 5
+_SHARP_EDGE = 0.5  # pixels; sharper ones are alike
+_DARK, _LIGHT = np.float32(-1), np.float32(1)
 _FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
 
 
@@ -34,6 +38,7 @@ class Sight:
     """One look at a window of the page.
 
     Attributes:
+        page: What was looked at.
         window: Where on the page.
         ink: What is seen there.
         mask: The ink's mask without rulings.
@@ -42,6 +47,7 @@ class Sight:
         in_shadow: Whether a shadow lies across the paper.
     """
 
+    page: Image.Image
     window: Window
     ink: Ink
     mask: Mask
@@ -72,9 +78,10 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     seen = look(page, window, side)
     if np.ptp(seen) < _LEAST_RANGE and _is_blank(page):
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
-    sight = _without_table(page, seen, _sight(page, seen, window))
-    if _rim_contact(sight.ink.mask) >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
-        sight = _out_of_shadow(page, sight, side)
+    sight = _of_sheet(page, seen)
+    page = sight.page
+    if _may_be_shaded(sight, side):
+        sight = _in_even_light(sight, side)
     if ruled_side == side:
         return replace(sight, mask=without_rulings(sight.ink.mask))
     if not may_be_ruled(sight.ink.mask):
@@ -84,8 +91,14 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     return replace(sight, mask=without_rulings(sight.ink.mask), has_lines=True)
 
 
-def _without_table(page: Image.Image, seen: Grey, sight: Sight) -> Sight:
-    """Look at the sheet only, if there is a table around it."""
+def _of_sheet(page: Image.Image, seen: Grey) -> Sight:
+    """Look at the sheet only, if there is anything around it; at the whole page otherwise."""
+    found = laid_alone(page, seen)
+    if found is not None:
+        inside = _sight_of(*found, max(seen.shape))
+        if not (inside.ink.is_faint or inside.ink.is_noise):
+            return inside
+    sight = _sight(page, seen, (0.0, 0.0, float(page.width), float(page.height)))
     for place, paper in enumerate(_papers(seen)):
         sheet = sheet_in(_far_from(paper, seen))
         # Inside of a thick stroke in the middle there is no room for a sheet.
@@ -102,12 +115,31 @@ def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
     return max(top, height - bottom) <= height / 4 and max(left, width - right) <= width / 4
 
 
-def _out_of_shadow(page: Image.Image, sight: Sight, side: int) -> Sight:
-    """Look again with a shadow taken away, if that leaves ink, and less of it along the rim."""
-    lit = _sight(page, evened(look(page, sight.window, side)), sight.window)
-    is_ink = lit.polarity == sight.polarity and not (lit.ink.is_faint or lit.ink.is_noise)
-    is_clear = _rim_contact(lit.ink.mask) < _rim_contact(sight.ink.mask) / 2
-    return replace(lit, in_shadow=True) if is_ink and is_clear else sight
+def _may_be_shaded(sight: Sight, side: int) -> bool:
+    """Whether what was taken for ink may be a shadow along the rim, or a lamp's light."""
+    if sight.ink.is_faint:
+        return False
+    if _rim_contact(sight.ink.mask) >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
+        return True
+    # Small pages that are scaled up have wide edges.
+    return sight.ink.edge_width >= _WIDE_EDGE and max(sight.page.size) >= side
+
+
+def _in_even_light(sight: Sight, side: int) -> Sight:
+    """Look again with the light taken away, for dark ink and for light; keep what stands out sharply."""
+    seen = look(sight.page, sight.window, side)
+    lit = [replace(_sight_in(sight.page, evened(seen, polarity), sight.window, polarity), in_shadow=True)
+           for polarity in (_DARK, _LIGHT)]  # fmt: skip
+    best = max(lit, key=_sharpness)
+    if best.ink.is_faint or best.ink.is_noise:
+        return sight
+    is_clear = best.polarity == sight.polarity and _rim_contact(best.ink.mask) < _rim_contact(sight.ink.mask) / 2
+    return best if is_clear else sight
+
+
+def _sharpness(sight: Sight) -> float:
+    """How strongly the ink stands out, and how sharply: light that falls through leaves has soft edges."""
+    return sight.ink.contrast / max(sight.ink.edge_width, _SHARP_EDGE)
 
 
 def _softness(ink: Ink) -> float:
@@ -151,8 +183,12 @@ def _sight_of(page: Image.Image, window: Window, side: int) -> Sight:
 
 def _sight(page: Image.Image, seen: Grey, window: Window) -> Sight:
     relief = relief_of(seen)
-    polarity = polarity_of(relief)
+    return _sight_in(page, relief, window, polarity_of(relief))
+
+
+def _sight_in(page: Image.Image, relief: Grey, window: Window, polarity: np.float32) -> Sight:
+    """What is seen if ink has that polarity."""
     # Scaling up smooths noise: of a small page it is taken before.
-    noise = noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < max(seen.shape) else relief)
+    noise = noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < max(relief.shape) else relief)
     ink = ink_of(polarity * relief, noise)
-    return Sight(window, ink, ink.mask, polarity)
+    return Sight(page, window, ink, ink.mask, polarity)

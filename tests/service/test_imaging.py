@@ -184,6 +184,15 @@ class TestForm:
         assert difference(cleaned(dusty), cleaned(drawn())) < 0.05
 
     @pytest.mark.parametrize("strokes", DIGITS)
+    def test_what_is_far_from_the_digit_is_dropped(self, strokes: tuple[tuple[tuple[float, float], ...], ...]) -> None:
+        """A thumb in the corner of the picture, and a label, are not part of the digit."""
+        plain, held = drawn(strokes, (400, 400), (140, 140, 120)), drawn(strokes, (400, 400), (140, 140, 120))
+        draw = ImageDraw.Draw(held)
+        draw.ellipse((-60, 340, 60, 460), fill=255)
+        draw.rectangle((320, 10, 350, 40), fill=255)
+        assert difference(cleaned(held), cleaned(plain)) < 0.1
+
+    @pytest.mark.parametrize("strokes", DIGITS)
     @pytest.mark.parametrize("frame", [(0, 0, 199, 199), (30, 25, 170, 175)])
     def test_a_frame_around_the_digit_is_dropped(
         self,

@@ -40,7 +40,7 @@ def test_a_shadow_with_an_edge_is_taken_away() -> None:
     paper[:, :16] = 120
     paper[:, 16:28] = np.linspace(120, 220, 12)
 
-    flat = evened(paper - stroke(90))
+    flat = evened(paper - stroke(90), np.float32(-1))
 
     assert flat[stroke() > 0].mean() == pytest.approx(-90, abs=10)
     assert np.abs(flat[stroke() == 0]).mean() < 5

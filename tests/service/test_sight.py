@@ -66,6 +66,18 @@ def test_a_shadow_across_the_sheet_is_no_ink() -> None:
     assert strokes_box(looked(shaded)) == pytest.approx(STROKE, abs=8)
 
 
+def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
+    """A bright spot with soft edges is light, though it stands out as much as the stroke."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    spot = 100 * np.exp(-(((x - 80) / 45) ** 2 + ((y - 150) / 45) ** 2))
+    board = np.asarray(sheet(60, 150), dtype=np.float32) + spot
+
+    sight = looked(Image.fromarray(np.clip(board, 0, 255).astype(np.uint8)))
+
+    assert int(sight.polarity) == -1
+    assert strokes_box(sight) == pytest.approx(STROKE, abs=8)
+
+
 def test_lines_are_looked_at_from_closer_and_taken_away() -> None:
     """On ruled paper the look is at the larger side, and its mask has the stroke only."""
     page = sheet()

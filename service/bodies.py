@@ -189,14 +189,21 @@ class BodyReader:
             raise TooLarge(detail)
 
     async def _form_rows(self, body: Body) -> NDArray[np.float32]:
-        pictures = await self.pictures(body)
-        return np.stack([await self._picture_row(picture, body.held, pointer) for pointer, picture in pictures])
+        rows: list[NDArray[np.float32]] = []
+        for pointer, picture in await self.pictures(body):
+            # Admitted with its first picture: a form is not refused when a part of its work is done.
+            rows.append(await self._picture_row(picture, body.held, pointer, is_admitted=bool(rows)))
+        return np.stack(rows)
 
-    async def _picture_row(self, picture: bytes, held: HeldBody | None, pointer: str = "") -> NDArray[np.float32]:
+    async def _picture_row(
+        self, picture: bytes, held: HeldBody | None, pointer: str = "", *, is_admitted: bool = False
+    ) -> NDArray[np.float32]:
         """Decode one picture in the pool; `pointer` says which one it is."""
         max_image_pixels = self.limits.max_image_pixels
         try:
-            return await self.pool.run(lambda: imaging.pixels_from_picture(picture, max_image_pixels), held)
+            return await self.pool.run(
+                lambda: imaging.pixels_from_picture(picture, max_image_pixels), held, is_admitted=is_admitted
+            )
         except imaging.PictureTooLarge as error:
             raise TooLarge(str(error), [Pointer(pointer, str(error))]) from error
         except imaging.PictureError as error:

@@ -65,17 +65,21 @@ class Pool:
         finally:
             await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
-    async def run(self, work: Callable[[], Result], held: HeldBody | None = None) -> Result:
+    async def run(
+        self, work: Callable[[], Result], held: HeldBody | None = None, *, is_admitted: bool = False
+    ) -> Result:
         """Call `work` in a thread and return what it returns.
 
         Args:
             work: What to call.
             held: The body that it needs, which is held until the thread is done or will not begin.
+            is_admitted: It continues what has been taken already, and so is not refused.
 
         Raises:
             QueueFull: Too many calls wait already, or those that do take too long.
         """
-        self.check_room()
+        if not is_admitted:
+            self.check_room()
         loop = asyncio.get_running_loop()
         call = [work]
         running = self._threads.submit(self._timed, call, loop)
@@ -97,9 +101,16 @@ class Pool:
         Raises:
             QueueFull: It would not.
         """
-        wait_seconds = self._pending * (self._seconds_per_call or _FIRST_GUESS_SECONDS) / self._thread_count
-        if self._pending >= self._limit or wait_seconds > self._longest_wait_seconds:
+        calls_before = max(0, self._pending - self._thread_count + 1)  # that have to end before this one begins
+        wait_seconds = calls_before * (self._seconds_per_call or _FIRST_GUESS_SECONDS) / self._thread_count
+        if self._pending >= self._limit:
             detail = f"{self._pending} pictures or bodies are being read, the most that may; try again later."
+            raise QueueFull(detail, retry_after_seconds=wait_seconds)
+        if wait_seconds > self._longest_wait_seconds:
+            detail = (
+                f"Pictures and bodies wait {wait_seconds:.2g} seconds to be read, "
+                f"and may wait {self._longest_wait_seconds:.2g}; try again later."
+            )
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
     def _timed(self, call: list[Callable[[], Result]], loop: asyncio.AbstractEventLoop) -> Result:

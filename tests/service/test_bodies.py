@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import io
+import threading
 import time
 from typing import Any
 
@@ -234,6 +236,35 @@ def test_stalled_large_bodies_lock_out_no_small_one() -> None:
             for reading in stalled:
                 reading.cancel()
             await asyncio.gather(*stalled, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+async def until_full(pool: Pool) -> None:
+    """Let others run until the pool takes no more."""
+    with contextlib.suppress(QueueFull):
+        while True:
+            pool.check_room()
+            await asyncio.sleep(0)
+
+
+def test_a_form_is_not_refused_in_the_middle() -> None:
+    """What has begun goes on: its later pictures are decoded though the pool has no room for new requests."""
+    gate = threading.Event()
+    content, content_type = form(*[("file", picture())] * 3)
+    body = Body(FORM, content, content_type.encode())
+
+    async def story() -> None:
+        async with Pool(limit=2).running() as pool:
+            first = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            rows = asyncio.create_task(BodyReader(LIMITS, pool).rows(body))
+            await asyncio.wait_for(until_full(pool), 30)  # the form's first picture waits
+            # From here on others always fill the pool.
+            others = [asyncio.create_task(pool.run(lambda: time.sleep(0.05), is_admitted=True)) for _ in range(10)]
+            await asyncio.sleep(0)
+            gate.set()
+            assert len(await rows) == 3
+            await asyncio.gather(first, *others)
 
     asyncio.run(story())
 

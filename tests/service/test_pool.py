@@ -29,16 +29,54 @@ def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() 
         now[0] += 10
 
     async def story() -> None:
-        async with Pool(limit=100, threads=2, longest_wait_seconds=12, clock=lambda: now[0]).running() as pool:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=8, clock=lambda: now[0]).running() as pool:
             await pool.run(ten_seconds)
             waiting = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
             await asyncio.sleep(0)
-            with pytest.raises(QueueFull) as refused:
+            with pytest.raises(QueueFull, match="wait 10 seconds to be read, and may wait 8") as refused:
                 await pool.run(lambda: None)
-            assert refused.value.headers["Retry-After"] == "15"
+            assert refused.value.headers["Retry-After"] == "10"
             gate.set()
             await asyncio.gather(*waiting)
             assert await pool.run(lambda: "in") == "in"
+
+    asyncio.run(story())
+
+
+def test_nothing_waits_while_a_thread_is_idle() -> None:
+    """However long calls take, one that a thread can begin at once is taken."""
+    now, gate = [0.0], threading.Event()
+
+    def ten_seconds() -> None:
+        now[0] += 10
+
+    async def story() -> None:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=1, clock=lambda: now[0]).running() as pool:
+            await pool.run(ten_seconds)
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            assert await pool.run(lambda: "in") == "in"
+            gate.set()
+            await running
+
+    asyncio.run(story())
+
+
+def test_what_is_admitted_already_is_not_refused() -> None:
+    """A call that continues another runs although no new one would."""
+    gate = threading.Event()
+
+    async def story() -> None:
+        async with Pool(limit=1).running() as pool:
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull, match="1 pictures or bodies are being read, the most that may"):
+                await pool.run(lambda: "new")
+            continued = asyncio.create_task(pool.run(lambda: "continued", is_admitted=True))
+            await asyncio.sleep(0)
+            gate.set()
+            assert await continued == "continued"
+            await running
 
     asyncio.run(story())
 

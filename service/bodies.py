@@ -7,6 +7,7 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import simdjson
@@ -18,13 +19,13 @@ from starlette.types import Message, Receive
 
 from service import imaging
 from service.arrays import PIXELS, check_count, rows_from_bytes, rows_from_json
+from service.holding import BodyMemory, HeldBody
 from service.pool import Pool
 from service.problems import (
     ClientGone,
     InvalidInput,
     MalformedBody,
     Pointer,
-    QueueFull,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -63,15 +64,8 @@ class Body:
     media_type: str
     content: bytes
     content_type: bytes
-    held_bytes: int = 0
-    """What `BodyReader.release` gives back; 0 for a body that came in one piece, which is no larger than a buffer."""
-
-
-@dataclass
-class _Held:
-    """How many bytes of bodies are in memory."""
-
-    size_bytes: int = 0
+    held: HeldBody | None = None
+    """What `BodyReader.release` lets go; None for a body that came in one piece, which is no larger than a buffer."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +76,18 @@ class BodyReader:
     pool: Pool
     parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
     """For bodies that are read in the event loop's thread."""
-    _held: _Held = field(default_factory=_Held, repr=False)
 
-    async def read(self, headers: RawHeaders, receive: Receive) -> Body:
+    @cached_property
+    def _memory(self) -> BodyMemory:
+        return BodyMemory(_MOST_HELD_BODIES * self.limits.max_body_bytes)
+
+    async def read(self, headers: RawHeaders, receive: Receive, deadline: float) -> Body:
         """Read the body whole; give it back with `release` when it is no longer needed.
+
+        Args:
+            headers: The request's.
+            receive: Gives the body's parts.
+            deadline: When the request is over at the latest, in seconds of `time.monotonic`.
 
         Raises:
             UnsupportedMediaType: Judged from the headers.
@@ -104,12 +106,13 @@ class BodyReader:
             content = message["body"]
             self._check_size(len(content))
             return Body(media_type, content, content_type)
-        content = await self._read_on(message["body"], receive)
-        return Body(media_type, content, content_type, held_bytes=len(content))
+        held = HeldBody(self._memory, deadline)
+        return Body(media_type, await self._read_on(message["body"], receive, held), content_type, held)
 
     def release(self, body: Body) -> None:
-        """Make room for others, now that the body is rows or has been refused."""
-        self._held.size_bytes -= body.held_bytes
+        """Make room for others, now that the body is rows or has been refused, and when no thread needs it."""
+        if body.held:
+            body.held.let_go()
 
     def announced_rows(self, headers: RawHeaders) -> int:
         """How many rows the body will at least have, if it is a right one, by its headers."""
@@ -117,27 +120,22 @@ class BodyReader:
             return 1
         return min(max(1, int(headers.get(b"content-length", b"0")) // PIXELS), self.limits.max_instances)
 
-    async def _read_on(self, first: bytes, receive: Receive) -> bytes:
+    async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
         parts, size, more = [first], 0, True
         try:
             while True:
-                self._hold(len(parts[-1]))
                 size += len(parts[-1])
                 self._check_size(size)
+                if size > _INLINE_BYTES:  # a small one comes in pieces by chance: large ones must not lock it out
+                    held.grow_to(size)
                 if not more:
                     return b"".join(parts)
                 message = await _next_part(receive)
                 parts.append(message["body"])
                 more = message.get("more_body", False)
         except BaseException:
-            self._held.size_bytes -= size
+            held.let_go()
             raise
-
-    def _hold(self, size: int) -> None:
-        if self._held.size_bytes + size > _MOST_HELD_BODIES * self.limits.max_body_bytes:
-            msg = "Too much is being sent by all clients together; try again later."
-            raise QueueFull(msg, retry_after_seconds=1)
-        self._held.size_bytes += size
 
     def rows_at_once(self, body: Body) -> NDArray[np.float32] | None:
         """Turn a small array into rows in this very thread; None for a body that `rows` must read.
@@ -164,12 +162,12 @@ class BodyReader:
             return at_once
         max_instances = self.limits.max_instances
         if body.media_type == JSON:
-            return await self.pool.run(lambda: rows_from_json(body.content, max_instances))
+            return await self.pool.run(lambda: rows_from_json(body.content, max_instances), body.held)
         if body.media_type == BYTES:
-            return await self.pool.run(lambda: rows_from_bytes(body.content, max_instances))
+            return await self.pool.run(lambda: rows_from_bytes(body.content, max_instances), body.held)
         if body.media_type == FORM:
             return await self._form_rows(body)
-        return np.stack([await self._picture_row(body.content)])
+        return np.stack([await self._picture_row(body.content, body.held)])
 
     async def pictures(self, body: Body) -> list[tuple[str, bytes]]:
         """The pictures of a body that is one or a form of some, each with the JSON pointer to it.
@@ -191,13 +189,21 @@ class BodyReader:
             raise TooLarge(detail)
 
     async def _form_rows(self, body: Body) -> NDArray[np.float32]:
-        return np.stack([await self._picture_row(picture, pointer) for pointer, picture in await self.pictures(body)])
+        rows: list[NDArray[np.float32]] = []
+        for pointer, picture in await self.pictures(body):
+            # Admitted with its first picture: a form is not refused when a part of its work is done.
+            rows.append(await self._picture_row(picture, body.held, pointer, is_admitted=bool(rows)))
+        return np.stack(rows)
 
-    async def _picture_row(self, picture: bytes, pointer: str = "") -> NDArray[np.float32]:
+    async def _picture_row(
+        self, picture: bytes, held: HeldBody | None, pointer: str = "", *, is_admitted: bool = False
+    ) -> NDArray[np.float32]:
         """Decode one picture in the pool; `pointer` says which one it is."""
         max_image_pixels = self.limits.max_image_pixels
         try:
-            return await self.pool.run(lambda: imaging.pixels_from_picture(picture, max_image_pixels))
+            return await self.pool.run(
+                lambda: imaging.pixels_from_picture(picture, max_image_pixels), held, is_admitted=is_admitted
+            )
         except imaging.PictureTooLarge as error:
             raise TooLarge(str(error), [Pointer(pointer, str(error))]) from error
         except imaging.PictureError as error:

@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from service.holding import HeldBody
 from service.problems import QueueFull
 
 Result = TypeVar("Result")
@@ -64,18 +65,34 @@ class Pool:
         finally:
             await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(
+        self, work: Callable[[], Result], held: HeldBody | None = None, *, is_admitted: bool = False
+    ) -> Result:
         """Call `work` in a thread and return what it returns.
+
+        Args:
+            work: What to call.
+            held: The body that it needs, which is held until the thread is done or will not begin.
+            is_admitted: It continues what has been taken already, and so is not refused.
 
         Raises:
             QueueFull: Too many calls wait already, or those that do take too long.
         """
-        self.check_room()
-        self._pending += 1
+        if not is_admitted:
+            self.check_room()
         loop = asyncio.get_running_loop()
-        running = self._threads.submit(self._timed, work, loop)
+        call = [work]
+        running = self._threads.submit(self._timed, call, loop)
+        self._pending += 1
+        if held:
+            held.use()
+
+        def over(_: Future[Result]) -> None:
+            call.clear()  # the executor keeps a call that was given up until a thread comes to it; its body must go now
+            loop.call_soon_threadsafe(self._forget, held)
+
         # Counted until the thread is really done: a caller that gives up does not free it.
-        running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._forget))
+        running.add_done_callback(over)
         return await asyncio.wrap_future(running)
 
     def check_room(self) -> None:
@@ -84,15 +101,22 @@ class Pool:
         Raises:
             QueueFull: It would not.
         """
-        wait_seconds = self._pending * (self._seconds_per_call or _FIRST_GUESS_SECONDS) / self._thread_count
-        if self._pending >= self._limit or wait_seconds > self._longest_wait_seconds:
+        calls_before = max(0, self._pending - self._thread_count + 1)  # that have to end before this one begins
+        wait_seconds = calls_before * (self._seconds_per_call or _FIRST_GUESS_SECONDS) / self._thread_count
+        if self._pending >= self._limit:
             detail = f"{self._pending} pictures or bodies are being read, the most that may; try again later."
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
+        if wait_seconds > self._longest_wait_seconds:
+            detail = (
+                f"Pictures and bodies wait {wait_seconds:.2g} seconds to be read, "
+                f"and may wait {self._longest_wait_seconds:.2g}; try again later."
+            )
+            raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
-    def _timed(self, work: Callable[[], Result], loop: asyncio.AbstractEventLoop) -> Result:
+    def _timed(self, call: list[Callable[[], Result]], loop: asyncio.AbstractEventLoop) -> Result:
         started = self._clock()
         try:
-            return work()
+            return call.pop()()
         finally:
             loop.call_soon_threadsafe(self._measure, self._clock() - started)
 
@@ -100,5 +124,7 @@ class Pool:
         weight = _RATE_WEIGHT if self._seconds_per_call else 1.0
         self._seconds_per_call += weight * (seconds - self._seconds_per_call)
 
-    def _forget(self) -> None:
+    def _forget(self, held: HeldBody | None) -> None:
         self._pending -= 1
+        if held:
+            held.let_go()

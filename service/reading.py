@@ -5,13 +5,15 @@ Finding the digits is `service.lines`' business, reading bodies `service.bodies`
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service import lines
-from service.bodies import FORM, BodyReader, RawHeaders
+from service.bodies import FORM, Body, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge
+from service.prediction import unless_client_leaves
 from service.problems import InvalidInput, Pointer, TooLarge, UnsupportedMediaType
 
 if TYPE_CHECKING:
@@ -24,46 +26,56 @@ if TYPE_CHECKING:
 _SURE = 0.6
 
 
-async def one_picture(headers: RawHeaders, receive: Receive, reader: BodyReader) -> bytes:
-    """Read the body, which is one picture or a form with one.
+async def read_digits(
+    headers: RawHeaders, receive: Receive, reader: BodyReader, deadline: float
+) -> tuple[list[FoundDigit], NDArray[np.float32], float]:
+    """Read the body and find its digits, in reading order; with their rows float32 [n, 784], n >= 1.
+
+    The third value is how many seconds finding them took; so long the body is held.
+    `deadline` is in seconds of `time.monotonic`.
 
     Raises:
         UnsupportedMediaType: The body is an array; judged from the header.
-        Problem: 400, 413, 415 or 422, as for /v1/predict.
+        ClientGone: The connection closed before the end.
+        Problem: 400, 413, 415, 422 or 429, as for /v1/predict.
+        TooLarge: The picture shows too many digits.
+        InvalidInput: Its digits touch.
     """
+    _check_media_type(headers)
+    body = await reader.read(headers, receive, deadline)
+    try:
+        started = time.perf_counter()
+        digits = await unless_client_leaves(receive, _found_digits(body, reader))
+        return digits, np.stack([digit.row for digit in digits]), time.perf_counter() - started
+    finally:
+        reader.release(body)
+
+
+def _check_media_type(headers: RawHeaders) -> None:
     sent = headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
     if sent not in (*MEDIA_TYPES, FORM):
         shown = f"{sent[:100]!r} is not read here" if sent else "Content-Type is missing"
         raise UnsupportedMediaType(f"{shown}; send one of {', '.join((*MEDIA_TYPES, FORM))}.")
-    body = await reader.read(headers, receive)
-    try:
-        pictures = await reader.pictures(body)
-    finally:
-        reader.release(body)
+
+
+async def _one_picture(body: Body, reader: BodyReader) -> bytes:
+    pictures = await reader.pictures(body)
     if len(pictures) > 1:
         detail = f"The form holds {len(pictures)} pictures; send one at a time."
         raise InvalidInput(detail, [Pointer(pictures[1][0], "is one too many")])
     return pictures[0][1]
 
 
-async def found_digits(picture: bytes, reader: BodyReader) -> tuple[list[FoundDigit], NDArray[np.float32]]:
-    """Find the digits in the pool; gives them with their rows float32 [n, 784], n >= 1, in reading order.
-
-    Raises:
-        TooLarge: The picture has too many pixels, or shows too many digits.
-        InvalidInput: It does not decode, shows nothing, or its digits touch.
-        QueueFull: Too many pictures wait already.
-    """
-    limits = reader.limits
+async def _found_digits(body: Body, reader: BodyReader) -> list[FoundDigit]:
+    picture, limits = await _one_picture(body, reader), reader.limits
     try:
-        found = await reader.pool.run(
-            lambda: lines.digits_from_picture(picture, limits.max_image_pixels, limits.max_instances)
+        return await reader.pool.run(
+            lambda: lines.digits_from_picture(picture, limits.max_image_pixels, limits.max_instances), body.held
         )
     except (PictureTooLarge, lines.TooManyDigits) as error:
         raise TooLarge(str(error)) from error
     except PictureError as error:
         raise InvalidInput(str(error)) from error
-    return found, np.stack([digit.row for digit in found])
 
 
 def check_touching(digits: list[FoundDigit], probabilities: NDArray[np.float32]) -> None:

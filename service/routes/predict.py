@@ -132,7 +132,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else its body would be read for nothing
     try:
         async with asyncio.timeout(asked.seconds):
-            rows, decode_seconds = await _read_rows(state.reader, asked)
+            rows, decode_seconds = await _read_rows(state.reader, asked, deadline)
             if trace is not None:
                 trace.add("decode", decode_seconds)
             inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
@@ -148,9 +148,9 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     return answer_headers(chosen, len(content), decode_seconds, inference), content
 
 
-async def _read_rows(reader: BodyReader, asked: _Asked) -> tuple[NDArray[np.float32], float]:
+async def _read_rows(reader: BodyReader, asked: _Asked, deadline: float) -> tuple[NDArray[np.float32], float]:
     """The body's rows, and the seconds that decoding took; while they wait for the network the body is gone."""
-    body = await reader.read(asked.headers, asked.receive)
+    body = await reader.read(asked.headers, asked.receive, deadline)
     try:
         started = time.perf_counter()
         rows = reader.rows_at_once(body)

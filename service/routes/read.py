@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Request, Response
 from service.answers import ModelVersion, ReadAnswer, read_json
 from service.bodies import FORM
 from service.imaging import MEDIA_TYPES
-from service.prediction import answer_headers, choose_version, left, unless_client_leaves
+from service.prediction import answer_headers, choose_version, left
 from service.problems import DeadlinePassed, documented
-from service.reading import check_touching, found_digits, one_picture
+from service.reading import check_touching, read_digits
 from service.state import ServiceState, State
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ async def read(
 async def _answer(request: Request, state: ServiceState, deadline: float) -> Response:
     receive = request.receive
     version = choose_version(state.registry, None)
-    picture = await one_picture(dict(request.scope["headers"]), receive, state.reader)
-    started = time.perf_counter()
-    digits, rows = await unless_client_leaves(receive, found_digits(picture, state.reader))
-    decode_seconds = time.perf_counter() - started
+    given = dict(request.scope["headers"])
+    digits, rows, decode_seconds = await read_digits(given, receive, state.reader, deadline)
     trace: RequestTrace | None = request.scope["state"].get("trace")
     if trace is not None:
         trace.add("decode", decode_seconds)

@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import io
+import threading
+import time
 from typing import Any
 
 import httpx
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from starlette.types import Message, Receive
 
 from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
@@ -177,20 +181,90 @@ def test_all_bodies_together_have_a_bound() -> None:
         async with Pool(limit=100).running() as pool:
             reader = BodyReader(LIMITS, pool)
             headers = {b"content-type": BYTES.encode()}
-            reading = [asyncio.create_task(reader.read(headers, slow)) for _ in range(8)]
+
+            def read() -> asyncio.Task[Body]:
+                return asyncio.create_task(reader.read(headers, slow, time.monotonic() + 90))
+
+            reading = [read() for _ in range(8)]
             await asyncio.sleep(0.01)
-            with pytest.raises(QueueFull):
-                await asyncio.create_task(reader.read(headers, slow))
+            with pytest.raises(QueueFull) as refused:
+                await read()
+            assert 30 < int(refused.value.headers["Retry-After"]) <= 90  # when the eight have to be over
             reading[0].cancel()
             await asyncio.sleep(0.01)
-            reading.append(asyncio.create_task(reader.read(headers, slow)))
+            reading.append(read())
             await asyncio.sleep(0.01)
             whole.set()
             bodies = await asyncio.gather(*reading[1:])
             with pytest.raises(QueueFull):
-                await asyncio.create_task(reader.read(headers, slow))
+                await read()
             reader.release(bodies[0])
-            assert len((await asyncio.create_task(reader.read(headers, slow))).content) == len(part)
+            assert len((await read()).content) == len(part)
+
+    asyncio.run(story())
+
+
+def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
+    """A body that comes in these pieces; its end only after the event."""
+    left = list(pieces)
+
+    async def receive() -> Message:
+        if not left and end:
+            await end.wait()
+        piece = left.pop(0) if left else b""
+        return {"type": "http.request", "body": piece, "more_body": bool(left or end)}
+
+    return receive
+
+
+def test_stalled_large_bodies_lock_out_no_small_one() -> None:
+    """One image is read in whatever pieces it comes while others hold all the memory that there is for large bodies."""
+    headers, never = {b"content-type": BYTES.encode()}, asyncio.Event()
+
+    async def story() -> None:
+        async with Pool(limit=100).running() as pool:
+            reader = BodyReader(LIMITS, pool)
+            stalled = [
+                asyncio.create_task(reader.read(headers, in_pieces(bytes(LIMITS.max_body_bytes), end=never), 0.0))
+                for _ in range(8)
+            ]
+            await asyncio.sleep(0.01)
+            with pytest.raises(QueueFull):
+                await reader.read(headers, in_pieces(bytes(70_000), b""), 0.0)
+            body = await reader.read(headers, in_pieces(bytes(400), bytes(384)), 0.0)
+            assert len(await reader.rows(body)) == 1
+            for reading in stalled:
+                reading.cancel()
+            await asyncio.gather(*stalled, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+async def until_full(pool: Pool) -> None:
+    """Let others run until the pool takes no more."""
+    with contextlib.suppress(QueueFull):
+        while True:
+            pool.check_room()
+            await asyncio.sleep(0)
+
+
+def test_a_form_is_not_refused_in_the_middle() -> None:
+    """What has begun goes on: its later pictures are decoded though the pool has no room for new requests."""
+    gate = threading.Event()
+    content, content_type = form(*[("file", picture())] * 3)
+    body = Body(FORM, content, content_type.encode())
+
+    async def story() -> None:
+        async with Pool(limit=2).running() as pool:
+            first = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            rows = asyncio.create_task(BodyReader(LIMITS, pool).rows(body))
+            await asyncio.wait_for(until_full(pool), 30)  # the form's first picture waits
+            # From here on others always fill the pool.
+            others = [asyncio.create_task(pool.run(lambda: time.sleep(0.05), is_admitted=True)) for _ in range(10)]
+            await asyncio.sleep(0)
+            gate.set()
+            assert len(await rows) == 3
+            await asyncio.gather(first, *others)
 
     asyncio.run(story())
 

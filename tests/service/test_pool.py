@@ -1,8 +1,10 @@
 import asyncio
 import threading
+import weakref
 
 import pytest
 
+from service.holding import BodyMemory, HeldBody
 from service.pool import Pool
 from service.problems import QueueFull
 
@@ -27,16 +29,129 @@ def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() 
         now[0] += 10
 
     async def story() -> None:
-        async with Pool(limit=100, threads=2, longest_wait_seconds=12, clock=lambda: now[0]).running() as pool:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=8, clock=lambda: now[0]).running() as pool:
             await pool.run(ten_seconds)
             waiting = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
             await asyncio.sleep(0)
-            with pytest.raises(QueueFull) as refused:
+            with pytest.raises(QueueFull, match="wait 10 seconds to be read, and may wait 8") as refused:
                 await pool.run(lambda: None)
-            assert refused.value.headers["Retry-After"] == "15"
+            assert refused.value.headers["Retry-After"] == "10"
             gate.set()
             await asyncio.gather(*waiting)
             assert await pool.run(lambda: "in") == "in"
+
+    asyncio.run(story())
+
+
+def test_nothing_waits_while_a_thread_is_idle() -> None:
+    """However long calls take, one that a thread can begin at once is taken."""
+    now, gate = [0.0], threading.Event()
+
+    def ten_seconds() -> None:
+        now[0] += 10
+
+    async def story() -> None:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=1, clock=lambda: now[0]).running() as pool:
+            await pool.run(ten_seconds)
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            assert await pool.run(lambda: "in") == "in"
+            gate.set()
+            await running
+
+    asyncio.run(story())
+
+
+def test_what_is_admitted_already_is_not_refused() -> None:
+    """A call that continues another runs although no new one would."""
+    gate = threading.Event()
+
+    async def story() -> None:
+        async with Pool(limit=1).running() as pool:
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull, match="1 pictures or bodies are being read, the most that may"):
+                await pool.run(lambda: "new")
+            continued = asyncio.create_task(pool.run(lambda: "continued", is_admitted=True))
+            await asyncio.sleep(0)
+            gate.set()
+            assert await continued == "continued"
+            await running
+
+    asyncio.run(story())
+
+
+async def settle() -> None:
+    """Let the event loop do all that it can do at once."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Content:
+    """Stands for the bytes of a body, and can be watched."""
+
+    def touch(self) -> None:
+        """Be needed by a call."""
+
+
+def test_what_a_call_needs_goes_when_it_is_given_up() -> None:
+    """A call that waits keeps nothing in memory once its caller has gone, though all threads are busy."""
+    gate = threading.Event()
+
+    async def story() -> None:
+        async with Pool(limit=3).running() as pool:
+            running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            content = Content()
+            seen = weakref.ref(content)
+            given_up = asyncio.create_task(pool.run(content.touch))
+            del content
+            await settle()
+            assert seen()
+            given_up.cancel()
+            await asyncio.gather(given_up, return_exceptions=True)
+            del given_up
+            await settle()
+            is_gone = seen() is None
+            gate.set()
+            await running
+            assert is_gone
+
+    asyncio.run(story())
+
+
+def test_a_body_is_held_until_its_thread_is_done() -> None:
+    """A caller that gives up frees the bytes of a call that waits at once, those of one that runs when it ends."""
+    started, gate = threading.Event(), threading.Event()
+    memory = BodyMemory(limit_bytes=2)
+
+    def work() -> None:
+        started.set()
+        gate.wait(30)
+
+    def hold() -> HeldBody:
+        held = HeldBody(memory, deadline=0.0)
+        held.grow_to(1)
+        return held
+
+    async def story() -> None:
+        async with Pool(limit=3).running() as pool:
+            running, waiting = hold(), hold()
+            calls = [asyncio.create_task(pool.run(work, held)) for held in (running, waiting)]
+            await settle()
+            await asyncio.to_thread(started.wait, 30)
+            running.let_go()
+            waiting.let_go()
+            with pytest.raises(QueueFull):
+                hold()
+            for call in calls:
+                call.cancel()
+            await settle()
+            hold()  # in place of the one that waited
+            with pytest.raises(QueueFull):
+                hold()
+            gate.set()
+            assert await pool.run(lambda: "in") == "in"
+            hold()  # in place of the one that ran
 
     asyncio.run(story())
 

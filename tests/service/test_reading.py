@@ -1,19 +1,22 @@
 import asyncio
 import io
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message, Receive
 
 from service.bodies import BodyReader, Limits
 from service.lines import FoundDigit
 from service.pool import Pool
-from service.problems import InvalidInput, TooLarge, UnsupportedMediaType
-from service.reading import check_touching, found_digits, one_picture
+from service.problems import InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
+from service.reading import check_touching, read_digits
 
 Answer = TypeVar("Answer")
 LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=100_000, max_instances=3)
@@ -39,19 +42,23 @@ def with_reader(use: Callable[[BodyReader], Coroutine[Any, Any, Answer]]) -> Ans
     return asyncio.run(run())
 
 
-def sent(content: bytes) -> Receive:
-    """A request with that body."""
+def sent(*pieces: bytes) -> Receive:
+    """A request with a body in these pieces, from a client that stays."""
+    left = list(pieces)
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
+        if not left:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     return receive
 
 
-def read(content: bytes, content_type: str) -> bytes:
-    """The picture that a body holds."""
+def read(content: bytes, content_type: str = "image/png") -> tuple[list[FoundDigit], NDArray[np.float32]]:
+    """The digits that a body shows, and their rows."""
     headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % len(content)}
-    return with_reader(lambda reader: one_picture(headers, sent(content), reader))
+    digits, rows, _ = with_reader(lambda reader: read_digits(headers, sent(content), reader, time.monotonic() + 60))
+    return digits, rows
 
 
 def digit(width: int, height: int) -> FoundDigit:
@@ -59,8 +66,8 @@ def digit(width: int, height: int) -> FoundDigit:
 
 
 def test_a_body_may_be_the_picture() -> None:
-    """Its bytes come as they were sent, whatever parameters the media type has."""
-    assert read(picture(1), "image/png; charset=binary") == picture(1)
+    """It is read as it was sent, whatever parameters the media type has."""
+    assert len(read(picture(2), "image/png; charset=binary")[0]) == 2
 
 
 def test_a_form_may_hold_the_picture() -> None:
@@ -68,7 +75,7 @@ def test_a_form_may_hold_the_picture() -> None:
     one = httpx.Request("POST", "http://test", files={"file": picture(1)})
     two = httpx.Request("POST", "http://test", files=[("file", picture(1)), ("file", picture(2))])
 
-    assert read(one.read(), one.headers["content-type"]) == picture(1)
+    assert len(read(one.read(), one.headers["content-type"])[0]) == 1
     with pytest.raises(InvalidInput, match="2 pictures") as raised:
         read(two.read(), two.headers["content-type"])
     assert [error.pointer for error in raised.value.errors] == ["/file/1"]
@@ -82,13 +89,40 @@ def test_what_is_no_picture_is_refused_unread(content_type: str) -> None:
         raise AssertionError("the body was read")
 
     with pytest.raises(UnsupportedMediaType, match=r"image/png.*multipart/form-data"):
-        with_reader(lambda reader: one_picture({b"content-type": content_type.encode()}, unread, reader))
+        with_reader(lambda reader: read_digits({b"content-type": content_type.encode()}, unread, reader, 0.0))
+
+
+def test_a_body_is_held_until_its_digits_are_found() -> None:
+    """Pictures that wait for a thread count in the bound of all bodies; what is read or given up does not."""
+    gate = threading.Event()
+    headers = {b"content-type": b"image/png"}
+    large = picture(1) + bytes(LIMITS.max_body_bytes - 1000)  # nothing looks at what follows a PNG
+
+    async def story(reader: BodyReader) -> None:
+        def read_large() -> asyncio.Task[Any]:
+            return asyncio.create_task(read_digits(headers, sent(large, b""), reader, time.monotonic() + 60))
+
+        busy = asyncio.create_task(reader.pool.run(lambda: gate.wait(30)))
+        reading = [read_large() for _ in range(8)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueueFull, match="all clients together"):
+            await read_large()
+        reading.pop().cancel()
+        await asyncio.sleep(0.05)
+        reading.append(read_large())
+        await asyncio.sleep(0.05)
+        gate.set()
+        assert [len(digits) for digits, _, _ in await asyncio.gather(*reading)] == [1] * 8
+        assert len((await read_large())[0]) == 1
+        await busy
+
+    with_reader(story)
 
 
 @pytest.mark.parametrize("ones", [1, 2, 3])
 def test_each_digit_is_a_row(ones: int) -> None:
     """Rows and digits are in the same order, left to right."""
-    found, rows = with_reader(lambda reader: found_digits(picture(ones), reader))
+    found, rows = read(picture(ones))
 
     assert rows.shape == (ones, 784)
     assert rows.dtype == np.float32
@@ -99,16 +133,16 @@ def test_each_digit_is_a_row(ones: int) -> None:
 def test_more_digits_or_pixels_than_allowed_are_too_large() -> None:
     """Four digits where three are allowed; a picture of too many pixels."""
     with pytest.raises(TooLarge, match="4 digits; at most 3"):
-        with_reader(lambda reader: found_digits(picture(4), reader))
+        read(picture(4))
     with pytest.raises(TooLarge, match="at most 100000"):
-        with_reader(lambda reader: found_digits(picture(1, (1000, 101)), reader))
+        read(picture(1, (1000, 101)))
 
 
 @pytest.mark.parametrize(("content", "reason"), [(picture(0), "blank"), (b"no picture", "decode")])
 def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
     """A blank page, and bytes that are no picture."""
     with pytest.raises(InvalidInput, match=reason):
-        with_reader(lambda reader: found_digits(content, reader))
+        read(content)
 
 
 @pytest.mark.parametrize(("width", "confidence", "refused"), [(150, 0.5, True), (150, 0.9, False), (60, 0.5, False)])

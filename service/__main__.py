@@ -47,7 +47,7 @@ def _check_version(stored: StoredVersion) -> bool:
     try:
         manifest, _ = read_manifest(stored.folder)
         verify_files(stored.folder, manifest)
-    except VersionRejected as error:
+    except (VersionRejected, OSError) as error:
         _say(f"version {stored.number}: {error}")
         return False
     _say(f"version {stored.number}: whole; test accuracy {manifest.metrics.test_accuracy:.2%}")

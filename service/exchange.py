@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import problems
 from service.logs import Sampler
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import MalformedBody, Problem
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing
@@ -43,6 +43,12 @@ _UNLOGGED = ("/health", "/metrics")
 _LINES_PER_SECOND = 100
 # A fault that every request runs into has the same traceback each time.
 _TRACEBACKS_PER_SECOND = 5
+
+BROKEN_BODY = "broken_body"
+"""What the connection calls its word, in the request's state, that the body broke off in bytes that are no HTTP.
+
+It is a function that makes the connection take an answer again; until then it takes none.
+"""
 
 UNMATCHED = "unmatched"
 """The route of what has none: paths are endless, labels must not be."""
@@ -87,6 +93,7 @@ class ExchangeMiddleware:
             await exchange.refuse(problems.internal(), receive)
         finally:
             self._metrics.requests_in_progress.inc(-1)
+        await exchange.refuse_broken_body(receive)
         exchange.finish()
         if not scope["path"].startswith(_UNLOGGED):
             lines = self._lines[exchange.status // 100]
@@ -117,6 +124,8 @@ class _Exchange:
         scope.setdefault("state", {})["request_id"] = request_id
 
     async def send(self, message: Message) -> None:
+        if BROKEN_BODY in self._scope["state"]:
+            return  # whatever the app says of half a body, `refuse_broken_body` says what is true
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = headers_of_every_answer(message["headers"], self.request_id)
@@ -133,6 +142,15 @@ class _Exchange:
             self._scope["state"]["problem"] = problem
             response = problems.answer(problem, self._scope["path"], self.request_id)
             await response(self._scope, receive, self.send)
+
+    async def refuse_broken_body(self, receive: Receive) -> None:
+        """Answer a request whose body broke off in bytes that are no HTTP."""
+        take_an_answer = self._scope["state"].pop(BROKEN_BODY, None)
+        if take_an_answer is not None:
+            take_an_answer()
+            await self.refuse(
+                MalformedBody("The body breaks off in bytes that are no HTTP/1.1; send it whole."), receive
+            )
 
     def finish(self) -> None:
         """Note how long it took."""

@@ -1,5 +1,6 @@
 """Golden images: test images and probabilities that travel with a version and prove that it computes what it should."""
 
+import io
 import lzma
 import struct
 import tokenize
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import GOLDEN_PATH, VersionRejected, first_line
+from service.manifest import GOLDEN_PATH, VersionRejected, first_line, is_of_the_machine
 
 # What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4
@@ -84,12 +85,17 @@ def read_golden(folder: Path) -> GoldenImages:
 
     Raises:
         VersionRejected: The file cannot be read or does not hold what it should.
+        OSError: This machine cannot read it now; that says nothing about the version.
     """
     try:
-        with zipfile.ZipFile(folder / GOLDEN_PATH) as archive:
+        # Read at once: `zipfile` would take a disk that fails for an archive that is damaged.
+        content = (folder / GOLDEN_PATH).read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             pixels, probabilities = (_read_array(archive, name) for name in ("pixels", "probabilities"))
             is_digit = _read_array(archive, "is_digit") if "is_digit.npy" in archive.namelist() else None
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise
         msg = f"{GOLDEN_PATH} cannot be read: {first_line(error)}"
         raise VersionRejected(msg) from error
     if not _well_formed(pixels, probabilities, is_digit):

@@ -74,6 +74,7 @@ class Loader:
         Raises:
             VersionRejected: The version may not serve.
             LoadPostponed: This machine cannot load it now: the cache is full, or another worker has its turn.
+            OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
         """
         loaded = await self._load(stored)
         self._has_loaded = True

@@ -3,6 +3,7 @@
 Reading and checking only; the trainer has its own writer, and a contract test holds the two together.
 """
 
+import errno
 import hashlib
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,8 @@ GOLDEN_PATH = "assets.extra/golden.npz"
 _REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
 # A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
 _MAX_MANIFEST_BYTES = 1024 * 1024
+# Neither a file's content nor its name brings these about; ESTALE is a network's, of a file that is there again later.
+_OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
 
 
 class VersionRejected(Exception):
@@ -143,6 +146,11 @@ class Manifest(_Frozen):
         return self.metrics.is_digit_threshold is not None
 
 
+def is_of_the_machine(error: OSError) -> bool:
+    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails."""
+    return error.errno in _OF_THE_MACHINE
+
+
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
     """Read and validate the manifest of the version in `folder`.
 
@@ -151,6 +159,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
 
     Raises:
         VersionRejected: It is missing, too large, or not of the schema.
+        OSError: This machine cannot read it now; that says nothing about the version.
     """
     raw = _read_bounded(folder / MANIFEST_PATH)
     try:
@@ -168,6 +177,7 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
     Raises:
         VersionRejected: A file is missing, unreadable or differs, or the manifest leaves out a necessary one.
+        OSError: This machine cannot read one now; that says nothing about the version.
     """
     for required in _REQUIRED_FILES:
         if required not in manifest.files:
@@ -186,6 +196,8 @@ def _verify_file(file: Path, path: str, entry: FileEntry) -> None:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         msg = f"{path} cannot be read: {error.strerror}"
         raise VersionRejected(msg) from error
     if digest != entry.sha256:
@@ -201,6 +213,8 @@ def _read_bounded(file: Path) -> bytes:
         msg = f"{MANIFEST_PATH} is missing: the version is not completely written"
         raise VersionRejected(msg) from error
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         msg = f"{MANIFEST_PATH} cannot be read: {error.strerror}"
         raise VersionRejected(msg) from error
     if len(raw) > _MAX_MANIFEST_BYTES:

@@ -26,8 +26,8 @@ MAX_MEMORY_BYTES = 3 * 1024**3
 NICENESS = 10
 
 
-class CacheUnwritable(Exception):
-    """The program cache is full or closed to this process; its message is the reason."""
+class PreparingPostponed(Exception):
+    """This machine cannot read the version now, or not write to the program cache; its message is the reason."""
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
         prepare(arguments.version, arguments.cache, arguments.engine)
     except VersionRejected as error:
         return _report(str(error))
-    except CacheUnwritable as error:
+    except PreparingPostponed as error:
         return _report(None, postponed=str(error))
     except MemoryError:
         return _report(f"preparing it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
@@ -60,11 +60,16 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
 
     Raises:
         VersionRejected: The version is not whole, not sane, or cannot be compiled.
-        CacheUnwritable: The program could not be put into the cache; that says nothing about the version.
+        PreparingPostponed: The version could not be read, or its program not be put into the cache, by no fault of
+            its own.
     """
-    manifest, manifest_sha256 = read_manifest(version)
-    verify_files(version, manifest)
-    golden = read_golden(version)
+    try:
+        manifest, manifest_sha256 = read_manifest(version)
+        verify_files(version, manifest)
+        golden = read_golden(version)
+    except OSError as error:
+        msg = f"reading it failed: {error.strerror}"
+        raise PreparingPostponed(msg) from error
     # Only now, with the files known to be what the trainer wrote, is TensorFlow worth its four seconds.
     from service.engines.tensorflow import TensorFlowEngine
 
@@ -76,7 +81,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
             _publish(program, cache / program_name(manifest_sha256), golden.answered_by(saved_model.run))
         except OSError as error:
             msg = f"the program cache cannot be written to: {error.strerror}"
-            raise CacheUnwritable(msg) from error
+            raise PreparingPostponed(msg) from error
 
 
 def program_name(manifest_sha256: str) -> str:

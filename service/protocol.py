@@ -1,4 +1,7 @@
-"""HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted."""
+"""HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted.
+
+A request whose body breaks off in such bytes is left to `service.exchange` to answer.
+"""
 
 import secrets
 from typing import cast
@@ -6,7 +9,7 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import problems
-from service.exchange import UNMATCHED, headers_of_every_answer
+from service.exchange import BROKEN_BODY, UNMATCHED, headers_of_every_answer
 from service.metrics import Metrics
 from service.problems import MalformedBody
 
@@ -22,10 +25,31 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
                 metrics.requests.inc("other", UNMATCHED, str(MalformedBody.status))
                 metrics.rejected.inc(MalformedBody.reason)
                 self.transport.write(_answer())
-            # Amid a request the answer would be taken for that one's, which ends as one whose client has left.
-            self.transport.close()
+                self.transport.close()
+            elif self._is_body_of(cycle):
+                self.flow.pause_reading()
+                _break_off(cycle)
+            else:
+                # The answer would be taken for that of a whole request, which ends as one whose client has left.
+                self.transport.close()
+
+        def _is_body_of(self, cycle: RequestResponseCycle) -> bool:
+            """Whether a request's body is being read, and its answer would be the next on this connection."""
+            return cycle.more_body and not (cycle.response_started or self.pipeline or self.flow.write_paused)
 
     return CountingProtocol
+
+
+def _break_off(cycle: RequestResponseCycle) -> None:
+    """Stop a request as one whose client has left, but for the answer that its exchange gives."""
+
+    def take_an_answer() -> None:
+        cycle.disconnected = False
+
+    cycle.keep_alive = False
+    cycle.disconnected = True
+    cycle.message_event.set()
+    cycle.scope["state"][BROKEN_BODY] = take_an_answer
 
 
 def _answer() -> bytes:

@@ -99,7 +99,7 @@ def _manifest(state: ServiceState, number: int) -> Manifest | None:
     stored = state.registry.stored(number)
     try:
         return read_manifest(stored.folder)[0] if stored else None
-    except VersionRejected:
+    except (VersionRejected, OSError):
         return None
 
 

@@ -56,12 +56,20 @@ def test_the_next_run_comes_whatever_becomes_of_one(tmp_path: Path, statuses: st
 
 def test_a_time_that_is_none_ends_it(tmp_path: Path) -> None:
     """A DIGITS_TRAIN_AT that is no time of day is refused at once."""
-    seen, _ = _run(tmp_path, "0", clock="2026-03-01 00:00", DIGITS_TRAIN_AT="tonight")
-    assert seen == []
+    seen, done = _ended(tmp_path, "0", clock="2026-03-01 00:00", DIGITS_TRAIN_AT="tonight")
+    assert (seen, done.returncode) == ([], 2)
 
 
 def _run(folder: Path, statuses: str, clock: str, **environment: str) -> tuple[list[str], str]:
     """Run the script until its trainer has ended once with each status; return what was started and what it said."""
+    seen, done = _ended(folder, statuses, clock, **environment)
+    return seen, done.stdout
+
+
+def _ended(
+    folder: Path, statuses: str, clock: str, **environment: str
+) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+    """Run the script; return what was started and how it ended."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     for name, program in (("date", _DATE), ("sleep", _SLEEP), ("python", _PYTHON)):
@@ -88,4 +96,4 @@ def _run(folder: Path, statuses: str, clock: str, **environment: str) -> tuple[l
         check=False,
         timeout=60,
     )
-    return seen.read_text().splitlines(), done.stdout
+    return seen.read_text().splitlines(), done

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from service.app import create_app
+from service.metrics import Metrics
 from service.settings import Settings
 from tests.service.fakes import FakeLoader, write_version
 from tests.service.running import client_of, listening, wait_until
@@ -28,7 +29,9 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
 
         def start(load: FakeLoader | None = None, *, ready: bool = True, **settings: Any) -> httpx.Client:
             chosen = Settings.model_validate({"model_store": tmp_path / "store", "poll_seconds": 0.02} | settings)
-            port = stack.enter_context(listening(create_app(chosen, load=load or FakeLoader())))
+            metrics = Metrics()
+            app = create_app(chosen, load=load or FakeLoader(), metrics=metrics)
+            port = stack.enter_context(listening(app, metrics))
             client = stack.enter_context(client_of(port))
             if ready:
                 wait_until(lambda: client.get("/health/ready").status_code == 200)

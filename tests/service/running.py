@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
+from service.metrics import Metrics
+from service.protocol import counting_protocol
 from service.settings import Settings
 from service.state import Drain
 from tests.service.fakes import FakeLoader, write_version
@@ -24,8 +25,9 @@ WAIT_SECONDS = 30.0
 def running_service(root: Path, drain: Drain | None = None) -> Iterator[httpx.Client]:
     """A service that serves version 1 of a new model store below `root`; gives a client."""
     write_version(root, 1)
-    app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain)
-    with listening(app) as port, client_of(port) as client:
+    metrics = Metrics()
+    app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain, metrics=metrics)
+    with listening(app, metrics) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -45,8 +47,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
 
 
 @contextlib.contextmanager
-def listening(app: FastAPI, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> Iterator[int]:
-    """A real server in a thread of this process; gives its port."""
+def listening(app: FastAPI, metrics: Metrics) -> Iterator[int]:
+    """A real server in a thread of this process, whose connections speak as in production; gives its port.
+
+    `metrics` are the app's.
+    """
+    protocol = counting_protocol(metrics)
     server = uvicorn.Server(
         uvicorn.Config(
             app, port=0, http=protocol, lifespan="on", log_config=None, access_log=False, server_header=False

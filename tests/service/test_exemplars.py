@@ -98,7 +98,7 @@ def test_a_record_that_was_left_half_written_is_not_shown(file: int, written: in
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=20))
 def test_exemplars_lie_in_their_buckets(observed: list[float]) -> None:
     """OpenMetrics shows in each bucket a request that was counted there, to its own strict parser."""
-    histogram = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"])
+    histogram = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"], Clock())
     for value in observed:
         histogram.observe_request(value, f"took-{value!r}", "", "/fine")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.golden import GOLDEN_TOLERANCE, GoldenImages, read_golden
 from service.manifest import GOLDEN_PATH, VersionRejected
+from tests.service.failing import fail, needs_a_failing_file, no_descriptors
 from tests.service.fakes import FirstPixelEngine, row_of
 
 PIXELS = np.stack([row_of(digit) for digit in range(10)])
@@ -78,6 +79,21 @@ def test_a_missing_file_is_rejected(version: Path) -> None:
     (version / GOLDEN_PATH).unlink()
 
     with pytest.raises(VersionRejected, match=f"{GOLDEN_PATH} cannot be read"):
+        read_golden(version)
+
+
+@needs_a_failing_file
+def test_a_disk_that_fails_is_no_damaged_archive(version: Path) -> None:
+    """A file that the disk does not give out says nothing about the version."""
+    fail(version / GOLDEN_PATH)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        read_golden(version)
+
+
+def test_a_process_without_descriptors_finds_no_golden_images_bad(version: Path) -> None:
+    """Too many open files say nothing about the version, either."""
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
         read_golden(version)
 
 

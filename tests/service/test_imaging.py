@@ -443,6 +443,41 @@ class TestRefusals:
         with pytest.raises(PictureError, match=r"goes over its pixels 20\d\d times"):
             cleaned(whole[:-2] + 2000 * last + whole[-2:])
 
+    def test_a_jpeg_of_very_many_segments(self) -> None:
+        """Each empty comment takes some time, too: a JPEG may have no more of them than any has segments."""
+        whole = encoded(inverted(drawn()), "JPEG")
+        assert cleaned(whole[:2] + 9000 * b"\xff\xfe\0\2" + whole[2:]).shape == (784,)
+        with pytest.raises(PictureError, match="more than 10000 segments"):
+            cleaned(whole[:2] + 4_000_000 * b"\xff\xfe\0\2" + whole[2:])
+
+    @pytest.mark.parametrize(
+        "between", [b"\xff", b"no marker", b"\xff\x00", b"\xff\xd3", b"\xff\xfe\0\0", b"\xff\xfe\0\4\xff\xd9"]
+    )
+    def test_no_scan_is_hidden(self, between: bytes) -> None:
+        """Padding, comments and whatever else libjpeg passes over hide no scan behind them."""
+        whole = encoded(Image.new("L", (80, 80), 200), "JPEG", progressive=True)
+        last = between + whole[whole.rindex(b"\xff\xda") : -2]
+        with pytest.raises(PictureError, match=r"goes over its pixels 10\d times"):
+            cleaned(whole[:-2] + 100 * last + whole[-2:])
+
+    def test_a_film_behind_a_jpeg_holds_no_scans(self) -> None:
+        """Eight megabytes behind the picture, as phones put them there, are not looked at, whatever bytes they are."""
+        page = inverted(drawn())
+        film = np.random.default_rng(7).bytes(8 * 1024**2)
+        assert film.count(b"\xff\xda") > 50
+        assert np.array_equal(cleaned(encoded(page, "JPEG") + film), cleaned(encoded(page, "JPEG")))
+
+    def test_a_thumbnail_in_a_jpeg_holds_no_scans(self) -> None:
+        """A JPEG inside EXIF, with an end and many scans of its own, is neither counted nor the end of the picture."""
+        page = inverted(drawn())
+        thumbnail = b"\xff\xd8" + 60 * b"\xff\xda\0\2" + b"\xff\xd9"
+        whole = encoded(page, "JPEG", exif=Image.Exif().tobytes() + thumbnail)
+        assert thumbnail in whole
+        assert np.array_equal(cleaned(whole), cleaned(encoded(page, "JPEG")))
+        last = whole[whole.rindex(b"\xff\xda") : -2]
+        with pytest.raises(PictureError, match="goes over its pixels 101 times"):
+            cleaned(whole[:-2] + 100 * last + whole[-2:])
+
     @pytest.mark.parametrize("progressive", [False, True])
     def test_an_ordinary_jpeg_has_few_scans(self, *, progressive: bool) -> None:
         """What programs write is read, in colour and with the most scans that they use."""

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
+from service.manifest import MANIFEST_PATH
 from service.settings import Settings
+from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import write_version
 
 
@@ -38,6 +40,17 @@ def test_check_says_which_versions_are_whole(
     shown = capsys.readouterr().out
     assert "version 1: whole" in shown
     assert "version 2: saved_model.pb has 7 bytes" in shown
+
+
+@needs_a_failing_file
+def test_check_says_what_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version on a disk that fails is told, in place of a traceback."""
+    fail(write_version(tmp_path, 1) / MANIFEST_PATH)
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    assert main(["check"]) == 1
+    assert "version 1: [Errno 5] Input/output error" in capsys.readouterr().out
 
 
 def test_check_of_an_empty_store_fails_and_says_what_to_do(

@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.manifest import GOLDEN_PATH, MANIFEST_PATH, Manifest, VersionRejected, read_manifest, verify_files
+from service.manifest import (
+    GOLDEN_PATH,
+    MANIFEST_PATH,
+    Manifest,
+    VersionRejected,
+    is_of_the_machine,
+    read_manifest,
+    verify_files,
+)
+from tests.service.failing import fail, needs_a_failing_file, no_descriptors
 from tests.service.fakes import manifest_document, write_version
 
 FILES = ("saved_model.pb", GOLDEN_PATH)
@@ -119,6 +129,40 @@ def test_a_manifest_that_cannot_be_opened_is_rejected(version: Path) -> None:
 
     with pytest.raises(VersionRejected, match="cannot be read: Is a directory"):
         read_manifest(version)
+
+
+@needs_a_failing_file
+def test_a_disk_that_fails_is_no_fault_of_the_version(version: Path) -> None:
+    """Neither the manifest nor a file that it lists is found bad because the disk is."""
+    manifest, _ = read_manifest(version)
+    files = manifest.files | {GOLDEN_PATH: manifest.files[GOLDEN_PATH].model_copy(update={"bytes": 0})}
+    fail(version / GOLDEN_PATH)
+    with pytest.raises(OSError, match="Input/output error"):
+        verify_files(version, manifest.model_copy(update={"files": files}))
+
+    fail(version / MANIFEST_PATH)
+    with pytest.raises(OSError, match="Input/output error"):
+        read_manifest(version)
+
+
+def test_a_process_without_descriptors_finds_no_version_bad(version: Path) -> None:
+    """Too many open files say nothing about the version, which is whole as soon as there are fewer."""
+    manifest, _ = read_manifest(version)
+
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        read_manifest(version)
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        verify_files(version, manifest)
+
+    verify_files(version, manifest)
+
+
+@pytest.mark.parametrize("number", ["EMFILE", "ENFILE", "ENOMEM", "EIO", "ESTALE", "ENOENT", "EACCES", "EISDIR"])
+def test_what_a_version_can_be_blamed_for(number: str) -> None:
+    """Files that are missing, closed or no files are the version's fault; the rest is the machine's."""
+    error = OSError(getattr(errno, number), "as the system says")
+
+    assert is_of_the_machine(error) == (number not in ("ENOENT", "EACCES", "EISDIR"))
 
 
 def test_an_oversized_manifest_is_not_read(version: Path) -> None:

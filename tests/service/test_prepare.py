@@ -1,3 +1,7 @@
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +10,9 @@ import pytest
 from service.engines.litert import LiteRTEngine
 from service.engines.tensorflow import TensorFlowEngine
 from service.golden import read_golden
-from service.manifest import VersionRejected
-from service.prepare import PROGRAM_TOLERANCE, prepare
+from service.manifest import MANIFEST_PATH, VersionRejected
+from service.prepare import PROGRAM_TOLERANCE, PreparingPostponed, prepare
+from tests.service.failing import fail, needs_a_failing_file
 from tests.service.wrapping import write_wrapped
 
 
@@ -46,3 +51,33 @@ def test_the_output_without_a_threshold_is_rejected(released: Path, tmp_path: Pa
 
     with pytest.raises(VersionRejected, match="has the output is_digit, but the manifest states no"):
         prepare(version, tmp_path / "cache", "litert")
+
+
+@needs_a_failing_file
+def test_a_version_that_cannot_be_read_now_is_postponed(released: Path, tmp_path: Path) -> None:
+    """A disk that fails while the version is prepared postpones it, and leaves nothing in the cache."""
+    version = shutil.copytree(released, tmp_path / "1")
+    fail(version / MANIFEST_PATH)
+
+    with pytest.raises(PreparingPostponed, match="reading it failed: Input/output error"):
+        prepare(version, tmp_path / "cache", "litert")
+
+    assert not (tmp_path / "cache").exists()
+
+
+@needs_a_failing_file
+def test_the_process_reports_what_is_postponed(released: Path, tmp_path: Path) -> None:
+    """`python -m service.prepare` says so in its line of JSON, and ends with 1."""
+    version = shutil.copytree(released, tmp_path / "1")
+    fail(version / MANIFEST_PATH)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "service.prepare", str(version), str(tmp_path / "cache")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout) == {"rejected": None, "postponed": "reading it failed: Input/output error"}

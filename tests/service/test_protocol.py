@@ -10,7 +10,6 @@ import pytest
 
 from service.app import create_app
 from service.metrics import Metrics
-from service.protocol import counting_protocol
 from service.settings import Settings
 from tests.service.fakes import FakeLoader, write_version
 from tests.service.raw_http import connect, request_head
@@ -35,7 +34,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     write_version(tmp_path, 1)
     metrics = Metrics()
     app = create_app(Settings(model_store=tmp_path, poll_seconds=0.02), load=FakeLoader(), metrics=metrics)
-    with listening(app, counting_protocol(metrics)) as port, client_of(port) as client:
+    with listening(app, metrics) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -68,14 +67,57 @@ def test_bytes_that_are_no_http_are_a_problem_and_counted(client: httpx.Client, 
     assert seen.value("digits_rejected_total", reason="malformed-body") == 1
 
 
-def test_nonsense_amid_a_body_ends_its_request_and_is_counted_once(client: httpx.Client) -> None:
-    """A chunk that is none closes the connection: its request ends as one whose client is gone, and is the only one."""
+CHUNKED = ["Content-Type: application/octet-stream", "Transfer-Encoding: chunked", "X-Request-ID: mine"]
+
+
+@pytest.mark.parametrize("nonsense", [b"no length\r\n", b"-1\r\n\0\r\n", b"1\r\n\0\0\0\0\r\n"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_nonsense_amid_a_body_is_the_answer_to_its_request(
+    client: httpx.Client, nonsense: bytes, *, at_once: bool
+) -> None:
+    """A chunk that is none is a malformed body: its request gets 400, once, under its id, and the connection ends."""
+    begun = request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\n"
     with connect(client) as connection:
-        headers = ["Content-Type: application/octet-stream", "Transfer-Encoding: chunked"]
-        connection.sendall(request_head("POST", "/v1/predict", headers) + b"4\r\nabcd\r\n")
-        wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
-        connection.sendall(b"no length\r\n")
+        connection.sendall(begun + nonsense if at_once else begun)
+        if not at_once:
+            wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
+            connection.sendall(nonsense)
+        answer = read_answer(connection)
         assert connection.recv(1) == b""
+
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["type"], problem["instance"]) == (400, "/docs#malformed-body", "/v1/predict")
+    assert answer.headers["x-request-id"] == problem["request_id"] == "mine"
+    assert answer.headers["connection"] == "close"
+    seen = scrape(client)
+    assert seen.value("digits_http_requests_total", method="POST", route="/v1/predict", status="400") == 1
+    assert seen.value("digits_rejected_total", reason="malformed-body") == 1
+    assert seen.value("digits_rejected_total", reason="client-gone") == 0
+
+
+def test_nonsense_in_a_body_that_nobody_reads_is_told_as_well(client: httpx.Client) -> None:
+    """Also a path that would answer without the body says that it was none."""
+    with connect(client) as connection:
+        connection.sendall(request_head("GET", "/health/live", CHUNKED) + b"no length\r\n")
+        assert read_answer(connection).status == 400
+        assert connection.recv(1) == b""
+
+    assert client.get("/health/live").is_success
+
+
+def test_nonsense_amid_a_queued_body_is_not_the_answer_to_another(client: httpx.Client) -> None:
+    """While an earlier request of the connection waits for its answer, a 400 would be taken for that one's."""
+    with connect(client) as connection:
+        head = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
+        connection.sendall(head + bytes(784) + request_head("POST", "/v1/predict", CHUNKED) + b"no length\r\n")
+        assert connection.recv(1) == b""
+
+
+def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx.Client) -> None:
+    """Without nonsense the end of a connection is what it was."""
+    with connect(client) as connection:
+        connection.sendall(request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\n")
+        wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
 
     wait_until(lambda: scrape(client).value("digits_rejected_total", reason="client-gone") == 1)
     assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from service.loading import LoadedVersion, LoadPostponed
+from service.loading import LoadedVersion, Loader, LoadPostponed
+from service.manifest import MANIFEST_PATH
 from service.metrics import Metrics
 from service.model_store import ModelStore, StoredVersion
 from service.registry import LOADED_VERSIONS, Registry, State
+from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, write_version
 
 
@@ -277,6 +279,21 @@ def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched, 
 
     run(watched, story)
     assert watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "postponed"}) == 1
+
+
+@needs_a_failing_file
+def test_a_version_on_a_disk_that_fails_is_not_quarantined(watched: Watched, tmp_path: Path) -> None:
+    """The real loader postpones what it cannot read now, and leaves no reason against it in the cache."""
+    fail(write_version(watched.folder, 1) / MANIFEST_PATH)
+    load = Loader("litert", tmp_path / "cache", 8)
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), load, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: "Input/output error" in watched.registry.waiting_for())
+        assert watched.state(1) is State.STORED
+        assert not (tmp_path / "cache").exists()
+
+    run(watched, story)
 
 
 def test_numbers_that_go_down_are_followed(watched: Watched) -> None:

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 
 from service.app import create_app
 from service.bodies import BYTES
+from service.metrics import Metrics
 from service.settings import Settings
 from service.tracing import Tracing
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
@@ -63,8 +64,10 @@ def traced_service(root: Path, engine: FirstPixelEngine | None = None, keys: str
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
     settings = Settings(model_store=root, poll_seconds=0.02, api_keys=SecretStr(keys) if keys else None)
-    app = create_app(settings, load=FakeLoader(engine or FirstPixelEngine()), tracing=Tracing(provider))
-    with listening(app) as port, client_of(port) as client:
+    metrics = Metrics()
+    load = FakeLoader(engine or FirstPixelEngine())
+    app = create_app(settings, load=load, metrics=metrics, tracing=Tracing(provider))
+    with listening(app, metrics) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield Traced(client, memory)
 

@@ -33,6 +33,8 @@ PAGE_SIDE = 512
 _MOST_SCANS = 50
 # 64 kB each: all that is in a file is in far fewer. Each takes 3 us of Python here and in Pillow.
 _MOST_SEGMENTS = 10_000
+# Programs put none, or one to make a length even. Pillow reads it byte by byte: a second for a megabyte.
+_MOST_PADDING_BYTES = 10_000
 # What begins a segment of a JPEG, or ends the picture. Among compressed pixels a zero or a restart follows 0xff, and
 # the start of a picture has no length.
 _SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
@@ -161,11 +163,16 @@ def _opened(picture: bytes) -> ImageFile.ImageFile:
 
 def _check_segments(jpeg: bytes) -> None:
     """Refuse a JPEG that goes over its pixels again and again: a scan of 42 bytes takes as long as any other."""
-    scans = 0
-    for place, marker in enumerate(_segments(jpeg)):
+    scans = padding_bytes = 0
+    before = b""
+    for place, (marker, passed_bytes) in enumerate(_segments(jpeg)):
         scans += marker == _SCAN
+        padding_bytes += passed_bytes if before != _SCAN else 0
+        before = marker
         if place == _MOST_SEGMENTS:
             raise PictureError(f"The JPEG has more than {_MOST_SEGMENTS} segments. Save it again as an ordinary JPEG.")
+    if padding_bytes > _MOST_PADDING_BYTES:
+        raise PictureError("The JPEG has too much between its segments. Save it again as an ordinary JPEG.")
     if scans > _MOST_SCANS:
         raise PictureError(
             f"The JPEG goes over its pixels {scans} times; at most {_MOST_SCANS} are allowed. Save it again as "
@@ -173,16 +180,20 @@ def _check_segments(jpeg: bytes) -> None:
         )
 
 
-def _segments(jpeg: bytes) -> Iterator[bytes]:
-    """Give the markers of the segments that libjpeg finds: not what they hold, and nothing behind the picture's end.
+def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int]]:
+    """Give the markers of the segments that libjpeg finds, and how many bytes it passes over before each.
 
-    A phone puts a thumbnail into the one and a film into the other.
+    Not what segments hold, and nothing behind the picture's end: a phone puts a thumbnail into the one and a film into
+    the other. Without an end, the last have no marker: the bytes after the last segment.
     """
     at = 2
-    while (segment := _SEGMENT.search(jpeg, at)) and segment[1] != _END:
-        yield segment[1]
+    while segment := _SEGMENT.search(jpeg, at):
+        if segment[1] == _END:
+            return
+        yield segment[1], segment.start() - at
         length = int.from_bytes(jpeg[segment.end() : segment.end() + 2], "big")
         at = segment.end() + max(length, 2)  # as libjpeg takes a length that leaves out its own two bytes
+    yield b"", len(jpeg) - at
 
 
 def _check_size(image: Image.Image, max_image_pixels: int) -> None:

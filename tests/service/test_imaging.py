@@ -450,6 +450,15 @@ class TestRefusals:
         with pytest.raises(PictureError, match="more than 10000 segments"):
             cleaned(whole[:2] + 4_000_000 * b"\xff\xfe\0\2" + whole[2:])
 
+    @pytest.mark.parametrize("where", [2, -2], ids=["first", "last"])
+    def test_a_jpeg_of_padding(self, where: int) -> None:
+        """Pillow reads padding byte by byte, a second for each megabyte: there may be little of it."""
+        whole = encoded(Image.new("L", (80, 80), 200), "JPEG")
+        if where < 0:  # after the picture's scan, but in no scan
+            whole = whole[:-2] + b"\xff\xfe\0\2" + whole[-2:]
+        with pytest.raises(PictureError, match="too much between its segments"):
+            cleaned(whole[:where] + 1024**2 * b"\xff" + b"\xff\xfe\0\2" + whole[where:])
+
     @pytest.mark.parametrize(
         "between", [b"\xff", b"no marker", b"\xff\x00", b"\xff\xd3", b"\xff\xfe\0\0", b"\xff\xfe\0\4\xff\xd9"]
     )

@@ -116,17 +116,18 @@ def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
 
 
 def _may_be_shaded(sight: Sight, side: int) -> bool:
-    """Whether what was taken for ink may be a shadow along the rim, or a lamp's light."""
-    if sight.ink.is_faint:
-        return False
-    if _rim_contact(sight.ink.mask) >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
+    """Whether what was taken for ink may be a shadow along the rim."""
+    contact = _rim_contact(sight.ink.mask)
+    if sight.ink.is_faint or not contact:
+        return False  # only ink that then is off the rim is taken: without any there, looking again is for nothing
+    if contact >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
         return True
     # Small pages that are scaled up have wide edges.
     return sight.ink.edge_width >= _WIDE_EDGE and max(sight.page.size) >= side
 
 
 def _in_even_light(sight: Sight, side: int) -> Sight:
-    """Look again with the light taken away, for dark ink and for light; keep what stands out sharply."""
+    """Look again with the light taken away, for dark ink and for light; keep it if that clears the rim."""
     seen = look(sight.page, sight.window, side)
     lit = [replace(_sight_in(sight.page, evened(seen, polarity), sight.window, polarity), in_shadow=True)
            for polarity in (_DARK, _LIGHT)]  # fmt: skip

@@ -56,7 +56,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	{ echo '# Every package Digits installs, pinned with hashes; made by `make lock`, installed by every other target.'; \
 	  $(VENV)/uv/bin/uv pip compile pyproject.toml --quiet --universal --generate-hashes --all-extras \
-	    --python-version 3.11 --no-header --no-emit-index-url --upgrade; } > requirements.lock.new
+	    --python-version 3.11 --no-header --upgrade; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
 clean: ## Remove everything that make and the tools built; the model store stays

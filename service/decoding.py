@@ -162,7 +162,7 @@ def _opened(picture: bytes) -> ImageFile.ImageFile:
 
 
 def _check_segments(jpeg: bytes) -> None:
-    """Refuse a JPEG that goes over its pixels again and again: a scan of 42 bytes takes as long as any other."""
+    """Refuse a JPEG whose few bytes take long: scans of 42 bytes, each over all pixels, empty segments, padding."""
     scans = padding_bytes = 0
     before = b""
     for place, (marker, passed_bytes) in enumerate(_segments(jpeg)):

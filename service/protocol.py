@@ -18,7 +18,7 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
     """Make the class of uvicorn's connections."""
 
     class CountingProtocol(HttpToolsProtocol):
-        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
+        def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
             if cycle is None or cycle.response_complete:

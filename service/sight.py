@@ -129,9 +129,8 @@ def _may_be_shaded(sight: Sight, side: int) -> bool:
 def _in_even_light(sight: Sight, side: int) -> Sight:
     """Look again with the light taken away, for dark ink and for light; keep it if that clears the rim."""
     seen = look(sight.page, sight.window, side)
-    lit = [replace(_sight_in(sight.page, evened(seen, polarity), sight.window, polarity), in_shadow=True)
-           for polarity in (_DARK, _LIGHT)]  # fmt: skip
-    best = max(lit, key=_sharpness)
+    lit = (_sight_in(sight.page, evened(seen, polarity), sight.window, polarity) for polarity in (_DARK, _LIGHT))
+    best = replace(max(lit, key=_sharpness), in_shadow=True)
     if best.ink.is_faint or best.ink.is_noise:
         return sight
     is_clear = best.polarity == sight.polarity and _rim_contact(best.ink.mask) < _rim_contact(sight.ink.mask) / 2

@@ -206,7 +206,7 @@ def test_all_bodies_together_have_a_bound() -> None:
             reader.release(bodies[0])
             assert len((await read()).content) == len(part)
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 60))  # without the bound a body would wait for the test
 
 
 def test_stalled_large_bodies_lock_out_no_small_one() -> None:

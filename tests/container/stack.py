@@ -3,13 +3,16 @@
 import os
 import socket
 import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -140,6 +143,39 @@ def poll(ask: Callable[[], Answer], enough: Callable[[Answer], bool], timeout_se
         time.sleep(0.5)
     msg = f"not within {timeout_seconds} s; the last answer was {answer}"
     raise AssertionError(msg)
+
+
+@contextmanager
+def predicting(url: str, clients: int, timeout_seconds: float, **request: Any) -> Iterator[Counter[int]]:
+    """Send the same request from several clients, without a pause, for as long as the context is open.
+
+    Args:
+        url: The service's.
+        clients: How many there are; each has a connection of its own.
+        timeout_seconds: The longest that one may wait for a part of its answer.
+        request: Its body and headers, as httpx takes them.
+
+    Yields:
+        How many answers there were of each status; empty until the context is closed.
+    """
+    answers: Counter[int] = Counter()
+    over = threading.Event()
+
+    def ask() -> list[int]:
+        statuses = []
+        with httpx.Client(base_url=url, timeout=timeout_seconds) as client:
+            while not over.is_set():
+                statuses.append(client.post("/v1/predict", **request).status_code)
+        return statuses
+
+    with ThreadPoolExecutor(clients) as threads:
+        asked = [threads.submit(ask) for _ in range(clients)]
+        try:
+            yield answers
+        finally:
+            over.set()
+    for client in asked:
+        answers.update(client.result())
 
 
 def _free_ports() -> tuple[int, int]:

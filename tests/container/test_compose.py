@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.container.stack import Stack, poll, running
+from tests.container.stack import Stack, poll, predicting, running
 
 pytestmark = pytest.mark.container
 
@@ -122,32 +121,21 @@ def test_volumes_survive_down(stack: Stack) -> None:
 
 def test_memory_limit_holds_under_bulk(stack: Stack) -> None:
     """Eight clients that send 10,000 images over and over cost no worker; single images are answered beside them."""
-    over = threading.Event()
-
-    def send_bulk() -> set[int]:
-        statuses = set()
-        with httpx.Client(base_url=stack.service, timeout=60) as client:
-            while not over.is_set():
-                headers = {"Content-Type": "application/octet-stream"}
-                statuses.add(client.post("/v1/predict", content=bytes(784) * 10_000, headers=headers).status_code)
-        return statuses
 
     def restarts() -> str:
         metrics = httpx.get(f"{stack.service}/metrics").text.splitlines()
         return next(line for line in metrics if line.startswith("digits_worker_restarts_total"))
 
     before = restarts()
-    with ThreadPoolExecutor(max_workers=8) as clients:
-        sent = [clients.submit(send_bulk) for _ in range(8)]
-        try:
-            for _ in range(10):
-                answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}, timeout=60)
-                assert answer.status_code == 200
-                time.sleep(1)
-        finally:
-            over.set()
+    bulk = bytes(784) * 10_000
+    headers = {"Content-Type": "application/octet-stream"}
+    with predicting(stack.service, 8, 60, content=bulk, headers=headers) as answers:
+        for _ in range(10):
+            answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}, timeout=60)
+            assert answer.status_code == 200
+            time.sleep(1)
     # What does not fit into the queue is refused, and what waits for longer than its deadline is given up.
-    assert {status for client in sent for status in client.result()} <= {200, 429, 504}
+    assert answers.keys() <= {200, 429, 504}
     assert restarts() == before
     assert stack.inspect("service", "{{.State.OOMKilled}} {{.RestartCount}}") == "false 0"
 

@@ -1,22 +1,17 @@
 """`--scale service=3` with deploy/scale.yml: three replicas of the service behind the proxy."""
 
 import os
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from tests.container.stack import Stack, poll, running
+from tests.container.stack import Stack, poll, predicting, running
 
 pytestmark = pytest.mark.container
 
 _REPLICAS = 3
-_CLIENTS = 8
 # Light in the upper half, dark in the lower: what it is read as does not matter here.
 _REQUEST = {"pixels": [1.0] * 392 + [0.0] * 392}
 
@@ -35,7 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_stopping_and_starting_a_replica_costs_no_request(stack: Stack) -> None:
     """While clients ask, a replica is stopped and started again: every request is answered, in the end by all three."""
     replica = stack.containers("service")[0]
-    with _clients(stack.service) as answers:
+    with predicting(stack.service, 8, 30, json=_REQUEST) as answers:
         stack.docker("stop", "--time", "30", replica)
         time.sleep(2)  # longer than the proxy takes to see that it is gone
         stack.docker("start", replica)
@@ -74,29 +69,6 @@ def test_without_a_replica_the_proxy_answers_with_a_problem(stack: Stack) -> Non
     finally:
         stack.docker("start", *replicas)
     poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda status: status == 200, 60)
-
-
-@contextmanager
-def _clients(url: str) -> Iterator[Counter[int]]:
-    """Ask from several connections, without a pause, for as long as the block lasts; count the answers by status."""
-    answers: Counter[int] = Counter()
-    over = threading.Event()
-
-    def ask() -> list[int]:
-        statuses = []
-        with httpx.Client(base_url=url, timeout=30) as client:
-            while not over.is_set():
-                statuses.append(client.post("/v1/predict", json=_REQUEST).status_code)
-        return statuses
-
-    with ThreadPoolExecutor(_CLIENTS) as threads:
-        asked = [threads.submit(ask) for _ in range(_CLIENTS)]
-        try:
-            yield answers
-        finally:
-            over.set()
-    for client in asked:
-        answers.update(client.result())
 
 
 def _answering(stack: Stack) -> dict[str, float]:

@@ -9,6 +9,7 @@ import yaml
 _REPOSITORY = Path(__file__).parents[2]
 _COMPOSE: dict[str, Any] = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+_CONTAINER_PORT: str = _SERVICES["service"]["ports"][0].rpartition(":")[2]
 _SCALE_FILE = (_REPOSITORY / "deploy/scale.yml").read_text()
 # Compose's own tag, for what one file takes out of another, is not YAML's.
 _SCALED: dict[str, dict[str, Any]] = yaml.safe_load(_SCALE_FILE.replace("!reset", ""))["services"]
@@ -49,8 +50,7 @@ def test_prometheus_scrapes_every_replica() -> None:
     """The targets are all addresses of the service's name in the Compose network, at its port in the container."""
     config = yaml.safe_load((_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text())
     (targets,) = [targets for job in config["scrape_configs"] for targets in job["dns_sd_configs"]]
-    container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
-    assert (targets["names"], targets["type"], targets["port"]) == (["service"], "A", int(container_port))
+    assert (targets["names"], targets["type"], targets["port"]) == (["service"], "A", int(_CONTAINER_PORT))
 
 
 def test_the_proxy_takes_the_service_s_place() -> None:
@@ -60,10 +60,9 @@ def test_the_proxy_takes_the_service_s_place() -> None:
     assert "ports: !reset []" in _SCALE_FILE
     assert _SCALED["proxy"]["ports"] == _SERVICES["service"]["ports"]
     assert _SCALED["proxy"]["healthcheck"] == _SERVICES["service"]["healthcheck"]
-    container_port = _SERVICES["service"]["ports"][0].rpartition(":")[2]
     configuration = (_REPOSITORY / "deploy/proxy/haproxy.cfg").read_text()
-    assert f"service:{container_port} check" in configuration
-    assert f"bind :{container_port}\n" in configuration
+    assert f"service:{_CONTAINER_PORT} check" in configuration
+    assert f"bind :{_CONTAINER_PORT}\n" in configuration
 
 
 def test_what_is_a_choice_runs_in_its_profile_only() -> None:

@@ -25,17 +25,13 @@ def test_compose_builds_targets_that_exist() -> None:
     targets = {target for file in files for target in re.findall(r"build: {.*\btarget: (\w+)}", file)}
     assert targets == {"trainer", "service", "proxy"}
     for target in targets:
-        stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
-        assert stage
-        assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage[1], re.MULTILINE)
+        assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", _stage(target), re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["trainer", "service", "proxy"])
 def test_image_says_what_it_is(target: str) -> None:
     """Each image has OCI's labels, the project's version, and source and revision for who builds it to fill in."""
-    stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
-    assert stage
-    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', stage[1]))
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', _stage(target)))
     assert labels.keys() == {"title", "description", "licenses", "version", "source", "revision"}
     assert labels["version"] == _PROJECT["version"]
     assert (labels["source"], labels["revision"]) == ("$SOURCE", "$REVISION")
@@ -58,3 +54,10 @@ def test_what_the_build_copies_reaches_it() -> None:
     }
     assert copied == allowed
     assert all((_REPOSITORY / name).exists() for name in copied)
+
+
+def _stage(target: str) -> str:
+    """What the Dockerfile does in the stage of that name."""
+    stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert stage
+    return stage[1]

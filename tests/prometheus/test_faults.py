@@ -39,10 +39,7 @@ def test_killed_workers(prometheus: Prometheus, start: Start) -> None:
     """Workers that are killed again and again are noticed, though the service answers all the time."""
     service = start()
     for _ in range(2):
-        before = service.workers()
-        for worker in before:
-            os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: len(service.workers()) == 2 and not set(service.workers()) & set(before))  # noqa: B023 - called within this turn
+        _kill_workers(service)
         wait_until(service.ready, READY_SECONDS)
     prometheus.wait_for("DigitsWorkerRestarts")
     prometheus.wait_for_silence()
@@ -134,6 +131,14 @@ def test_two_versions_side_by_side(
         prometheus.wait_for_silence()
     finally:
         other.close()
+
+
+def _kill_workers(service: Process) -> None:
+    """Kill both workers, and wait until two others are there."""
+    before = service.workers()
+    for worker in before:
+        os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(service.workers()) == 2 and not set(service.workers()) & set(before))
 
 
 def _publish_again(store: Path, number: int, *, damaged: bool = False) -> None:

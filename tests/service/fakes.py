@@ -41,6 +41,17 @@ class FirstPixelEngine:
         return np.concatenate([probabilities, pixels[:, 1:2]], axis=1) if self.tells_is_digit else probabilities
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.seconds
+
+
 def row_of(digit: int, is_digit: float = 0.5) -> NDArray[np.float32]:
     """A row that `FirstPixelEngine` reads as `digit`, and gives that score; float32 [784]."""
     row = np.full(784, 0.5, np.float32)

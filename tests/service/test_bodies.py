@@ -18,6 +18,7 @@ from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
 from service.pool import Pool
 from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
+from tests.service.test_pool import settle
 
 LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=10_000, max_instances=3)
 
@@ -46,6 +47,20 @@ def form(*files: tuple[str, Any], **fields: str) -> tuple[bytes, str]:
     """A multipart form as httpx writes it: its bytes and its Content-Type."""
     request = httpx.Request("POST", "http://test", files=files, data=fields)
     return request.read(), request.headers["content-type"]
+
+
+def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
+    """A body in these pieces, from a client that stays; with `end` an empty last one comes after that."""
+    left = [*pieces, b""] if end else list(pieces)
+
+    async def receive() -> Message:
+        if not left:
+            await asyncio.Event().wait()
+        if end and len(left) == 1:
+            await end.wait()
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    return receive
 
 
 @pytest.mark.parametrize("media_type", MEDIA_TYPES)
@@ -167,33 +182,23 @@ def test_all_bodies_together_have_a_bound() -> None:
     part = bytes(LIMITS.max_body_bytes - 1000)
     whole = asyncio.Event()
 
-    async def slow() -> dict[str, Any]:
-        """Most of a body at once, the rest when the test says so."""
-        if not sent.get(asyncio.current_task()):
-            sent[asyncio.current_task()] = True
-            return {"type": "http.request", "body": part, "more_body": True}
-        await whole.wait()
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    sent: dict[Any, bool] = {}
-
     async def story() -> None:
         async with Pool(limit=100).running() as pool:
             reader = BodyReader(LIMITS, pool)
             headers = {b"content-type": BYTES.encode()}
 
             def read() -> asyncio.Task[Body]:
-                return asyncio.create_task(reader.read(headers, slow, time.monotonic() + 90))
+                return asyncio.create_task(reader.read(headers, in_pieces(part, end=whole), time.monotonic() + 90))
 
             reading = [read() for _ in range(8)]
-            await asyncio.sleep(0.01)
+            await settle()
             with pytest.raises(QueueFull) as refused:
                 await read()
             assert 30 < int(refused.value.headers["Retry-After"]) <= 90  # when the eight have to be over
             reading[0].cancel()
-            await asyncio.sleep(0.01)
+            await settle()
             reading.append(read())
-            await asyncio.sleep(0.01)
+            await settle()
             whole.set()
             bodies = await asyncio.gather(*reading[1:])
             with pytest.raises(QueueFull):
@@ -201,20 +206,7 @@ def test_all_bodies_together_have_a_bound() -> None:
             reader.release(bodies[0])
             assert len((await read()).content) == len(part)
 
-    asyncio.run(story())
-
-
-def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
-    """A body that comes in these pieces; its end only after the event."""
-    left = list(pieces)
-
-    async def receive() -> Message:
-        if not left and end:
-            await end.wait()
-        piece = left.pop(0) if left else b""
-        return {"type": "http.request", "body": piece, "more_body": bool(left or end)}
-
-    return receive
+    asyncio.run(asyncio.wait_for(story(), 60))  # without the bound a body would wait for the test
 
 
 def test_stalled_large_bodies_lock_out_no_small_one() -> None:
@@ -228,7 +220,7 @@ def test_stalled_large_bodies_lock_out_no_small_one() -> None:
                 asyncio.create_task(reader.read(headers, in_pieces(bytes(LIMITS.max_body_bytes), end=never), 0.0))
                 for _ in range(8)
             ]
-            await asyncio.sleep(0.01)
+            await settle()
             with pytest.raises(QueueFull):
                 await reader.read(headers, in_pieces(bytes(70_000), b""), 0.0)
             body = await reader.read(headers, in_pieces(bytes(400), bytes(384)), 0.0)

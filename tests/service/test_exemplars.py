@@ -4,7 +4,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -12,20 +11,11 @@ from prometheus_client.samples import Sample
 from service.exemplars import _RECORD, Exemplars
 from service.instruments import Histogram, RequestHistogram
 from service.tally import Memory, file_for
-from tests.service.test_instruments import Single
+from tests.service.fakes import Clock
+from tests.service.test_instruments import registry_of, written
 
 BOUNDS = (0.1, 1.0, 10.0)
 LABELS = ("/v1/predict",)
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -56,7 +46,7 @@ def test_the_newest_request_of_any_worker_is_shown(file: int) -> None:
 
 def test_a_bucket_has_another_exemplar_after_a_second() -> None:
     """Under load most requests only look at the clock; each bucket has its own second."""
-    clock = Clock()
+    clock = Clock(1000.0)
     exemplars = Exemplars(Memory(), 2, 8, clock)
     seen = []
     for request_id, bucket, seconds in (("a", 0, 0.0), ("b", 0, 0.5), ("c", 1, 0.9), ("d", 0, 1.0), ("e", 1, 1.8)):
@@ -98,7 +88,7 @@ def test_a_record_that_was_left_half_written_is_not_shown(file: int, written: in
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=20))
 def test_exemplars_lie_in_their_buckets(observed: list[float]) -> None:
     """OpenMetrics shows in each bucket a request that was counted there, to its own strict parser."""
-    histogram = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"], Clock())
+    histogram = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"], Clock(1000.0))
     for value in observed:
         histogram.observe_request(value, f"took-{value!r}", "", "/fine")
 
@@ -123,13 +113,6 @@ def openmetrics_samples(histogram: Histogram) -> list[Sample]:
     return list(family.samples)
 
 
-def registry_of(histogram: Histogram) -> CollectorRegistry:
-    """A registry with nothing else in it."""
-    registry = CollectorRegistry()
-    registry.register(Single(histogram))
-    return registry
-
-
 def test_the_text_format_has_no_exemplars() -> None:
     """Prometheus' own format is what it is without them."""
     with_exemplars = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"])
@@ -138,4 +121,4 @@ def test_the_text_format_has_no_exemplars() -> None:
         with_exemplars.observe_request(value, "a", "", "/fine")
         without.observe(value, "/fine")
 
-    assert generate_latest(registry_of(with_exemplars)) == generate_latest(registry_of(without))
+    assert written(with_exemplars) == written(without)

@@ -59,8 +59,8 @@ def test_a_row_is_a_picture_in_mnist_s_form() -> None:
     assert not is_mnist_format(page.point(lambda level: level // 3))
 
 
-@given(MASKS, st.booleans())
-def test_ink_grows_by_one_pixel_to_each_side(mask: NDArray[np.bool_], with_corners: bool) -> None:  # noqa: FBT001 - a parameter
+@given(mask=MASKS, with_corners=st.booleans())
+def test_ink_grows_by_one_pixel_to_each_side(mask: NDArray[np.bool_], *, with_corners: bool) -> None:
     """A pixel is inked if it or a neighbour was; diagonal neighbours count where corners do."""
     steps = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if with_corners or down == 0 or right == 0]
     padded = np.pad(mask, 1)

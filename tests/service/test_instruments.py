@@ -24,11 +24,16 @@ class Single(Collector):
         return [self._instrument.collect()]
 
 
-def written(instrument: Counter | Gauge | Histogram) -> bytes:
-    """What a scrape shows of an instrument."""
+def registry_of(instrument: Counter | Gauge | Histogram) -> CollectorRegistry:
+    """A registry with nothing else in it."""
     registry = CollectorRegistry()
     registry.register(Single(instrument))
-    return generate_latest(registry)
+    return registry
+
+
+def written(instrument: Counter | Gauge | Histogram) -> bytes:
+    """What a scrape shows of an instrument."""
+    return generate_latest(registry_of(instrument))
 
 
 def without_creation_times(text: bytes) -> list[bytes]:

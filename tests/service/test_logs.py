@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service.logs import JsonFormatter, Sampler
 from service.metrics import Metrics
 from tests.service.conftest import StartService
+from tests.service.fakes import Clock
 from tests.service.test_exchange import ask, example
 
 
@@ -124,15 +125,6 @@ def test_clients_cannot_fill_the_log_by_way_of_uvicorn() -> None:
     written = configured("text", f"import time; time.sleep(1 - time.monotonic() % 1); {flood}")
 
     assert 10 <= len(written.splitlines()) <= 30
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @given(st.lists(st.floats(0, 0.6), max_size=60))

@@ -7,6 +7,8 @@ import pytest
 from service.holding import BodyMemory, HeldBody
 from service.pool import Pool
 from service.problems import QueueFull
+from tests.service.fakes import Clock
+from tests.service.test_batching import turns
 
 
 def test_result_and_exception_come_back() -> None:
@@ -23,13 +25,13 @@ def test_result_and_exception_come_back() -> None:
 
 def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
     """The wait is known from how long calls have taken, and all threads share it."""
-    now, gate = [0.0], threading.Event()
+    clock, gate = Clock(), threading.Event()
 
     def ten_seconds() -> None:
-        now[0] += 10
+        clock.seconds += 10
 
     async def story() -> None:
-        async with Pool(limit=100, threads=2, longest_wait_seconds=8, clock=lambda: now[0]).running() as pool:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=8, clock=clock).running() as pool:
             await pool.run(ten_seconds)
             waiting = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
             await asyncio.sleep(0)
@@ -45,13 +47,13 @@ def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() 
 
 def test_nothing_waits_while_a_thread_is_idle() -> None:
     """However long calls take, one that a thread can begin at once is taken."""
-    now, gate = [0.0], threading.Event()
+    clock, gate = Clock(), threading.Event()
 
     def ten_seconds() -> None:
-        now[0] += 10
+        clock.seconds += 10
 
     async def story() -> None:
-        async with Pool(limit=100, threads=2, longest_wait_seconds=1, clock=lambda: now[0]).running() as pool:
+        async with Pool(limit=100, threads=2, longest_wait_seconds=1, clock=clock).running() as pool:
             await pool.run(ten_seconds)
             running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
             await asyncio.sleep(0)
@@ -83,8 +85,7 @@ def test_what_is_admitted_already_is_not_refused() -> None:
 
 async def settle() -> None:
     """Let the event loop do all that it can do at once."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turns(20)
 
 
 class Content:
@@ -164,11 +165,11 @@ def test_calls_that_are_given_up_free_their_place_before_their_turn() -> None:
         async with Pool(limit=2).running() as pool:
             running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
             given_up = asyncio.create_task(pool.run(lambda: done.append("given up")))
-            await asyncio.sleep(0.01)
+            await settle()
             given_up.cancel()
-            await asyncio.sleep(0.01)
+            await settle()
             waiting = asyncio.create_task(pool.run(lambda: done.append("waiting")))
-            await asyncio.sleep(0.01)
+            await settle()
             gate.set()
             await asyncio.gather(running, waiting)
 
@@ -178,12 +179,16 @@ def test_calls_that_are_given_up_free_their_place_before_their_turn() -> None:
 
 def test_limit_counts_work_whose_caller_has_gone() -> None:
     """A caller that gives up does not free its place until the thread is done with its work."""
-    gate = threading.Event()
+    started, gate = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        gate.wait(10)
 
     async def story() -> None:
         async with Pool(limit=1).running() as pool:
-            given_up = asyncio.create_task(pool.run(lambda: gate.wait(10)))
-            await asyncio.sleep(0.01)
+            given_up = asyncio.create_task(pool.run(work))
+            await asyncio.to_thread(started.wait, 30)
             given_up.cancel()
             await asyncio.gather(given_up, return_exceptions=True)
             with pytest.raises(QueueFull):

@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +161,8 @@ class TestAnswer:
         assert answer.keys() == {"predictions", "model", "request_id"}
 
     @pytest.mark.parametrize("query", ["", "?include=seen"])
-    def test_is_digit(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        query: str,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_is_digit(self, start_service: StartService, query: str) -> None:
         """A version that tells says of each row whether it is a digit at all, and the rest is as ever."""
         client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
         rows = np.stack([row_of(7, 0.0), row_of(8, 1.0)])
@@ -330,7 +327,8 @@ class TestBadInput:
 class TestLimits:
     """What is over a limit is refused, as early as possible."""
 
-    def test_body_by_its_header(self, store: Path, start_service: StartService) -> None:  # noqa: ARG002 - the store must be there
+    @pytest.mark.usefixtures("store")
+    def test_body_by_its_header(self, start_service: StartService) -> None:
         """A Content-Length over the limit is refused before a byte of the body is there."""
         client = start_service(max_body_bytes=1000)
         with connect(client) as connection:
@@ -339,7 +337,8 @@ class TestLimits:
 
             assert read_status(connection) == 413
 
-    def test_body_as_it_arrives(self, store: Path, start_service: StartService) -> None:  # noqa: ARG002 - the store must be there
+    @pytest.mark.usefixtures("store")
+    def test_body_as_it_arrives(self, start_service: StartService) -> None:
         """A chunked body is refused as soon as it is over the limit, not when it ends."""
         client = start_service(max_body_bytes=1000)
         with connect(client) as connection:
@@ -349,7 +348,8 @@ class TestLimits:
 
             assert read_status(connection) == 413
 
-    def test_large_body_sent_whole(self, store: Path, start_service: StartService) -> None:  # noqa: ARG002 - the store must be there
+    @pytest.mark.usefixtures("store")
+    def test_large_body_sent_whole(self, start_service: StartService) -> None:
         """A client that sends on regardless still gets its answer."""
         client = start_service(max_body_bytes=1000)
 
@@ -361,7 +361,8 @@ class TestLimits:
         """A picture of 3.6 gigapixels is refused by its header."""
         assert_problem(predict(client, enormous_png(), "image/png"), 413, "too-large")
 
-    def test_instances(self, store: Path, start_service: StartService) -> None:  # noqa: ARG002 - the store must be there
+    @pytest.mark.usefixtures("store")
+    def test_instances(self, start_service: StartService) -> None:
         """Too many images are too many, whichever way they are sent."""
         client = start_service(max_instances=2)
 
@@ -385,53 +386,45 @@ def keep_every_thread_busy(client: httpx.Client, threads: ThreadPoolExecutor) ->
     return running
 
 
+@contextmanager
+def waiting_rows(client: httpx.Client, engine: FirstPixelEngine, count: int) -> Iterator[None]:
+    """All threads are busy and so many rows wait for as long as the context is open; then each has its answer."""
+    with ThreadPoolExecutor(usable_cores() + 1) as threads:
+        running = keep_every_thread_busy(client, threads)
+        waiting = threads.submit(predict, client, as_levels(ROWS[:count]), BYTES)
+        wait_until(lambda: scrape(client).value("digits_queue_rows") == count)
+        yield
+        assert engine.gate is not None
+        engine.gate.set()
+        assert [digits_of(answer.result()) for answer in running] == [[7]] * usable_cores()
+        assert digits_of(waiting.result()) == DIGITS[:count]
+
+
 class TestOverload:
     """What cannot be answered now is said so at once, or at the deadline."""
 
-    def test_full_queue(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        held_engine: FirstPixelEngine,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_full_queue(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
         """A row too many is refused with the seconds to wait; those that waited are answered."""
         client = start_service(FakeLoader(held_engine), queue_limit=3, max_instances=3)
-        with ThreadPoolExecutor(usable_cores() + 1) as threads:
-            running = keep_every_thread_busy(client, threads)
-            waiting = threads.submit(predict, client, as_levels(ROWS[:3]), BYTES)
-            wait_until(lambda: scrape(client).value("digits_queue_rows") == 3)
-
+        with waiting_rows(client, held_engine, 3):
             refused = predict(client, ONE_ROW, BYTES)
 
             assert "3 rows are waiting" in assert_problem(refused, 429, "queue-full")["detail"]
             assert int(refused.headers["Retry-After"]) >= 1
-            assert held_engine.gate is not None
-            held_engine.gate.set()
-            assert [digits_of(answer.result()) for answer in running] == [[7]] * usable_cores()
-            assert digits_of(waiting.result()) == DIGITS[:3]
         assert digits_of(predict(client, ONE_ROW, BYTES)) == [7]
 
+    @pytest.mark.usefixtures("store")
     def test_full_queue_is_told_before_the_body_is_there(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        held_engine: FirstPixelEngine,
+        self, start_service: StartService, held_engine: FirstPixelEngine
     ) -> None:
         """Rows that cannot be taken, by their length in the header, are refused before they are read."""
         client = start_service(FakeLoader(held_engine), queue_limit=3, max_instances=3)
-        with ThreadPoolExecutor(usable_cores() + 1) as threads:
-            running = keep_every_thread_busy(client, threads)
-            waiting = threads.submit(predict, client, as_levels(ROWS[:2]), BYTES)
-            wait_until(lambda: scrape(client).value("digits_queue_rows") == 2)
-            with connect(client) as connection:
-                headers = [f"Content-Type: {BYTES}", f"Content-Length: {2 * 784}"]
-                connection.sendall(request_head("POST", PATH, headers))
+        with waiting_rows(client, held_engine, 2), connect(client) as connection:
+            headers = [f"Content-Type: {BYTES}", f"Content-Length: {2 * 784}"]
+            connection.sendall(request_head("POST", PATH, headers))
 
-                assert read_status(connection) == 429
-            assert held_engine.gate is not None
-            held_engine.gate.set()
-            assert [digits_of(answer.result()) for answer in running] == [[7]] * usable_cores()
-            assert digits_of(waiting.result()) == DIGITS[:2]
+            assert read_status(connection) == 429
 
     def test_no_version_yet(self, tmp_path: Path, start_service: StartService) -> None:
         """An empty store is answered with what to do; once a version is published, it serves."""
@@ -444,12 +437,8 @@ class TestOverload:
         write_version(tmp_path / "store", 1)
         wait_until(lambda: predict(client, ONE_ROW, BYTES).status_code == 200)
 
-    def test_deadline_of_the_network(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        held_engine: FirstPixelEngine,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_deadline_of_the_network(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
         """A caller in a hurry is told when its time is over; the service's own limit is ten seconds."""
         client = start_service(FakeLoader(held_engine))
 
@@ -458,12 +447,8 @@ class TestOverload:
 
         assert_problem(response, 504, "deadline-passed")
 
-    def test_the_service_s_own_deadline(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        held_engine: FirstPixelEngine,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_the_service_s_own_deadline(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
         """A header can shorten the deadline that the operator chose, not extend it."""
         client = start_service(FakeLoader(held_engine), request_timeout_seconds=0.05)
 
@@ -480,39 +465,24 @@ class TestOverload:
 
             assert read_status(connection) == 504
 
-    def test_client_that_leaves(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-        held_engine: FirstPixelEngine,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_client_that_leaves(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
         """The rows of a client that left make room at once, are counted as 499, and its neighbours are answered."""
         client = start_service(FakeLoader(held_engine), queue_limit=4, max_instances=3)
-        with ThreadPoolExecutor(usable_cores() + 1) as threads:
-            running = keep_every_thread_busy(client, threads)
-            neighbour = threads.submit(predict, client, as_levels(ROWS[:1]), BYTES)
-            wait_until(lambda: scrape(client).value("digits_queue_rows") == 1)
+        with waiting_rows(client, held_engine, 1):
             with connect(client) as leaving:
                 headers = [f"Content-Type: {BYTES}", f"Content-Length: {3 * 784}"]
                 leaving.sendall(request_head("POST", PATH, headers) + bytes(3 * 784))
                 wait_until(lambda: scrape(client).value("digits_queue_rows") == 4)
 
             wait_until(lambda: scrape(client).value("digits_queue_rows") == 1)
-
-            assert held_engine.gate is not None
-            held_engine.gate.set()
-            assert [digits_of(answer.result()) for answer in running] == [[7]] * usable_cores()
-            assert digits_of(neighbour.result()) == DIGITS[:1]
         seen = scrape(client)
         assert seen.value("digits_http_requests_total", method="POST", route=PATH, status="499") == 1
         assert seen.value("digits_rejected_total", reason="client-gone") == 1
         assert sum(held_engine.batches) == usable_cores() + 1
 
-    def test_client_that_leaves_in_the_middle_of_its_body(
-        self,
-        store: Path,  # noqa: ARG002 - the store must be there
-        start_service: StartService,
-    ) -> None:
+    @pytest.mark.usefixtures("store")
+    def test_client_that_leaves_in_the_middle_of_its_body(self, start_service: StartService) -> None:
         """Half a body is nobody's fault but the connection's: counted as 499."""
         client = start_service()
         with connect(client) as connection:

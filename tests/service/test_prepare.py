@@ -21,6 +21,17 @@ def released(released_store: Path) -> Path:
     return released_store / "digits" / "1"
 
 
+def run_prepare(version: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Prepare a version in a process of its own, as the service does."""
+    return subprocess.run(
+        [sys.executable, "-m", "service.prepare", str(version), str(cache)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("in_golden", [True, False])
 def test_the_score_is_part_of_the_program(released: Path, tmp_path: Path, *, in_golden: bool) -> None:
     """A version with the output is_digit gets a program that answers both, as TensorFlow does."""
@@ -53,6 +64,17 @@ def test_the_output_without_a_threshold_is_rejected(released: Path, tmp_path: Pa
         prepare(version, tmp_path / "cache", "litert")
 
 
+def test_the_process_rejects_damage_without_tensorflow(released: Path, tmp_path: Path) -> None:
+    """`python -m service.prepare` ends with 1 and the reason for a version whose files are not what it says."""
+    version = shutil.copytree(released, tmp_path / "1")
+    (version / "saved_model.pb").write_bytes(b"damaged")
+
+    ended = run_prepare(version, tmp_path / "cache")
+
+    assert ended.returncode == 1
+    assert ended.stdout.startswith('{"rejected": "saved_model.pb has 7 bytes')
+
+
 @needs_a_failing_file
 def test_a_version_that_cannot_be_read_now_is_postponed(released: Path, tmp_path: Path) -> None:
     """A disk that fails while the version is prepared postpones it, and leaves nothing in the cache."""
@@ -71,13 +93,7 @@ def test_the_process_reports_what_is_postponed(released: Path, tmp_path: Path) -
     version = shutil.copytree(released, tmp_path / "1")
     fail(version / MANIFEST_PATH)
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "service.prepare", str(version), str(tmp_path / "cache")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_prepare(version, tmp_path / "cache")
 
     assert ended.returncode == 1
     assert json.loads(ended.stdout) == {"rejected": None, "postponed": "reading it failed: Input/output error"}

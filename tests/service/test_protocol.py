@@ -8,12 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.app import create_app
-from service.metrics import Metrics
-from service.settings import Settings
-from tests.service.fakes import FakeLoader, write_version
 from tests.service.raw_http import connect, request_head
-from tests.service.running import client_of, listening, wait_until
+from tests.service.running import running_service, wait_until
 from tests.service.scraping import scrape
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -31,11 +27,7 @@ class Answer:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[httpx.Client]:
     """A service whose connections speak as the real server's do."""
-    write_version(tmp_path, 1)
-    metrics = Metrics()
-    app = create_app(Settings(model_store=tmp_path, poll_seconds=0.02), load=FakeLoader(), metrics=metrics)
-    with listening(app, metrics) as port, client_of(port) as client:
-        wait_until(lambda: client.get("/health/ready").status_code == 200)
+    with running_service(tmp_path) as client:
         yield client
 
 

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from starlette.types import Message, Receive
+from starlette.types import Message
 
 from service.bodies import BodyReader, Limits
 from service.lines import FoundDigit
 from service.pool import Pool
 from service.problems import InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
 from service.reading import check_touching, read_digits
+from tests.service.test_bodies import in_pieces
+from tests.service.test_pool import settle
 
 Answer = TypeVar("Answer")
 LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=100_000, max_instances=3)
@@ -42,22 +44,12 @@ def with_reader(use: Callable[[BodyReader], Coroutine[Any, Any, Answer]]) -> Ans
     return asyncio.run(run())
 
 
-def sent(*pieces: bytes) -> Receive:
-    """A request with a body in these pieces, from a client that stays."""
-    left = list(pieces)
-
-    async def receive() -> Message:
-        if not left:
-            await asyncio.Event().wait()
-        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
-
-    return receive
-
-
 def read(content: bytes, content_type: str = "image/png") -> tuple[list[FoundDigit], NDArray[np.float32]]:
     """The digits that a body shows, and their rows."""
     headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % len(content)}
-    digits, rows, _ = with_reader(lambda reader: read_digits(headers, sent(content), reader, time.monotonic() + 60))
+    digits, rows, _ = with_reader(
+        lambda reader: read_digits(headers, in_pieces(content), reader, time.monotonic() + 60)
+    )
     return digits, rows
 
 
@@ -100,17 +92,17 @@ def test_a_body_is_held_until_its_digits_are_found() -> None:
 
     async def story(reader: BodyReader) -> None:
         def read_large() -> asyncio.Task[Any]:
-            return asyncio.create_task(read_digits(headers, sent(large, b""), reader, time.monotonic() + 60))
+            return asyncio.create_task(read_digits(headers, in_pieces(large, b""), reader, time.monotonic() + 60))
 
         busy = asyncio.create_task(reader.pool.run(lambda: gate.wait(30)))
         reading = [read_large() for _ in range(8)]
-        await asyncio.sleep(0.05)
+        await settle()
         with pytest.raises(QueueFull, match="all clients together"):
             await read_large()
         reading.pop().cancel()
-        await asyncio.sleep(0.05)
+        await settle()
         reading.append(read_large())
-        await asyncio.sleep(0.05)
+        await settle()
         gate.set()
         assert [len(digits) for digits, _, _ in await asyncio.gather(*reading)] == [1] * 8
         assert len((await read_large())[0]) == 1

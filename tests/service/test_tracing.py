@@ -25,12 +25,14 @@ from pydantic import SecretStr
 
 from service.app import create_app
 from service.bodies import BYTES
+from service.cores import usable_cores
 from service.metrics import Metrics
 from service.settings import Settings
 from service.tracing import Tracing
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
 from tests.service.process import READY_SECONDS, Process
 from tests.service.running import client_of, listening, wait_until
+from tests.service.scraping import scrape
 from tests.service.test_predict import PATH, as_levels
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -148,17 +150,17 @@ def test_what_the_caller_does_not_sample_is_not_traced(traced: Traced) -> None:
 
 def test_a_batch_is_linked_with_its_requests_and_they_with_it(tmp_path: Path) -> None:
     """Requests that ran together are found from the batch, and the batch from each of them."""
-    gate = threading.Event()
-    with traced_service(tmp_path, FirstPixelEngine(gate)) as traced, ThreadPoolExecutor(8) as threads:
-        sent = [threads.submit(traced.client.post, PATH, content=ROW, headers=HEADERS) for _ in range(8)]
-        wait_until(lambda: "digits_http_requests_in_progress 9.0" in traced.client.get("/metrics").text)
+    gate, count = threading.Event(), usable_cores() + 6  # more than threads, of which each takes a batch
+    with traced_service(tmp_path, FirstPixelEngine(gate)) as traced, ThreadPoolExecutor(count) as threads:
+        sent = [threads.submit(traced.client.post, PATH, content=ROW, headers=HEADERS) for _ in range(count)]
+        wait_until(lambda: scrape(traced.client).value("digits_http_requests_in_progress") == count + 1)
         gate.set()
-        assert [answer.result().status_code for answer in sent] == [200] * 8
-        wait_until(lambda: len(traced.spans(f"POST {PATH}")) == 8)
+        assert [answer.result().status_code for answer in sent] == [200] * count
+        wait_until(lambda: len(traced.spans(f"POST {PATH}")) == count)
 
         requests, batches = traced.spans(f"POST {PATH}"), traced.spans("batch")
         inferences = traced.spans("inference")
-    assert len(batches) < 8
+    assert len(batches) < count
     assert sorted(one for batch in batches for one in linked(batch)) == sorted(ids(request) for request in requests)
     assert [attributes(batch)["digits.requests"] for batch in batches] == [len(linked(batch)) for batch in batches]
     for inference in inferences:

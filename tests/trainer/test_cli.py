@@ -40,14 +40,16 @@ def trainer(home: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
-    """Presses Ctrl-C until the process ends, and returns what it still said.
+    """Presses Ctrl-C until the process ends, for two minutes at the most, and returns what it still said.
 
     Python loses one that comes while an object is being destroyed ("Exception ignored in ...").
     """
-    while True:
+    for _ in range(24):
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=5)[1]
+    process.kill()
+    pytest.fail("Ctrl-C does not end it")
 
 
 def test_train_publishes_and_says_what_next(tmp_path: Path, mnist_npz: Path) -> None:

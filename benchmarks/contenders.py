@@ -113,7 +113,7 @@ def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[
     Raises:
         ServerError: It did not start in time, or it answers wrongly.
     """
-    ports = free_ports()
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     port = ports["{port}"]
     command = [_filled(part, ports) for part in contender.command]
     environment = {name: _filled(value, ports) for name, value in contender.environment.items()}
@@ -123,13 +123,13 @@ def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[
         yield server, port
 
 
-def free_ports() -> dict[str, int]:
-    """Ports of this machine that nobody listens on, by the placeholder that stands for each."""
+def free_ports(count: int) -> list[int]:
+    """As many different ports of this machine that nobody listens on."""
     with contextlib.ExitStack() as opened:
-        listeners = {name: opened.enter_context(socket.socket()) for name in _PORTS}
-        for listener in listeners.values():
+        listeners = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
             listener.bind(("127.0.0.1", 0))
-        return {name: listener.getsockname()[1] for name, listener in listeners.items()}
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _filled(text: str, ports: Mapping[str, int]) -> str:

@@ -17,9 +17,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.digits import Released
-from benchmarks.processes import Server
+from benchmarks.contenders import free_ports
+from benchmarks.digits import Released, digits
+from benchmarks.processes import Server, ServerError
 from benchmarks.requests import json_image, octets, png
+from benchmarks.stress.running import wait_until
 from service.golden import GoldenImages
 from service.problems import ClientGone
 
@@ -154,16 +156,19 @@ def compare(port: int, images: GoldenImages, publish: Callable[[], object]) -> l
         publish: Puts version 1 into the store.
 
     Raises:
-        TimeoutError: No version serves, or an outcome did not come about.
+        ServerError: An outcome did not come about.
+        TimeoutError: No version serves, or the queue is never full.
     """
     client = Client(port)
     ready = Question("GET", "/health/ready", route="/health/ready")
     client.ask(_octets(images, 1))  # no version serves yet
     publish()
-    _until(lambda: client.ask(ready)[0] == http.HTTPStatus.OK, _WAIT_SECONDS)
+    wait_until(lambda: client.ask(ready)[0] == http.HTTPStatus.OK)
     _send_all(client, _questions(images))
     _fill_queue(client, _octets(images, _MOST_ROWS))
-    _until(lambda: client.statuses() >= OUTCOMES, 0)
+    if missing := OUTCOMES - client.statuses():
+        msg = f"no request was answered with {sorted(missing)}"
+        raise ServerError(msg)
     return _settled(client)
 
 
@@ -221,7 +226,7 @@ def _fill_queue(client: Client, largest: Question) -> None:
             statuses = [status for status, _ in threads.map(client.ask, [largest] * _CONNECTIONS)]
         return http.HTTPStatus.TOO_MANY_REQUESTS in statuses
 
-    _until(burst, _WAIT_SECONDS)
+    wait_until(burst)
 
 
 def _settled(client: Client) -> list[Line]:
@@ -250,17 +255,17 @@ def _counted(text: str) -> Counter[Series]:
 def _with_workers(folder: Path, images: GoldenImages, workers: int) -> list[Line]:
     store, released = folder / f"store-{workers}", Released(folder)
     (store / "digits").mkdir(parents=True)
-    port = _free_port()
+    (port,) = free_ports(1)
+    service = digits(released, ())
     environment = {
+        **service.environment,
         **ENVIRONMENT,
         "DIGITS_MODEL_STORE": str(store),
-        "DIGITS_CACHE": str(released.cache),
         "DIGITS_PORT": str(port),
         "DIGITS_WORKERS": str(workers),
     }
-    command = [sys.executable, "-m", "service"]
-    with Server(command, environment, folder / "log", Path(__file__).parents[1]):
-        _until(lambda: _listens(port), _WAIT_SECONDS)
+    with Server(service.command, environment, folder / "log", service.folder):
+        wait_until(lambda: _listens(port))
         return compare(port, images, lambda: (store / "digits" / "1").symlink_to(released.version))
 
 
@@ -271,24 +276,9 @@ def _show(workers: int, lines: Iterable[Line]) -> None:
         sys.stdout.write(f"{' '.join(line.series):50} {line.saw:12} {line.counted:12}{differs}\n")
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= deadline:
-            msg = "it did not happen in time"
-            raise TimeoutError(msg)
-        time.sleep(0.05)
-
-
 def _listens(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

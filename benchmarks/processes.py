@@ -36,17 +36,7 @@ class Server:
     def __enter__(self) -> Self:
         adopt_orphans()
         self._there_before = descendants(os.getpid())
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the benchmark's own commands
-                self._command,
-                env={**os.environ, **self._environment},
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = start(self._command, self._environment, self._log, self._folder)
         return self
 
     def __exit__(
@@ -107,6 +97,21 @@ class Server:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(0.05)
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a command in `folder`, with this process's environment and more; what it writes goes into `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(  # noqa: S603 - the benchmark's own commands
+            command,
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def adopt_orphans() -> None:

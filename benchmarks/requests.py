@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,20 @@ def send(port: int, request: Request, timeout_seconds: float = 10.0) -> Answer:
         OSError: Nobody listens, or the answer does not come in time.
         HTTPException: What comes is not HTTP.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
-    try:
-        connection.request("POST", request.path, request.body, dict(request.headers))
-        response = connection.getresponse()
-        return Answer(response.status, response.read())
-    finally:
-        connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)) as connection:
+        return send_over(connection, request)
+
+
+def send_over(connection: http.client.HTTPConnection, request: Request) -> Answer:
+    """Send over a connection that is left open for the next request.
+
+    Raises:
+        OSError: The connection breaks, or the answer does not come in time.
+        HTTPException: What comes is not HTTP.
+    """
+    connection.request("POST", request.path, request.body, dict(request.headers))
+    response = connection.getresponse()
+    return Answer(response.status, response.read())
 
 
 def on_the_wire(request: Request, port: int) -> bytes:

@@ -211,17 +211,15 @@ def pixelated(digit: Mnist, random: Generator) -> bytes:
 def transparent_grey(digit: Mnist, random: Generator) -> bytes:
     """White ink on nothing, as a PNG of grey and alpha."""
     ink = on_a_sheet(digit, 300, 300, random)
-    file = BytesIO()
-    Image.fromarray(np.rint(np.dstack([np.full_like(ink, 255), 255 * ink])).astype(np.uint8), "LA").save(file, "PNG")
-    return file.getvalue()
+    return _saved(
+        Image.fromarray(np.rint(np.dstack([np.full_like(ink, 255), 255 * ink])).astype(np.uint8), "LA"), "PNG"
+    )
 
 
 def deep_grey(digit: Mnist, random: Generator) -> bytes:
     """A 16-bit PNG of a camera that uses a third of its range, with noise."""
     page = on_ground(on_a_sheet(digit, 400, 300, random), 20000, 9000) + 300 * normal((300, 400), random)
-    file = BytesIO()
-    Image.fromarray(np.clip(page, 0, 65535).astype(np.uint16)).save(file, "PNG")
-    return file.getvalue()
+    return _saved(Image.fromarray(np.clip(page, 0, 65535).astype(np.uint16)), "PNG")
 
 
 def print_colours(digit: Mnist, random: Generator) -> bytes:

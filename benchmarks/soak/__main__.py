@@ -20,9 +20,10 @@ _SETTLED_SECONDS = 5.0
 def main() -> int:
     """Soak, write the page and show it; 0 if no failure is unexpected."""
     account = _soak(60 * _parse_arguments().minutes)
+    page = account.page()
     _PAGE.parent.mkdir(exist_ok=True)
-    _PAGE.write_text(account.page())
-    sys.stdout.write(account.page())
+    _PAGE.write_text(page)
+    sys.stdout.write(page)
     return 1 if account.unexpected else 0
 
 

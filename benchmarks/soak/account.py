@@ -27,7 +27,7 @@ class Account:
     @property
     def unexpected(self) -> list[Exchange]:
         """Failures that no fault explains."""
-        return [exchange for exchange in self._failures if not self._is_explained(exchange)]
+        return [exchange for exchange in self._failures if self._fault_of(exchange) is None]
 
     def page(self) -> str:
         """As Markdown."""
@@ -41,8 +41,8 @@ class Account:
     def _failures(self) -> list[Exchange]:
         return [exchange for exchange in self.exchanges if not exchange.is_as_expected]
 
-    def _is_explained(self, exchange: Exchange) -> bool:
-        return any(phase.explains(exchange) for phase in self.phases)
+    def _fault_of(self, exchange: Exchange) -> str | None:
+        return next((phase.name for phase in self.phases if phase.explains(exchange)), None)
 
     def _summary(self) -> list[str]:
         unexpected = len(self.unexpected)
@@ -60,12 +60,9 @@ class Account:
         return ["", "| request | sent | should be | was |", "| --- | ---: | ---: | ---: |", *rows]
 
     def _failures_by_outcome(self) -> list[str]:
-        told = Counter((each.outcome, each.kind, self._fault_of(each)) for each in self._failures)
+        told = Counter((each.outcome, each.kind, self._fault_of(each) or "**nothing**") for each in self._failures)
         rows = [f"| {outcome} | {kind} | {fault} | {count} |" for (outcome, kind, fault), count in told.most_common()]
         return ["", "| failure | request | explained by | times |", "| --- | --- | --- | ---: |", *rows]
-
-    def _fault_of(self, exchange: Exchange) -> str:
-        return next((phase.name for phase in self.phases if phase.explains(exchange)), "**nothing**")
 
     def _latencies(self) -> list[str]:
         """Of single images only: a thousand rows take as long as they take."""

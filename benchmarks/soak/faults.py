@@ -1,13 +1,12 @@
 """The faults: what is done to the service while it is under load, and what each may cost."""
 
-import json
+import itertools
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from benchmarks.requests import octets
 from benchmarks.soak.load import Exchange
 from benchmarks.stress.crowd import SlowBodies
 from benchmarks.stress.overload import flood
-from benchmarks.stress.running import Running, wait_until
+from benchmarks.stress.running import Running, is_ready, wait_until
+from trainer.policy import write_pin
+from trainer.store import ModelStore
 
 _TIMES_ASKED = 8
 _SLOW_CLIENTS = 50
@@ -25,7 +26,10 @@ _BURST_REQUESTS = 200
 _BURST_ROWS = 500
 # A killed worker's connections break at once; a machine that is busy may notice later.
 _KILL_SECONDS = 2.0
-_BROKEN = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead", "ConnectionRefusedError"}
+_BROKEN = frozenset(
+    {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead", "ConnectionRefusedError"}
+)
+_NOTHING: frozenset[str] = frozenset()
 # Of the load's end, until what waited is through.
 _BURST_SECONDS = 12.0
 
@@ -46,82 +50,73 @@ class Phase:
         return during and exchange.outcome in self.allowed
 
 
-@dataclass
 class Faults:
     """Injects one fault after the other into a service; each returns when what it disturbed is as before."""
 
-    running: Running
-    newest: int = 1
-    _turn: int = field(default=0, init=False)
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._newest = 1
+        faults: list[tuple[str, Callable[[], None], frozenset[str], float]] = [
+            ("reload", self._reload, _NOTHING, 0),
+            ("kill -9 of a worker", self._kill, _BROKEN, _KILL_SECONDS),
+            ("bad version", self._bad_version, _NOTHING, 0),
+            ("pin and rollback", self._pin, _NOTHING, 0),
+            ("store vanishes", self._store_vanishes, _NOTHING, 0),
+            ("slow clients", self._slow_clients, _NOTHING, 0),
+            ("burst", self._burst, frozenset({"429"}), _BURST_SECONDS),
+        ]
+        self._rounds = itertools.cycle(faults)
 
     def inject_next(self) -> Phase:
         """Inject the next fault of the round."""
-        faults = self._faults()
-        name, fault, allowed, seconds = faults[self._turn % len(faults)]
-        self._turn += 1
+        name, fault, allowed, allowed_seconds = next(self._rounds)
         began = time.monotonic()
         fault()
-        return Phase(name, began, time.monotonic(), frozenset(allowed), seconds)
-
-    def _faults(self) -> list[tuple[str, Callable[[], None], set[str], float]]:
-        return [
-            ("reload", self._reload, set(), 0),
-            ("kill -9 of a worker", self._kill, _BROKEN, _KILL_SECONDS),
-            ("bad version", self._bad_version, set(), 0),
-            ("pin and rollback", self._pin, set(), 0),
-            ("store vanishes", self._store_vanishes, set(), 0),
-            ("slow clients", self._slow_clients, set(), 0),
-            ("burst", self._burst, {"429"}, _BURST_SECONDS),
-        ]
+        return Phase(name, began, time.monotonic(), allowed, allowed_seconds)
 
     def _reload(self) -> None:
-        self.newest += 1
-        self.running.publish_again(self.newest, in_cache=self.newest > 2)  # the second one is prepared by TensorFlow
-        self._wait_for(self.newest)
+        self._newest += 1
+        self._running.publish_again(self._newest, in_cache=self._newest > 2)  # the second one is prepared by TensorFlow
+        self._wait_for(self._newest)
 
     def _kill(self) -> None:
-        before = self.running.workers()
+        before = self._running.workers()
         os.kill(min(before), signal.SIGKILL)
-        wait_until(lambda: len(self.running.workers() - before) == 1 and self.running.is_ready())
+        wait_until(lambda: len(self._running.workers() - before) == 1 and is_ready(self._running.port))
 
     def _bad_version(self) -> None:
         """Publish a version with a bit wrong, wait until it is quarantined, and take it away."""
-        number = self.newest + 1
-        folder = self.running.publish_again(number, damaged=True)
-        wait_until(lambda: self._all_say(lambda: self.running.state(number) == "quarantined"))
+        number = self._newest + 1
+        folder = self._running.publish_again(number, damaged=True)
+        wait_until(lambda: self._all_say(lambda: self._running.state(number) == "quarantined"))
         shutil.rmtree(folder)
-        wait_until(lambda: self._all_say(lambda: self.running.state(number) is None))
+        wait_until(lambda: self._all_say(lambda: self._running.state(number) is None))
 
     def _pin(self) -> None:
-        self._policy(max(1, self.newest - 1))
-        self._wait_for(max(1, self.newest - 1))
-        self._policy("latest")
-        self._wait_for(self.newest)
+        store, before = ModelStore(self._running.released.store, "digits"), max(1, self._newest - 1)
+        write_pin(store, before)
+        self._wait_for(before)
+        write_pin(store, None)
+        self._wait_for(self._newest)
 
     def _store_vanishes(self) -> None:
-        store = self.running.released.store
+        store = self._running.released.store
         away = store.with_name("away")
         store.rename(away)
         time.sleep(_STORE_GONE_SECONDS)
         away.rename(store)
-        self._wait_for(self.newest)
+        self._wait_for(self._newest)
 
     def _slow_clients(self) -> None:
-        with SlowBodies(self.running.port, _SLOW_CLIENTS).sending():
+        with SlowBodies(self._running.port, _SLOW_CLIENTS).sending():
             time.sleep(_SLOW_SECONDS)
 
     def _burst(self) -> None:
-        row = self.running.golden.pixels[0]
-        flood(self.running.port, octets(np.tile(row, (_BURST_ROWS, 1))), _BURST_REQUESTS, 1.0, _BURST_REQUESTS)
-
-    def _policy(self, serve: int | str) -> None:
-        file = Path(self.running.released.store, "digits", "policy.json")
-        unfinished = file.with_suffix(".writing")
-        unfinished.write_text(json.dumps({"serve": serve}))
-        unfinished.rename(file)
+        row = self._running.golden.pixels[0]
+        flood(self._running.port, octets(np.tile(row, (_BURST_ROWS, 1))), _BURST_REQUESTS, 1.0, _BURST_REQUESTS)
 
     def _wait_for(self, number: int) -> None:
-        wait_until(lambda: self._all_say(lambda: self.running.serving() == number))
+        wait_until(lambda: self._all_say(lambda: self._running.serving() == number))
 
     @staticmethod
     def _all_say(condition: Callable[[], bool]) -> bool:

@@ -1,16 +1,18 @@
 """The mixed load: clients of several kinds that ask all the time, and know what they should be answered."""
 
 import http.client
-import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from benchmarks.requests import Request, json_image, multipart, octets, png
+from benchmarks.requests import Request, json_image, multipart, octet_image, octets, png, send_over
+from benchmarks.stress.clients import predicted
+from benchmarks.stress.threads import threads_of
 from service.golden import GoldenImages
 
 _BULK_ROWS = 1000
@@ -48,7 +50,7 @@ def kinds(golden: GoldenImages) -> tuple[Kind, ...]:
     """Good bodies of each sort, and bad ones."""
     row = golden.pixels[0]
     many = golden.pixels[[at % len(golden.pixels) for at in range(_BULK_ROWS)]]
-    good = [json_image(row), octets(row[None]), png(row), multipart(row), octets(many)]
+    good = [json_image(row), octet_image(row), png(row), multipart(row), octets(many)]
     json_type, png_type = (("Content-Type", "application/json"),), (("Content-Type", "image/png"),)
     noise = np.random.default_rng(0).bytes(2000)
     bad = [
@@ -74,20 +76,12 @@ class Load:
     @contextmanager
     def running(self) -> Iterator["Load"]:
         """Ask for as long as the context is open."""
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._ask, args=(kind, stop)) for kind in self._kinds]
-        for thread in threads:
-            thread.start()
-        try:
+        with threads_of([partial(self._ask, kind) for kind in self._kinds]):
             yield self
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
     def _ask(self, kind: Kind, stop: threading.Event) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_WAIT_SECONDS)
-        pauses = random.Random(kind.name)  # noqa: S311 - not a secret
+        pauses = np.random.default_rng(list(kind.name.encode()))
         while not stop.wait(pauses.uniform(0, 2 * _PAUSE_SECONDS)):
             began = time.monotonic()
             outcome = self._outcome(connection, kind)
@@ -95,16 +89,15 @@ class Load:
         connection.close()
 
     def _outcome(self, connection: http.client.HTTPConnection, kind: Kind) -> str:
-        request = kind.request
         try:
-            connection.request("POST", request.path, request.body, dict(request.headers))
-            response = connection.getresponse()
-            body = response.read()
+            answer = send_over(connection, kind.request)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             return type(error).__name__
-        if response.status != http.HTTPStatus.OK:
-            return str(response.status)
-        # The same network under every version: the predictions, which come before the version, never change.
-        predictions = body.partition(b'"model":')[0]
-        return "200" if predictions == self._expected.setdefault(kind.name, predictions) else "wrong answer"
+        if answer.status != http.HTTPStatus.OK:
+            return str(answer.status)
+        # The same network under every version: the predictions never change.
+        found = predicted(answer.body)
+        if found is None or found != self._expected.setdefault(kind.name, found):
+            return "wrong answer"
+        return "200"

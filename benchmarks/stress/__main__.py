@@ -5,7 +5,6 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from benchmarks.stress.bulk import bulk
@@ -17,8 +16,16 @@ from benchmarks.stress.reloads import reloads
 from benchmarks.stress.rolling import rolling_restarts
 from benchmarks.stress.running import Running, running
 
-Claims = Callable[[Path], Iterator[Claim]]
-"""Measures, with a folder of its own, and gives the claims."""
+# Each measures one service that has just been started.
+_OF_ONE_SERVICE: dict[str, Callable[[Running, argparse.Namespace], Iterator[Claim]]] = {
+    "reloads": lambda running, options: reloads(running, options.reloads, options.prepared),
+    "crash": lambda running, _: crash(running),
+    "bulk": lambda running, _: bulk(running),
+    "overload": lambda running, options: overload(running, options.overload_seconds),
+    "crowd": lambda running, options: crowd(running, options.idle, options.slow),
+}
+_RESTARTS = "restarts"
+_SUBJECTS = (*_OF_ONE_SERVICE, _RESTARTS)
 
 
 def main() -> int:
@@ -27,35 +34,27 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the services as well, which inherit it
     decided = []
-    for name in options.only or _subjects(options):
+    for subject in options.only or _SUBJECTS:
         with tempfile.TemporaryDirectory() as folder:
-            for claim in _subjects(options)[name](Path(folder)):
+            for claim in _claims(subject, options, Path(folder)):
                 sys.stdout.write(f"{claim.line}\n")
                 sys.stdout.flush()
                 decided.append(claim)
     return 0 if all(claim.holds for claim in decided) else 1
 
 
-def _subjects(options: argparse.Namespace) -> dict[str, Claims]:
-    return {
-        "reloads": partial(_of_one_service, lambda one: reloads(one, options.reloads, options.prepared)),
-        "crash": partial(_of_one_service, crash),
-        "bulk": partial(_of_one_service, bulk),
-        "overload": partial(_of_one_service, lambda one: overload(one, options.overload_seconds)),
-        "crowd": partial(_of_one_service, lambda one: crowd(one, options.idle, options.slow)),
-        "restarts": lambda folder: rolling_restarts(folder, options.restarts),
-    }
-
-
-def _of_one_service(subject: Callable[[Running], Iterator[Claim]], folder: Path) -> Iterator[Claim]:
+def _claims(subject: str, options: argparse.Namespace, folder: Path) -> Iterator[Claim]:
+    if subject == _RESTARTS:
+        yield from rolling_restarts(folder, options.restarts)
+        return
     with running(folder) as started:
-        yield from subject(started)
+        yield from _OF_ONE_SERVICE[subject](started, options)
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stress", description=__doc__)
     add = parser.add_argument
-    add("--only", nargs="+", choices=("reloads", "crash", "bulk", "overload", "crowd", "restarts"), help="some of them")
+    add("--only", nargs="+", choices=_SUBJECTS, help="some of them")
     add("--reloads", type=int, default=200, help="how many versions to publish (default %(default)s)")
     add("--prepared", type=int, default=5, help="how many of them TensorFlow prepares first (default %(default)s)")
     add("--idle", type=int, default=10_000, help="connections that never ask (default %(default)s)")

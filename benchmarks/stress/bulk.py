@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.requests import octets
+from benchmarks.requests import octet_image, octets
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
@@ -16,7 +16,7 @@ _SECONDS = 5.0
 def bulk(running: Running) -> Iterator[Claim]:
     """Ask for single images alone, then beside bodies of 10,000 rows."""
     row = running.golden.pixels[0]
-    alone = Clients(running.port, (octets(row[None]),), 1).ask_for(_SECONDS)
+    alone = Clients(running.port, (octet_image(row),), 1).ask_for(_SECONDS)
     heavy = Clients(running.port, (octets(np.tile(row, (_ROWS, 1))),), 1)
     with heavy.asking():
         beside = Clients(running.port, alone.requests, 1).ask_for(2 * _SECONDS)

@@ -1,15 +1,18 @@
 """Clients in a closed loop that compare each answer with the first one to the same request."""
 
 import http.client
+import itertools
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-from benchmarks.requests import Request, send
+from benchmarks.requests import Request, send, send_over
 from benchmarks.stress.claims import percentile_ms
+from benchmarks.stress.threads import threads_of
 
 CONNECTIONS = 32
 _WAIT_SECONDS = 20.0
@@ -28,17 +31,10 @@ class Clients:
     @contextmanager
     def asking(self) -> Iterator["Clients"]:
         """Ask for as long as the context is open."""
-        expected = [_predicted(send(self.port, request).body) for request in self.requests]
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._ask, args=(stop, expected, at)) for at in range(self.connections)]
-        for thread in threads:
-            thread.start()
-        try:
+        asked = [(request, predicted(send(self.port, request).body)) for request in self.requests]
+        turns = itertools.islice(itertools.cycle(asked), self.connections)
+        with threads_of([partial(self._ask, *turn) for turn in turns]):
             yield self
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
     def ask_for(self, seconds: float) -> "Clients":
         """Ask for some seconds."""
@@ -56,28 +52,24 @@ class Clients:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.failures).most_common())
         return f"{len(self.failures)} of {len(self.seconds):,}{f' ({kinds})' if kinds else ''}"
 
-    def _ask(self, stop: threading.Event, expected: list[bytes | None], at: int) -> None:
+    def _ask(self, request: Request, expected: bytes | None, stop: threading.Event) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_WAIT_SECONDS)
-        which = at % len(self.requests)
-        request = self.requests[which]
         while not stop.is_set():
             started = time.perf_counter()
             try:
-                connection.request("POST", request.path, request.body, dict(request.headers))
-                response = connection.getresponse()
-                body = response.read()
+                answer = send_over(connection, request)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 self.failures.append(type(error).__name__)
                 continue
             self.seconds.append(time.perf_counter() - started)
-            if response.status != http.HTTPStatus.OK:
-                self.failures.append(str(response.status))
-            elif _predicted(body) is None or _predicted(body) != expected[which]:
+            if answer.status != http.HTTPStatus.OK:
+                self.failures.append(str(answer.status))
+            elif (found := predicted(answer.body)) is None or found != expected:
                 self.failures.append("wrong answer")
         connection.close()
 
 
-def _predicted(body: bytes) -> bytes | None:
+def predicted(body: bytes) -> bytes | None:
     """What is compared: all before the version and the request's id, unparsed, because a parsed megabyte takes time."""
     return body.partition(b'"model":')[0] if body.startswith(b'{"predictions":') else None

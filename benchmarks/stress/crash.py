@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from benchmarks.requests import json_image, octets, send
+from benchmarks.requests import json_image, octet_image, send
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running, wait_until
@@ -20,7 +20,7 @@ _NEW_CONNECTIONS = 64
 def crash(running: Running) -> Iterator[Claim]:
     """Kill one worker while 32 connections ask, and open new ones right after."""
     row = running.golden.pixels[0]
-    clients = Clients(running.port, (json_image(row), octets(row[None])))
+    clients = Clients(running.port, (json_image(row), octet_image(row)))
     with clients.asking():
         time.sleep(1)
         before = running.workers()
@@ -43,7 +43,7 @@ def crash(running: Running) -> Iterator[Claim]:
 
 def _ask_at_once(running: Running, since: float) -> tuple[list[int], float]:
     """Ask over new connections, some of which wait for the replacement; the statuses, and when the last one came."""
-    request = octets(running.golden.pixels[:1])
+    request = octet_image(running.golden.pixels[0])
     statuses: list[int] = []
     threads = [
         threading.Thread(target=lambda: statuses.append(send(running.port, request, timeout_seconds=30).status))

@@ -13,6 +13,7 @@ from benchmarks.requests import json_image
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
+from benchmarks.stress.threads import threads_of
 
 _SECONDS = 5.0
 # Longer than the deadline of a request, so that each slow one is answered with 504 once and comes again.
@@ -79,15 +80,11 @@ class SlowBodies:
     @contextlib.contextmanager
     def sending(self) -> Iterator["SlowBodies"]:
         """Send for as long as the context is open."""
-        stop = threading.Event()
         self._connections = [self._begin() for _ in range(self.count)]
-        thread = threading.Thread(target=self._send_until, args=(stop,))
-        thread.start()
         try:
-            yield self
+            with threads_of([self._send_until]):
+                yield self
         finally:
-            stop.set()
-            thread.join()
             for connection in self._connections:
                 connection.close()
 

@@ -6,7 +6,6 @@ and arrays of some hundred rows. A refusal is an answer of 429 with the seconds 
 
 import asyncio
 import contextlib
-import io
 import re
 import statistics
 import threading
@@ -16,13 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
+from benchmarks.drawing import file_of
 from benchmarks.open_loop import Outcome, Schedule
 from benchmarks.requests import Request, octets, on_the_wire
 from benchmarks.stress.claims import Claim, at_most
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
+from benchmarks.stress.threads import threads_of
 
 _TIMES = 5
 _GOODPUT = 0.85
@@ -151,24 +152,18 @@ def flood(
 @contextlib.contextmanager
 def sampled(running: Running) -> Iterator[list[int]]:
     """Look at the service's resident memory while the context is open; bytes, one for each look."""
-    stop, resident = threading.Event(), [running.resident_bytes()]
+    resident = [running.resident_bytes()]
 
-    def look() -> None:
+    def look(stop: threading.Event) -> None:
         while not stop.wait(_SAMPLE_SECONDS):
             resident.append(running.resident_bytes())
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with threads_of([look]):
         yield resident
-    finally:
-        stop.set()
-        thread.join()
 
 
-def _picture(row: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Request:
+def _picture(row: NDArray[np.float32]) -> Request:
     """A digit on a page of 400 x 400, dark on light: it has to be found, cropped and centred."""
-    levels = np.kron(255 - np.rint(row.reshape(28, 28) * 255), np.ones((10, 10))).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(np.pad(levels, 60, constant_values=255)).save(file, "PNG")
-    return Request("PNG 400x400", "/v1/predict", (("Content-Type", "image/png"),), file.getvalue())
+    levels = np.kron(255 - 255 * row.reshape(28, 28), np.ones((10, 10), np.float32))
+    page = file_of(np.pad(levels, 60, constant_values=255))
+    return Request("PNG 400x400", "/v1/predict", (("Content-Type", "image/png"),), page)

@@ -10,6 +10,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 
 _CHECK_SECONDS = 0.2
 _CHECK_TIMEOUT_SECONDS = 2.0
@@ -29,7 +30,7 @@ class Proxy:
     @contextlib.contextmanager
     def running(self) -> Iterator[int]:
         """Run in a thread while the context is open; gives the proxy's port."""
-        started = Future[tuple[int, Callable[[], None]]]()
+        started = Future[tuple[int, Callable[[], object]]]()
         thread = threading.Thread(target=lambda: asyncio.run(self._run(started)))
         thread.start()
         port, stop = started.result(timeout=10)
@@ -39,11 +40,11 @@ class Proxy:
             stop()
             thread.join()
 
-    async def _run(self, started: "Future[tuple[int, Callable[[], None]]]") -> None:
+    async def _run(self, started: "Future[tuple[int, Callable[[], object]]]") -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         checks = [asyncio.create_task(self._check(instance)) for instance in self._instances]
         server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        started.set_result((server.sockets[0].getsockname()[1], lambda: _call(loop, stopping.set)))
+        started.set_result((server.sockets[0].getsockname()[1], partial(loop.call_soon_threadsafe, stopping.set)))
         await stopping.wait()
         server.close()
         for task in checks:
@@ -86,7 +87,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while part := await reader.read(_PART_BYTES):
             writer.write(part)
             await writer.drain()
-
-
-def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
-    loop.call_soon_threadsafe(what)

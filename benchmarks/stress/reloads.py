@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.requests import json_image, octets
+from benchmarks.requests import json_image, octet_image
 from benchmarks.stress.claims import Claim, at_most
 from benchmarks.stress.clients import CONNECTIONS, Clients
 from benchmarks.stress.running import Running, wait_until
@@ -21,7 +21,7 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
     before the memory is looked at.
     """
     row = running.golden.pixels[0]
-    clients = Clients(running.port, (json_image(row), octets(row[None])))
+    clients = Clients(running.port, (json_image(row), octet_image(row)))
     resident = []
     with clients.asking():
         time.sleep(_SETTLED_SECONDS)

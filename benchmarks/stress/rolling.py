@@ -1,19 +1,20 @@
 """Rolling restarts: two instances behind a proxy that checks their health are restarted in turn, under load."""
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
+from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
-from benchmarks.requests import json_image, octets
+from benchmarks.processes import start
+from benchmarks.requests import json_image, octet_image
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.proxy import Proxy
-from benchmarks.stress.running import free_port, wait_until
+from benchmarks.stress.running import wait_until
 
 _CONNECTIONS = 16
 # Longer than the proxy takes to notice, and many times what a client needs to send its next request.
@@ -25,13 +26,13 @@ def rolling_restarts(folder: Path, count: int) -> Iterator[Claim]:
     """Restart one of two instances after the other, each when the one before is ready again."""
     released = Released(folder)
     row = released.publish().pixels[0]
-    ports = [free_port() for _ in range(2)]
+    ports = free_ports(2)
     proxy, codes, longest = Proxy(ports), [], 0.0
     with ExitStack() as stack:
         instances = [stack.enter_context(Instance(released, port)) for port in ports]
         port = stack.enter_context(proxy.running())
         wait_until(lambda: proxy.ready == set(ports))
-        clients = Clients(port, (json_image(row), octets(row[None])), _CONNECTIONS)
+        clients = Clients(port, (json_image(row), octet_image(row)), _CONNECTIONS)
         with clients.asking():
             for restart in range(count):
                 started = time.monotonic()
@@ -44,18 +45,20 @@ def rolling_restarts(folder: Path, count: int) -> Iterator[Claim]:
 
 
 class Instance:
-    """One instance of the service with one worker, on a port that it keeps; a context manager."""
+    """One instance of the service with one worker, on a port that it keeps; a context manager.
+
+    `Server` ends all that was started after it, which would be the other instance too.
+    """
 
     def __init__(self, released: Released, port: int) -> None:
-        server = digits(released, ())
-        self._command, self._folder, self._log = server.command, server.folder, released.folder / f"{port}.log"
-        self._environment = {
-            **os.environ,
-            **server.environment,
+        service = digits(released, ())
+        environment = {
+            **service.environment,
             "DIGITS_PORT": str(port),
             "DIGITS_WORKERS": "1",
             "DIGITS_DRAIN_SECONDS": str(_DRAIN_SECONDS),
         }
+        self._start = partial(start, service.command, environment, released.folder / f"{port}.log", service.folder)
         self._process = self._start()
 
     def __enter__(self) -> Self:
@@ -71,9 +74,3 @@ class Instance:
         code = self._process.wait(_STOP_SECONDS)
         self._process = self._start()
         return code
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - the service's own command
-                self._command, env=self._environment, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, descendants
 from service.golden import GoldenImages
@@ -32,10 +32,6 @@ class Running:
     golden: GoldenImages
     program: bytes
     """The compiled program of version 1."""
-
-    def is_ready(self) -> bool:
-        """Whether readiness is answered with 200."""
-        return is_ready(self.port)
 
     def serving(self) -> int | None:
         """The version that serves, as the worker says that is asked."""
@@ -86,13 +82,13 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Running]:
+def running(folder: Path) -> Iterator[Running]:
     """Serve the released model from a store of its own below `folder`, while the context is open."""
     released = Released(folder)
     golden = released.publish()
-    port = free_port()
+    (port,) = free_ports(1)
     server = digits(released, ())
-    environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2", **environment}
+    environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2"}
     with Server(server.command, environment, folder / "log", server.folder) as started:
         wait_until(lambda: is_ready(port))
         yield Running(port, started, released, golden, released.program().read_bytes())
@@ -119,13 +115,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
             msg = "it did not happen in time"
             raise TimeoutError(msg)
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _resident_bytes(pid: int) -> int:

@@ -42,13 +42,18 @@ def conditions() -> Conditions:
 
 @contextlib.contextmanager
 def answering(answer: Callable[[bytes], tuple[int, Any]]) -> Iterator[int]:
-    """A server that answers each body with a status and a document; gives its port."""
+    """A server that is ready and answers each body with a status and a document; gives its port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self._send(200, {})
+
         def do_POST(self) -> None:
-            status, document = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self._send(*answer(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _send(self, status: int, document: Any) -> None:
             body = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

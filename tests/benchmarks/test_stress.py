@@ -1,20 +1,17 @@
 """The stress test's own parts: what it counts, and what its proxy does."""
 
-import contextlib
 import http.client
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from benchmarks.contenders import free_ports
 from benchmarks.requests import Request, send
 from benchmarks.stress.claims import Claim, at_most, percentile_ms
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.overload import Refusals, flood
 from benchmarks.stress.proxy import Proxy
-from benchmarks.stress.running import free_port, wait_until
+from benchmarks.stress.running import wait_until
 from tests.benchmarks.made_up import answering
 
 REQUEST = Request("one", "/", (("Content-Type", "text/plain"),), b"1")
@@ -59,41 +56,16 @@ def test_a_flood_is_sent_whole() -> None:
     assert took_seconds < 10
 
 
-@contextlib.contextmanager
-def ready_instance() -> Iterator[tuple[int, list[bytes]]]:
-    """A server that is always ready; gives its port and the bodies that it was sent."""
-    bodies: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self._answer()
-
-        def _answer(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield running.server_address[1], bodies
-        finally:
-            running.shutdown()
-            thread.join()
-
-
 def test_a_proxy_turns_to_what_is_ready() -> None:
     """Of two instances one does not exist: every connection goes to the other."""
-    with ready_instance() as (port, bodies):
-        proxy = Proxy([free_port(), port])
+    bodies: list[bytes] = []
+
+    def answer(body: bytes) -> tuple[int, object]:
+        bodies.append(body)
+        return 200, {}
+
+    with answering(answer) as port:
+        proxy = Proxy([*free_ports(1), port])
         with proxy.running() as in_front:
             wait_until(lambda: proxy.ready == {port})
             assert [send(in_front, REQUEST).status for _ in range(6)] == [200] * 6
@@ -103,7 +75,7 @@ def test_a_proxy_turns_to_what_is_ready() -> None:
 
 def test_a_proxy_without_instances_closes_the_connection() -> None:
     """Nothing is held back or tried again in silence."""
-    proxy = Proxy([free_port()])
+    proxy = Proxy(free_ports(1))
     with proxy.running() as in_front, pytest.raises((OSError, http.client.HTTPException)):
         send(in_front, REQUEST)
     assert proxy.refused == 1

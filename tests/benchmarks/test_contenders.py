@@ -16,14 +16,18 @@ from service.golden import GoldenImages
 
 GOLDEN = GoldenImages(np.zeros((2, 784), np.float32), np.full((2, 10), 0.1, np.float32))
 SERVER = textwrap.dedent("""
-    import json, subprocess, sys
+    import itertools, json, subprocess, sys
     from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    statuses = itertools.chain(map(int, sys.argv[3:]), itertools.repeat(200))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.dumps({"outputs": [{"data": [float(sys.argv[2])] * 10}]}).encode()
-            self.send_response(200)
+            status = next(statuses)
+            answer = {"outputs": [{"data": [float(sys.argv[2])] * 10}]} if status == 200 else {}
+            body = json.dumps(answer).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -54,6 +58,12 @@ def test_right_answers_are_served_and_nothing_is_left_behind(tmp_path: Path) -> 
         assert server.memory_bytes() > 1_000_000
         assert server.cpu_seconds() > 0
     assert descendants(os.getpid()) <= before
+
+
+def test_a_server_of_which_one_process_is_not_ready_is_waited_for(tmp_path: Path) -> None:
+    """One answer is of one process; the next connection may lead to another."""
+    with serving(contender("-c", SERVER, "{port}", "0.1", "503", "200", "503"), GOLDEN, tmp_path) as (_, port):
+        assert requests.send(port, requests.json_image(GOLDEN.pixels[0])).status == 200
 
 
 def test_wrong_answers_are_not_timed(tmp_path: Path) -> None:

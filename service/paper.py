@@ -118,14 +118,11 @@ def evened(seen: Grey, polarity: np.float32) -> Grey:
     strokes.
     """
     window = int(_WIDEST_STROKE * max(seen.shape))
-    # As in a mirror, so that what is between a light and the rim is not filled with the light.
-    margin = min(window, min(seen.shape) - 1)
     # So that the lightest and darkest pixels are not noise.
     light = np.float32(-polarity) * _smoothed(seen, rounds=int(noise_of(seen) >= _LEAST_NOISE))
-    filled = -_highest(-_highest(np.pad(light, margin, mode="reflect"), window), window)
-    first = margin - window + 1  # two windows of so many pixels begin before a pixel
-    height, width = seen.shape
-    return np.float32(-polarity) * (light - filled[first : first + height, first : first + width])
+    # As in a mirror, so that what is between a light and the rim is not filled with the light.
+    around = np.pad(light, window - 1, mode="reflect")
+    return np.float32(-polarity) * (light + _highest(-_highest(around, window), window))
 
 
 def _highest(levels: Grey, window: int) -> Grey:

@@ -34,6 +34,19 @@ def test_smooth_light_is_taken_away(factors: tuple[float, ...], ink: float) -> N
     assert relief[stroke() > 0].mean() == pytest.approx(ink, abs=8)
 
 
+@pytest.mark.parametrize("shape", [(1, 512), (2, 512), (24, 512), (104, 512), (512, 90), (128, 128)])
+@pytest.mark.parametrize("polarity", [-1, 1])
+def test_paper_of_any_shape_is_evened(shape: tuple[int, int], polarity: int) -> None:
+    """A strip that is narrower than the widest stroke has a paper too, and even paper is even afterwards."""
+    seen = np.full(shape, 200, np.float32)
+    seen[shape[0] // 2, shape[1] // 2] += polarity * 50
+
+    flat = evened(seen, np.float32(polarity))
+
+    assert flat.shape == shape
+    assert np.count_nonzero(flat) == 1
+
+
 def test_a_shadow_with_an_edge_is_taken_away() -> None:
     """Half of the paper is darker; neither half, nor the edge between them, is ink afterwards."""
     paper = np.full(SHAPE, 220, dtype=np.float32)

@@ -75,7 +75,7 @@ def test_empty_store(prometheus: Prometheus, start: Start, store: Path) -> None:
 
 def test_drain_that_does_not_end(prometheus: Prometheus, start: Start) -> None:
     """A service that drains for too long is not ready; when it has ended it is down."""
-    service = start(DIGITS_DRAIN_SECONDS="6")
+    service = start(DIGITS_DRAIN_SECONDS="4")
     service.process.terminate()
     prometheus.wait_for("DigitsNotReady", "DigitsNoReadyVersion")
     prometheus.wait_for("DigitsTargetDown")

@@ -122,7 +122,9 @@ def test_rejected_version_is_quarantined_and_tried_again_when_its_files_change(w
         assert watched.registry.statuses()[0].reason == "golden images differ"
         assert watched.load.loads.count(2) == 1
         watched.load.rejected.clear()
-        (bad / "saved_model.pb").write_bytes(b"repaired")
+        repaired = watched.folder / "repaired"
+        repaired.write_bytes(b"repaired")
+        repaired.replace(bad / "saved_model.pb")  # at once: it would be tried when it is half written, too
         await watched.until(lambda: watched.serving == 2)
         assert watched.registry.statuses()[0].reason is None
 

@@ -15,15 +15,20 @@ from tests.service.wrapping import THRESHOLD, write_wrapped
 SILENT, TELLING = 1, 2
 
 
+@pytest.fixture(scope="module")
+def store(released_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with a version that tells, and one that does not."""
+    store, released = tmp_path_factory.mktemp("telling"), released_store / "digits" / "1"
+    write_wrapped(released, store / "digits" / str(SILENT), has_output=False, threshold=None)
+    write_wrapped(released, store / "digits" / str(TELLING))
+    return store
+
+
 @pytest.fixture(scope="module", params=["litert", "tensorflow"])
-def service(
-    request: pytest.FixtureRequest, released_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Process]:
-    """A process that serves a version that tells, and has one loaded that does not."""
-    root, released = tmp_path_factory.mktemp("telling"), released_store / "digits" / "1"
-    write_wrapped(released, root / "store" / "digits" / str(SILENT), has_output=False, threshold=None)
-    write_wrapped(released, root / "store" / "digits" / str(TELLING))
-    process = Process(root / "store", root / "cache", DIGITS_WORKERS="1", DIGITS_ENGINE=request.param)
+def service(request: pytest.FixtureRequest, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A process that serves the version that tells, and has the other loaded."""
+    cache = tmp_path_factory.mktemp("cache")
+    process = Process(store, cache, DIGITS_WORKERS="1", DIGITS_ENGINE=request.param)
     try:
         wait_until(lambda: _loaded(process) == {SILENT, TELLING}, READY_SECONDS)
         yield process

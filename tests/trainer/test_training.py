@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,27 +61,29 @@ def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) 
     assert 0 < (read(folder)["microseconds_per_image"] or 0) < 10_000
 
 
-class Interrupted(FittingProgress):
-    """Progress that ends the run, as Ctrl-C does, in the middle of its last epoch."""
+class Copying(FittingProgress):
+    """Progress that keeps what a run had on the disk at one instant: all that a kill would leave of it."""
+
+    def __init__(self, console: Console, run: Run, kept: Run) -> None:
+        super().__init__(console)
+        self._run, self._kept = run, kept
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Ends the run when the second of three epochs is over and saved is only the first."""
+        """Copies the run's folder when the second of three epochs is over and saved is only the first."""
         super().epoch(metrics)
         if metrics["epoch"] == 2:
-            raise KeyboardInterrupt
+            shutil.copytree(self._run.folder, self._kept.folder)
 
 
 def test_killed_run_goes_on_as_if_nothing_had_been(dataset: Dataset, recipe: StridedRecipe, tmp_path: Path) -> None:
     """A run that was killed before its second epoch was saved loses that epoch, and ends in the same weights."""
     everything = replace(recipe, drawn_fraction=0.1, disturbed_fraction=0.3, outliers_per_batch=8)
-    console = Console(file=io.StringIO())
-    with FittingProgress(console) as progress:
-        through = fit(everything, dataset, 3, progress, Run(tmp_path / "through"))
-    with Interrupted(console) as progress, pytest.raises(KeyboardInterrupt):
-        fit(everything, dataset, 3, progress, Run(tmp_path / "killed"))
+    run, killed = Run(tmp_path / "run"), Run(tmp_path / "killed")
+    with Copying(Console(file=io.StringIO()), run, killed) as progress:
+        through = fit(everything, dataset, 3, progress, run)
     output = io.StringIO()
     with FittingProgress(Console(file=output)) as progress:
-        resumed = fit(everything, dataset, 3, progress, Run(tmp_path / "killed"), resume=True)
+        resumed = fit(everything, dataset, 3, progress, killed, resume=True)
     assert "going on after epoch 1 of 3" in output.getvalue()
     for expected, actual in zip(through.network.get_weights(), resumed.network.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, actual)

@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from trainer.data import Dataset
 from trainer.profiles import StridedRecipe
-from trainer.training_images import gather
+from trainer.training_images import TrainingImages, gather
+
+
+@pytest.fixture(scope="module")
+def images(dataset: Dataset, recipe: StridedRecipe) -> TrainingImages:
+    """With a tenth of drawings and with outliers; made once, because those take seconds."""
+    return gather(replace(recipe, drawn_fraction=0.1, outliers_per_batch=8), dataset, seed=0)
 
 
 def test_plain_recipe_takes_mnist_alone(dataset: Dataset, recipe: StridedRecipe) -> None:
@@ -17,15 +24,13 @@ def test_plain_recipe_takes_mnist_alone(dataset: Dataset, recipe: StridedRecipe)
     assert len(images.outliers) == 0
 
 
-def test_recipe_gets_what_it_asks_for(dataset: Dataset, recipe: StridedRecipe) -> None:
+def test_recipe_gets_what_it_asks_for(images: TrainingImages) -> None:
     """A tenth of drawings is a tenth more digits; outliers come in their thousands."""
-    images = gather(replace(recipe, drawn_fraction=0.1, outliers_per_batch=8), dataset, seed=0)
     assert len(images.digits) == len(images.labels) == 605
     assert len(images.outliers) > 10_000
 
 
-def test_what_is_held_out_stays_out(dataset: Dataset, recipe: StridedRecipe) -> None:
+def test_what_is_held_out_stays_out(dataset: Dataset, images: TrainingImages) -> None:
     """No image that is held out is learned from, neither as a digit nor as an outlier."""
-    images = gather(replace(recipe, drawn_fraction=0.1, outliers_per_batch=8), dataset, seed=0)
     learned = {image.tobytes() for image in np.concatenate([images.digits, images.outliers])}
     assert not any(image.tobytes() in learned for image in dataset.x_train[550:])

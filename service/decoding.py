@@ -39,8 +39,8 @@ _MOST_PADDING_BYTES = 10_000
 # the start of a picture has no length.
 _SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 _SCAN, _END = b"\xda", b"\xd9"
-# Programs put 8 kB or more into each: the largest body by default has 2,000 of these. Each takes 3 us of Python in Pillow,
-# and an empty one has 12 bytes: a quarter of a second for a megabyte.
+# Programs put 8 kB or more into each: the largest body by default has 2,000 of these. Each takes 3 us of Python in
+# Pillow, and an empty one has 12 bytes: a quarter of a second for a megabyte.
 _MOST_CHUNKS = 10_000
 _CHUNK = struct.Struct(">I4s")
 _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"

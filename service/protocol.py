@@ -1,6 +1,7 @@
 """HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted.
 
-A request whose body breaks off in such bytes is left to `service.exchange` to answer.
+A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
+was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
 """
 
 import secrets
@@ -32,6 +33,12 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
             else:
                 # The answer would be taken for that of a whole request, which ends as one whose client has left.
                 self.transport.close()
+
+        def on_response_complete(self) -> None:
+            """Forget what nobody has read of the body; called by uvicorn when an answer has been sent."""
+            if self.cycle.response_complete:  # else it is of the next request, which is there already
+                self.cycle.body = bytearray()
+            super().on_response_complete()
 
         def _is_body_of(self, cycle: RequestResponseCycle) -> bool:
             """Whether a request's body is being read, and its answer would be the next on this connection."""

@@ -1,7 +1,9 @@
 import http.client
 import json
 import socket
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,3 +115,20 @@ def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx
 
     wait_until(lambda: scrape(client).value("digits_rejected_total", reason="client-gone") == 1)
     assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0
+
+
+def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Client) -> None:
+    """What has come of a body that nobody reads is forgotten with the answer, though the connection stays open."""
+    part = bytes(200_000)
+    head = request_head("POST", "/v1/predict", ["Content-Type: image/png", f"Content-Length: {10**9}"])
+    tracemalloc.start()
+    with ExitStack() as connections:
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        for _ in range(30):
+            connection = connections.enter_context(connect(client))
+            connection.sendall(head + part)
+            assert read_answer(connection).status == 413
+        kept_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+    tracemalloc.stop()
+
+    assert kept_bytes < 30 * len(part) / 4

@@ -2,8 +2,10 @@
 
 A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
 was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
+An answer leaves in one piece.
 """
 
+import asyncio
 import secrets
 from typing import cast
 
@@ -19,6 +21,10 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
     """Make the class of uvicorn's connections."""
 
     class CountingProtocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            """Begin; called by uvicorn's server."""
+            super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
+
         def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
@@ -45,6 +51,38 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
             return cycle.more_body and not (cycle.response_started or self.pipeline or self.flow.write_paused)
 
     return CountingProtocol
+
+
+class _InOnePiece:
+    """A transport that sends together what is written in one turn of the loop: an answer's headers with its body.
+
+    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up.
+    """
+
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> object:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
+
+    def write(self, piece: bytes) -> None:
+        """Send, when this turn of the loop is over."""
+        if not self._pieces:
+            self._loop.call_soon(self._send)
+        self._pieces.append(piece)
+
+    def close(self) -> None:
+        """Send what is left, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():  # the client may have left meanwhile
+            self._transport.writelines(pieces)
 
 
 def _break_off(cycle: RequestResponseCycle) -> None:

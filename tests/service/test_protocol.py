@@ -1,5 +1,6 @@
 import http.client
 import json
+import re
 import socket
 import tracemalloc
 from collections.abc import Iterator
@@ -132,3 +133,24 @@ def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Cli
     tracemalloc.stop()
 
     assert kept_bytes < 30 * len(part) / 4
+
+
+def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
+    """Headers and body leave together, so that whoever waits for them is woken up once."""
+    head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"])
+    with connect(client) as connection:
+        for _ in range(50):
+            connection.sendall(head)
+            assert connection.recv(65_536).endswith(b"}")
+
+
+def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client) -> None:
+    """Each is whole and comes in its turn, the last one before the connection ends."""
+    heads = [request_head("GET", path, []) for path in ("/health", "/nothing")]
+    last = request_head("GET", "/health", ["Connection: close"])
+    with connect(client) as connection:
+        connection.sendall(b"".join(heads) + last)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
+    assert received.endswith(b"}")

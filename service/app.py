@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 # FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-# Of a request's time, that it may wait for a thread to read its picture in. What would wait for longer is refused at
-# once: a queue as long as the deadline answers nobody, because all that reaches its front is too late.
-_WAITING_SHARE = 0.2
+# Of a request's time, that it may wait for a thread to read its picture in, or bulk for the network. What would wait
+# for longer is refused at once: a queue as long as the deadline answers nobody, because all that reaches its front is
+# too late. For so long, too, a flood is felt after its end: by default 1.5 s.
+_WAITING_SHARE = 0.15
 
 
 class LifespanState(TypedDict):
@@ -63,6 +64,7 @@ def create_app(
     measured = metrics or Metrics()
     measured.queue_limit.set(settings.queue_limit)
     threads = _threads(settings)
+    longest_wait_seconds = _WAITING_SHARE * settings.request_timeout_seconds
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
@@ -70,8 +72,10 @@ def create_app(
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(settings.queue_limit, threads, _WAITING_SHARE * settings.request_timeout_seconds).running() as pool,
-            Batcher(measured, settings.max_batch_size, settings.queue_limit, threads, tracing).running() as batcher,
+            Pool(settings.queue_limit, threads, longest_wait_seconds).running() as pool,
+            Batcher(
+                measured, settings.max_batch_size, settings.queue_limit, threads, tracing, longest_wait_seconds
+            ).running() as batcher,
             registry.running(),
         ):
             reader = BodyReader(_limits(settings), pool)

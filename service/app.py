@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 # FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-# Of a request's time, that it may wait for a thread to read its picture in. What would wait for longer is refused at
-# once: a queue as long as the deadline answers nobody, because all that reaches its front is too late.
-_WAITING_SHARE = 0.2
+# Of a request's time, that a picture may wait for a thread to read it in, and bulk for the network. What would wait for
+# longer is refused at once: a queue as long as the deadline answers nobody, because all that reaches its front is too
+# late. A flood is felt for so long after its end, which by default is to be below 2 s; and when it begins, what was let
+# in at the rate before waits for two to four times as long. Bulk of 32 clients in turn, 500 rows each, is to fit in.
+_PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.15
 
 
 class LifespanState(TypedDict):
@@ -62,7 +64,8 @@ def create_app(
     drain = drain or Drain()
     measured = metrics or Metrics()
     measured.queue_limit.set(settings.queue_limit)
-    threads = _threads(settings)
+    picture_wait_seconds = _PICTURE_WAIT_SHARE * settings.request_timeout_seconds
+    bulk_wait_seconds = _BULK_WAIT_SHARE * settings.request_timeout_seconds
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
@@ -70,8 +73,15 @@ def create_app(
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(settings.queue_limit, threads, _WAITING_SHARE * settings.request_timeout_seconds).running() as pool,
-            Batcher(measured, settings.max_batch_size, settings.queue_limit, threads, tracing).running() as batcher,
+            Pool(settings.queue_limit, _decoding_threads(settings), picture_wait_seconds).running() as pool,
+            Batcher(
+                measured,
+                settings.max_batch_size,
+                settings.queue_limit,
+                _bulk_threads(settings),
+                tracing,
+                bulk_wait_seconds,
+            ).running() as batcher,
             registry.running(),
         ):
             reader = BodyReader(_limits(settings), pool)
@@ -123,8 +133,18 @@ class Digits(FastAPI):
         await self._exchange(scope, receive, send)
 
 
-def _threads(settings: Settings) -> int:
-    """Threads for bulk, and for decoding, in each worker: all together twice as many as there are cores."""
+def _decoding_threads(settings: Settings) -> int:
+    """Threads for decoding in each worker: all together as many as there are cores.
+
+    Half of decoding is Python: a second thread in a worker takes turns with the first one rather than a core, and the
+    event loop has to wait for both. A picture then takes up to a third more of a core, and a refusal twice as much.
+    """
+    cores = usable_cores()
+    return math.ceil(cores / (settings.workers or cores))
+
+
+def _bulk_threads(settings: Settings) -> int:
+    """Threads for bulk in each worker: all together twice as many as there are cores."""
     cores = usable_cores()
     return min(cores, 2 * math.ceil(cores / (settings.workers or cores)))
 

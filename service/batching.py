@@ -8,6 +8,7 @@ of the loop together; bulk runs in threads, in slices, between which the few hav
 import asyncio
 import contextlib
 import functools
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -130,6 +131,7 @@ class Batcher:
         queue_limit: int,
         threads: int = 1,
         tracing: "Tracing | None" = None,
+        longest_wait_seconds: float = math.inf,
     ) -> None:
         """Make a batcher.
 
@@ -139,11 +141,13 @@ class Batcher:
             queue_limit: Most rows that may wait.
             threads: How many batches of bulk may run at once.
             tracing: Where batches are traced, if anywhere.
+            longest_wait_seconds: Bulk that would wait for longer, at the measured rate, is refused at once.
         """
         self._metrics = metrics
         self._tracing = tracing
         self._max_batch_size = max_batch_size
         self._queue_limit = queue_limit
+        self._longest_wait_seconds = longest_wait_seconds
         self._new: list[_Request] = []
         self._few: deque[_Request] = deque()
         self._bulk: deque[_Request] = deque()
@@ -182,7 +186,7 @@ class Batcher:
             trace: Of the request, if it is traced.
 
         Raises:
-            QueueFull: The rows don't fit into the queue.
+            QueueFull: The rows don't fit into the queue, or would wait for too long.
             DeadlinePassed: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
@@ -192,15 +196,24 @@ class Batcher:
         finally:
             self._release(request)
 
-    def check_room(self, rows: int) -> None:
-        """Find out whether so many rows fit into the queue, before anything is done for them.
+    def check_room(self, version: LoadedVersion, rows: int) -> None:
+        """Find out whether so many rows would be taken, before anything is done for them.
 
         Raises:
-            QueueFull: They don't.
+            QueueFull: They don't fit into the queue, or they are bulk and what is before them takes too long.
         """
         if self._queued_rows + rows > self._queue_limit:
             detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
             raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
+        if self._are_few(version, rows) or not self._queued_rows:
+            return
+        wait_seconds = self.retry_after_seconds()
+        if wait_seconds > self._longest_wait_seconds:
+            detail = (
+                f"Rows wait {wait_seconds:.2g} seconds for the network, and may wait {self._longest_wait_seconds:.2g}; "
+                "send fewer at once or try again later."
+            )
+            raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
     def retry_after_seconds(self) -> float:
         """How long the rows that wait now will take at the measured rate of all batches that run at once."""
@@ -208,15 +221,19 @@ class Batcher:
 
     def _admit(self, request: _Request) -> _Request:
         rows = request.waiting
-        self.check_room(rows)
+        self.check_room(request.version, rows)
         self._count_queued(rows)
         self._new.append(request)
-        if rows <= min(request.version.engine.inline_rows, self._max_batch_size):
+        if self._are_few(request.version, rows):
             self._few.append(request)
         else:
             self._bulk.append(request)
         self._take_turn_soon()
         return request
+
+    def _are_few(self, version: LoadedVersion, rows: int) -> bool:
+        """Whether so many rows run in the event loop's own thread, and pass by bulk."""
+        return rows <= min(version.engine.inline_rows, self._max_batch_size)
 
     async def _wait(self, request: _Request, leaves: Leaves) -> Inference:
         """Wait for an answer that was not there at once, but not for longer than the caller does."""

@@ -38,6 +38,8 @@ _KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
 _PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
 # Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
+# A row takes at most so many: in JSON a number has up to 25 letters, and somebody's 16 spaces before it.
+_ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
 _FORM_CHUNK_BYTES = 64 * 1024
 # So many bodies of the largest size may be held at once, as bytes, until they are rows: what more clients send is
 # refused, or their number would be the only bound on this process' memory.
@@ -115,10 +117,11 @@ class BodyReader:
             body.held.let_go()
 
     def announced_rows(self, headers: RawHeaders) -> int:
-        """How many rows the body will at least have, if it is a right one, by its headers."""
-        if headers.get(b"content-type") != BYTES.encode():
+        """How many rows the body will at least have, if it is an ordinary one, by its headers."""
+        row_bytes = _ROW_BYTES.get(headers.get(b"content-type", b""))
+        if row_bytes is None:
             return 1
-        return min(max(1, int(headers.get(b"content-length", b"0")) // PIXELS), self.limits.max_instances)
+        return min(max(1, int(headers.get(b"content-length", b"0")) // row_bytes), self.limits.max_instances)
 
     async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
         parts, size, more = [first], 0, True

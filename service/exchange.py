@@ -139,7 +139,7 @@ class _Exchange:
     async def refuse(self, problem: Problem, receive: Receive) -> None:
         """Answer with a problem, if nothing has been answered yet."""
         if not self.status:
-            self._scope["state"]["problem"] = problem
+            self._scope["state"]["rejected"] = problem.reason
             response = problems.answer(problem, self._scope["path"], self.request_id)
             await response(self._scope, receive, self.send)
 
@@ -163,9 +163,9 @@ class _Exchange:
 
     def _count(self) -> None:
         self._metrics.requests.inc(self._method, self._route, str(self.status))
-        problem = self._scope["state"].get("problem")
-        if problem is not None:
-            self._metrics.rejected.inc(problem.reason)
+        reason = self._scope["state"].get("rejected")
+        if reason is not None:
+            self._metrics.rejected.inc(reason)
 
     def log(self, left_out: int) -> None:
         """Write the line of this exchange, and how many others have none."""
@@ -176,14 +176,14 @@ class _Exchange:
     def _fields(self) -> dict[str, str | int | float]:
         """What may be told of the exchange: nothing that was sent but its id and its method."""
         state = self._scope["state"]
-        problem = state.get("problem")
+        reason = state.get("rejected")
         return {
             "request_id": self.request_id,
             "method": self._scope["method"],
             "route": self._route,
             "status": self.status,
             "duration_ms": round(self.seconds * 1000, 3),
-            **({"reason": problem.reason} if problem else {}),
+            **({"reason": reason} if reason else {}),
             **({"trace_id": self.trace.trace_id} if self.trace else {}),
             **state.get("log_fields", {}),
         }

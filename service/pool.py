@@ -93,7 +93,10 @@ class Pool:
 
         # Counted until the thread is really done: a caller that gives up does not free it.
         running.add_done_callback(over)
-        return await asyncio.wrap_future(running)
+        try:
+            return await asyncio.wrap_future(running)
+        finally:
+            del running  # what the call raised holds this frame, and the work with its body: no ring for the collector
 
     def check_room(self) -> None:
         """Find out whether a call would be taken, before anything is done for it.

@@ -47,6 +47,7 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answe
     finally:
         answering.cancel()
         leaving.cancel()
+        del answering  # what it raised holds this frame, and all above it with the body: no ring for the collector
 
 
 def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:

@@ -196,7 +196,8 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def _handle(request: Request, error: Exception) -> Response:
     problem = _as_problem(request, error)
-    request.state.problem = problem
+    # Not the problem itself: a connection keeps this until its next request, and all that its traceback holds.
+    request.state.rejected = problem.reason
     return answer(problem, request.url.path, request.state.request_id)
 
 

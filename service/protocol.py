@@ -1,8 +1,11 @@
 """HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted.
 
-A request whose body breaks off in such bytes is left to `service.exchange` to answer.
+A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
+was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
+An answer leaves in one piece.
 """
 
+import asyncio
 import secrets
 from typing import cast
 
@@ -18,6 +21,10 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
     """Make the class of uvicorn's connections."""
 
     class CountingProtocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            """Begin; called by uvicorn's server."""
+            super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
+
         def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
@@ -33,11 +40,49 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
                 # The answer would be taken for that of a whole request, which ends as one whose client has left.
                 self.transport.close()
 
+        def on_response_complete(self) -> None:
+            """Forget what nobody has read of the body; called by uvicorn when an answer has been sent."""
+            if self.cycle.response_complete:  # else it is of the next request, which is there already
+                self.cycle.body = bytearray()
+            super().on_response_complete()
+
         def _is_body_of(self, cycle: RequestResponseCycle) -> bool:
             """Whether a request's body is being read, and its answer would be the next on this connection."""
             return cycle.more_body and not (cycle.response_started or self.pipeline or self.flow.write_paused)
 
     return CountingProtocol
+
+
+class _InOnePiece:
+    """A transport that sends together what is written in one turn of the loop: an answer's headers with its body.
+
+    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up.
+    """
+
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> object:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
+
+    def write(self, piece: bytes) -> None:
+        """Send, when this turn of the loop is over."""
+        if not self._pieces:
+            self._loop.call_soon(self._send)
+        self._pieces.append(piece)
+
+    def close(self) -> None:
+        """Send what is left, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():  # the client may have left meanwhile
+            self._transport.writelines(pieces)
 
 
 def _break_off(cycle: RequestResponseCycle) -> None:

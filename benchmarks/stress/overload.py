@@ -6,6 +6,7 @@ and arrays of some hundred rows. A refusal is an answer of 429 with the seconds 
 
 import asyncio
 import contextlib
+import math
 import re
 import statistics
 import threading
@@ -31,13 +32,15 @@ _ROWS = 500
 _PEAK_SECONDS = 8.0
 _PEAK_CONNECTIONS = 32
 _ENOUGH = 5000.0
-# Sent at once: twice as much as may wait, which is two seconds of pictures, or 80 times 500 rows in two workers.
-_BURST_SECONDS, _LEAST_BURST = 4, 160
+# Sent at once: twice as much as may wait, which is a second of pictures or one and a half of bulk.
+_BURST_SECONDS, _LEAST_BURST = 3, 160
 _LIGHT_SECONDS = 4.0
 _LIGHT_CONNECTIONS = 2
 _RECOVERED_SECONDS = 2.0
 # As many as what waits for its turn in the service and what is on its way; each waits for one answer at a time.
-_CONNECTIONS = 3000
+_MOST_CONNECTIONS = 3000
+# They take turns: one that were free for longer might be closed by the service, after five seconds, as it is used.
+_TURN_SECONDS = 3.0
 # The service's own limit of a request's time; and what the way there and back, and a busy client, add to it.
 _DEADLINE_SECONDS = 10.0
 _ON_THE_WAY_SECONDS = 1.0
@@ -140,12 +143,13 @@ def flood(
     request: Request,
     per_second: float,
     seconds: float,
-    connections: int = _CONNECTIONS,
+    connections: int | None = None,
     grace_seconds: float = _DEADLINE_SECONDS + _ON_THE_WAY_SECONDS,
 ) -> tuple[Refusals, float]:
     """Send on a schedule; what became of it, and the seconds until the last answer, or until all had time enough."""
     outcome = Refusals()
     schedule = Schedule(outcome, on_the_wire(request, port), per_second, max(1, round(per_second * seconds)))
+    connections = connections or min(_MOST_CONNECTIONS, math.ceil(per_second * min(seconds, _TURN_SECONDS)))
     return outcome, asyncio.run(schedule.run(port, connections, grace_seconds))
 
 

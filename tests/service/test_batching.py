@@ -211,6 +211,38 @@ def test_full_queue_refuses_with_the_time_to_come_back() -> None:
     run_with(batcher, story)
 
 
+def test_bulk_that_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
+    """The wait is known from the measured rate; a few rows pass by bulk, and when nothing waits anything is taken."""
+
+    class Slow(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            if self.gate is None or not self.gate.is_set():
+                time.sleep(0.1)
+            return super().run(pixels)
+
+    engine = Slow(inline_rows=1)
+    batcher = Batcher(Metrics(), max_batch_size=2, queue_limit=1000, longest_wait_seconds=2)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        assert await read(batcher, version, *[3] * 2) == [3] * 2  # 50 ms a row, or more on a busy machine
+        engine.gate = threading.Event()
+        running = asyncio.create_task(read(batcher, version, 1, 1))
+        await turns(3)
+        waiting = asyncio.create_task(read(batcher, version, *[2] * 100))  # as many as it likes, for none is before it
+        await turns(3)
+        with pytest.raises(QueueFull, match=r"Rows wait \S+ seconds for the network, and may wait 2; ") as refused:
+            batcher.check_room(version, 2)
+        assert int(refused.value.headers["Retry-After"]) >= 5
+        batcher.check_room(version, 1)
+        engine.gate.set()
+        assert await waiting == [2] * 100
+        assert await running == [1, 1]
+        assert await read(batcher, version, 4, 5) == [4, 5]
+
+    run_with(batcher, story)
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_time_to_come_back_is_right_for_any_number_of_threads(threads: int) -> None:
     """What is waited for is what the queue takes, within a factor of two, however many batches run at once."""

@@ -266,3 +266,21 @@ def test_bytes_are_rows() -> None:
     rows = rows_of(bytes(784) + b"\xff" * 784, BYTES)
 
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "length", "rows"),
+    [
+        (BYTES, 784 * 2, 2),
+        (BYTES, 10, 1),
+        (BYTES, 784 * 9, 3),
+        (JSON, 4000, 1),
+        (JSON, 80_000, 2),
+        ("image/png", 80_000, 1),
+    ],
+)
+def test_headers_announce_how_many_rows_there_are_at_least(content_type: str, length: int, rows: int) -> None:
+    """Never more than a request may have; JSON's numbers are taken for as long as they may be."""
+    headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % length}
+
+    assert BodyReader(LIMITS, Pool(limit=1)).announced_rows(headers) == rows

@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import json
 import logging
 import re
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
 
 from service.exchange import ExchangeMiddleware
 from service.metrics import Metrics
@@ -103,6 +106,39 @@ def test_an_exception_is_logged_with_its_request(caplog: pytest.LogCaptureFixtur
     failed = next(record for record in records if record.exc_info)
     assert "mine" in failed.getMessage()
     assert INSIDE in caplog.text
+
+
+@pytest.mark.parametrize("is_handled", [True, False])
+def test_what_led_to_a_problem_goes_with_the_answer(*, is_handled: bool) -> None:
+    """A connection keeps the scope of its last request: no body or rows of a refused one may hang on it."""
+    held: list[weakref.ref[Bug]] = []
+
+    def refuse() -> None:
+        large = Bug()
+        held.append(weakref.ref(large))
+        raise NotReady(str(large))
+
+    async def bare(_: Scope, __: Receive, ___: Send) -> None:
+        refuse()
+
+    app = FastAPI()
+    app.get("/")(refuse)
+    add_problem_handlers(app)
+    exchange = ExchangeMiddleware(app if is_handled else bare, Metrics(), lambda: False)
+    scopes: list[Scope] = []
+
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await exchange(scope, receive, send)
+
+    async def story() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(kept), base_url="http://test") as client:
+            assert (await client.get("/")).status_code == 503
+        gc.collect()
+        assert held[0]() is None
+        assert scopes[0]["state"]["rejected"] == "not-ready"
+
+    asyncio.run(story())
 
 
 def test_a_problem_keeps_its_headers() -> None:

@@ -493,6 +493,20 @@ class TestRefusals:
         page = inverted(drawn()).convert("RGB")
         assert difference(cleaned(encoded(page, "JPEG", progressive=progressive)), cleaned(page)) < 0.2
 
+    @pytest.mark.parametrize("where", [33, -12], ids=["first", "last"])
+    @pytest.mark.parametrize("name", [b"tEXt", b"IDAT", b"prVt"])
+    def test_a_png_of_very_many_chunks(self, name: bytes, where: int) -> None:
+        """An empty chunk takes as long as a full one: a PNG may have no more of them than any has."""
+        whole, empty = encoded(drawn()), bytes(4) + name + struct.pack(">I", zlib.crc32(name))
+        with pytest.raises(PictureError, match="more than 10000 chunks"):
+            cleaned(whole[:where] + 10_000 * empty + whole[where:])
+
+    def test_chunks_behind_the_end_of_a_png_are_not_counted(self) -> None:
+        """As many as an ordinary PNG has are read, and what is behind its end is not looked at."""
+        whole, empty = encoded(drawn()), bytes(4) + b"prVt" + struct.pack(">I", zlib.crc32(b"prVt"))
+        chunky = whole[:33] + 9000 * empty + whole[33:] + 1_000_000 * empty
+        assert np.array_equal(cleaned(chunky), cleaned(whole))
+
     def test_a_tiff_of_very_many_strips(self) -> None:
         """Each strip takes as long as a row of pixels, however small: a TIFF may have no more than a large page."""
         with pytest.raises(PictureError, match="cut into 100000 strips"):

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import threading
 import weakref
 
@@ -118,6 +119,34 @@ def test_what_a_call_needs_goes_when_it_is_given_up() -> None:
             assert is_gone
 
     asyncio.run(story())
+
+
+def test_what_a_call_needed_goes_when_it_fails() -> None:
+    """A picture that does not decode stays in no ring of references, which the garbage collector would find late."""
+
+    def fail(content: Content) -> None:
+        content.touch()
+        msg = "no picture"
+        raise ValueError(msg)
+
+    async def refused(pool: Pool, content: Content) -> None:
+        with pytest.raises(ValueError, match="no picture"):
+            await pool.run(lambda: fail(content))
+
+    async def story() -> None:
+        async with Pool(limit=3).running() as pool:
+            content = Content()
+            seen = weakref.ref(content)
+            await refused(pool, content)
+            del content
+            await settle()
+            assert seen() is None
+
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()
 
 
 def test_a_body_is_held_until_its_thread_is_done() -> None:

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -51,6 +53,39 @@ async def never() -> dict[str, Any]:
 async def at_once() -> dict[str, Any]:
     """A client that has left."""
     return {"type": "http.disconnect"}
+
+
+class Rows:
+    """What a request holds."""
+
+
+def test_what_the_work_held_goes_when_it_is_refused() -> None:
+    """Neither body nor rows stay in a ring of references, which the garbage collector would find late."""
+
+    async def work(_: Rows) -> int:
+        await asyncio.sleep(0)
+        msg = "no rows"
+        raise ValueError(msg)
+
+    async def refused(rows: Rows) -> None:
+        try:
+            await unless_client_leaves(never, work(rows))
+        except ValueError:
+            return
+
+    async def story() -> None:
+        rows = Rows()
+        seen = weakref.ref(rows)
+        await refused(rows)
+        del rows
+        await asyncio.sleep(0)
+        assert seen() is None
+
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()
 
 
 def test_an_answer_reaches_a_client_that_stays() -> None:

@@ -1,7 +1,10 @@
 import http.client
 import json
+import re
 import socket
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,3 +116,41 @@ def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx
 
     wait_until(lambda: scrape(client).value("digits_rejected_total", reason="client-gone") == 1)
     assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0
+
+
+def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Client) -> None:
+    """What has come of a body that nobody reads is forgotten with the answer, though the connection stays open."""
+    part = bytes(200_000)
+    head = request_head("POST", "/v1/predict", ["Content-Type: image/png", f"Content-Length: {10**9}"])
+    tracemalloc.start()
+    with ExitStack() as connections:
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        for _ in range(30):
+            connection = connections.enter_context(connect(client))
+            connection.sendall(head + part)
+            assert read_answer(connection).status == 413
+        kept_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+    tracemalloc.stop()
+
+    assert kept_bytes < 30 * len(part) / 4
+
+
+def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
+    """Headers and body leave together, so that whoever waits for them is woken up once."""
+    head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"])
+    with connect(client) as connection:
+        for _ in range(50):
+            connection.sendall(head)
+            assert connection.recv(65_536).endswith(b"}")
+
+
+def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client) -> None:
+    """Each is whole and comes in its turn, the last one before the connection ends."""
+    heads = [request_head("GET", path, []) for path in ("/health", "/nothing")]
+    last = request_head("GET", "/health", ["Connection: close"])
+    with connect(client) as connection:
+        connection.sendall(b"".join(heads) + last)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
+    assert received.endswith(b"}")

@@ -1,0 +1,42 @@
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.app import create_app
+from service.cores import usable_cores
+from service.settings import Settings
+from tests.service.fakes import FakeLoader, write_version
+
+# A call that has a thread begins in microseconds; the limit is for a busy machine.
+_BEGINS_SECONDS = 30.0
+_NO_MORE_SECONDS = 0.1
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(0, 1), (1, usable_cores()), (usable_cores(), 1)])
+def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
+    tmp_path: Path, workers: int, at_once: int
+) -> None:
+    """A worker for each core decodes one picture at a time; one alone uses all of them."""
+    write_version(tmp_path, 1)
+    app = create_app(Settings(model_store=tmp_path, workers=workers), load=FakeLoader())
+    begun, gate = threading.Semaphore(0), threading.Event()
+
+    def decode() -> None:
+        begun.release()
+        gate.wait(_BEGINS_SECONDS)
+
+    async def story() -> None:
+        async with app.router.lifespan_context(app) as state:
+            assert state is not None
+            pool = state["service"].reader.pool
+            calls = [asyncio.create_task(pool.run(decode)) for _ in range(at_once + 1)]
+            for _ in range(at_once):
+                assert await asyncio.to_thread(begun.acquire, timeout=_BEGINS_SECONDS)
+            one_more = await asyncio.to_thread(begun.acquire, timeout=_NO_MORE_SECONDS)
+            gate.set()
+            await asyncio.gather(*calls)
+            assert not one_more
+
+    asyncio.run(story())

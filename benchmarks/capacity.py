@@ -1,6 +1,7 @@
 """`python -m benchmarks.capacity`: what docs/capacity.md counts with: replicas of 1 and 2 workers, a scrape, preparing.
 
-Workers take turns, so that whatever else the machine does meets both. The figures of whole loads are `make bench`'s.
+It prints every figure that the page marks, and how busy the machine was before. Workers take turns, so that whatever
+else the machine does meets both. The figures of whole loads are `make bench`'s.
 """
 
 import os
@@ -17,6 +18,7 @@ from benchmarks import wrk
 from benchmarks.contenders import serving
 from benchmarks.digits import Released, digits, single_loads
 from benchmarks.figures import Run
+from benchmarks.machine import conditions
 from benchmarks.processes import ServerError
 from service.golden import GoldenImages
 
@@ -49,6 +51,8 @@ class Round:
 
 def main() -> int:
     """Measure, and print one line for each figure."""
+    machine = conditions(_ROUNDS, _SECONDS, ())
+    _say(f"{machine.processor}, {machine.cores} cores; load average before: {machine.load_before}")
     released = Released(_FOLDER)
     golden = released.publish()
     rounds: dict[int, list[Round]] = {workers: [] for workers in _WORKERS}
@@ -57,6 +61,8 @@ def main() -> int:
             rounds[workers].append(_measure(released, golden, workers))
     for workers, measured in rounds.items():
         _report(workers, measured)
+    for load in rounds[1][0].runs:
+        _say(f"2 workers on 2 cores carry {_growth(rounds, load):.1f} times what one carries on one: {load}")
     _report_preparing(released)
     return 0
 
@@ -100,6 +106,12 @@ def _report(workers: int, rounds: list[Round]) -> None:
         f"{workers} workers: {idle} MB before the load; a scrape has {scrape.series} series"
         f" in {scrape.size_bytes / 1000:.0f} kB and takes {scrape.milliseconds:.1f} ms"
     )
+
+
+def _growth(rounds: dict[int, list[Round]], load: str) -> float:
+    """How many times as much two workers on two cores carry: twice, less what each request then costs more of CPU."""
+    one, two = (statistics.median(each.runs[load].cpu_ms_per_request for each in rounds[workers]) for workers in (1, 2))
+    return 2 * one / two
 
 
 def _report_preparing(released: Released) -> None:

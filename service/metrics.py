@@ -28,6 +28,7 @@ from prometheus_client.registry import Collector
 from service.drift import Drift
 from service.instruments import Counter, Gauge, Histogram, RequestHistogram
 from service.loading import LoadedVersion
+from service.problems import BY_STATUS, ClientGone, Internal, QueueFull
 from service.tally import Memory
 
 # A request takes 0.3 ms alone and some milliseconds under load: the usual buckets start at 5 ms and would see nothing.
@@ -39,6 +40,9 @@ LOAD_SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 1
 ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # The manifest's baseline counts confidences in the same 20 bins.
 CONFIDENCE_BUCKETS = tuple(round(edge / 20, 2) for edge in range(1, 21))
+# Of which the objectives say how many may fail.
+_PROMISED_ROUTES = ("/v1/predict", "/v1/read")
+_LOAD_OUTCOMES = ("loaded", "rejected", "postponed")
 _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
 # Of these the workers' smallest tells more than their sum.
 _NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
@@ -90,17 +94,23 @@ class Metrics(Collector):
         )
 
         self.loads = Counter(memory, "digits_model_loads", "Versions loaded, rejected or postponed", ["outcome"])
-        for outcome in (
-            "loaded",
-            "rejected",
-            "postponed",
-        ):  # there from the start: how much a counter grew starts at its first sample
-            self.loads.inc(outcome, by=0)
         self.load_duration = Histogram(
             memory, "digits_model_load_duration_seconds", "Loading a version, preparing included", LOAD_SECONDS_BUCKETS
         )
         self.worker_restarts = Counter(memory, "digits_worker_restarts", "Workers started in the place of others")
         self.drift = Drift(memory)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show what alerts look at from the start: a rate leaves out how much a counter had when it was first seen."""
+        for problem in (*BY_STATUS.values(), ClientGone):
+            self.rejected.inc(problem.reason, by=0)
+        for route in _PROMISED_ROUTES:
+            for status in BY_STATUS:
+                if status >= Internal.status or status == QueueFull.status:
+                    self.requests.inc("POST", route, str(status), by=0)
+        for outcome in _LOAD_OUTCOMES:
+            self.loads.inc(outcome, by=0)
 
     def serve(self, version: LoadedVersion) -> None:
         """Record the version that serves from now on."""

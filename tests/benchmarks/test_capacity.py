@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from benchmarks.capacity import _scrape, _spread
+import pytest
+
+from benchmarks.capacity import Round, Scrape, _growth, _scrape, _spread
+from benchmarks.figures import Run
 from tests.service.running import running_service
 
 
@@ -19,3 +22,16 @@ def test_scrape_counts_the_series(tmp_path: Path) -> None:
 def test_spread_is_the_median_between_least_and_greatest() -> None:
     """An outlier does not move the figure that is quoted, but is shown."""
     assert _spread([3.0, 100.0, 2.0], ".1f") == "3.0 (2.0-100.0)"
+
+
+def test_growth_is_less_than_double_when_a_request_costs_more_beside_another() -> None:
+    """0.25 ms alone and 0.3125 ms beside another worker: 2 cores carry 1.6 times what one does; the median counts."""
+    rounds = {
+        workers: [Round({"JSON": _run(milliseconds)}, 0, Scrape(0, 0, 0)) for milliseconds in (0.1, middle, 0.9)]
+        for workers, middle in ((1, 0.25), (2, 0.3125))
+    }
+    assert _growth(rounds, "JSON") == pytest.approx(1.6)
+
+
+def _run(cpu_ms_per_request: float) -> Run:
+    return Run(1000, 1.0, 1.0, 1.0, 0, 0, cpu_ms_per_request, 0)

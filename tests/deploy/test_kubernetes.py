@@ -150,8 +150,8 @@ def test_cluster_scales_by_the_queue_and_is_watched() -> None:
     monitor, service = (_only("overlays/cluster", kind) for kind in ("ServiceMonitor", "Service"))
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
-    # The operator names the job by the service, and the rules ask for it by that name.
-    assert service["metadata"]["name"] == "digits"
+    # The operator names the job by this label, and the rules ask for it by that name.
+    assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "digits"
     assert _of_kind("overlays/cluster", "PrometheusRule")
 
 
@@ -159,10 +159,30 @@ def test_cluster_scales_by_the_queue_and_is_watched() -> None:
 def test_kserve_runs_the_same_container() -> None:
     """The InferenceService's pod is the Deployment's, under the container name that KServe asks for."""
     (ours,) = (pod for pod in _pods("base") if pod["containers"][0]["name"] == "service")
-    (theirs,) = _pods("kserve")
+    theirs = _only("kserve", "InferenceService")["spec"]["predictor"]
     assert theirs["containers"] == [ours["containers"][0] | {"name": "kserve-container"}]
     same = ours.keys() - {"containers"}
     assert {key: theirs[key] for key in same} == {key: ours[key] for key in same}
+
+
+@pytest.mark.kubernetes
+def test_kserve_brings_all_that_its_replicas_need() -> None:
+    """One folder is applied: what KServe makes itself is left out, and all else of the base is there."""
+    made_by_kserve = {("Deployment", "digits"), ("Service", "digits"), ("HorizontalPodAutoscaler", "digits")}
+    base, kserve = (
+        {(each["kind"], each["metadata"]["name"]) for each in _rendered(overlay)} for overlay in ("base", "kserve")
+    )
+    assert made_by_kserve <= base
+    assert kserve == base - made_by_kserve | {("InferenceService", "digits")}
+    predictor = _only("kserve", "InferenceService")["spec"]["predictor"]
+    budget = _only("kserve", "PodDisruptionBudget")
+    assert budget["spec"]["selector"]["matchLabels"].items() <= predictor["labels"].items()
+
+
+@pytest.mark.kubernetes
+def test_a_replica_that_is_not_ready_blocks_no_drain() -> None:
+    """A node is emptied though an empty store keeps all replicas from being ready."""
+    assert _only("base", "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 @cache

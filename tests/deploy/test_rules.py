@@ -60,7 +60,7 @@ def test_rules_use_metrics_that_exist() -> None:
     shown = documented | {f"{name}_{part}" for name in documented for part in ("bucket", "count")}
     for group in _GROUPS:
         for rule in group["rules"]:
-            used = set(re.findall(r"\b(?:job:)?(?:digits|process)_[\w:]+|\bup\b", rule["expr"]))
+            used = set(re.findall(r"\b(?:namespace_job:)?(?:digits|process)_[\w:]+|\bup\b", rule["expr"]))
             assert used, rule
             assert used <= shown | _RECORDED
 

@@ -93,6 +93,16 @@ def test_overload(prometheus: Prometheus, start: Start, store: Path) -> None:
     prometheus.wait_for_silence()
 
 
+def test_first_refusals(prometheus: Prometheus, start: Start, store: Path) -> None:
+    """The first refusals of a service are noticed, though they are over before Prometheus looks again."""
+    service = start(DIGITS_QUEUE_LIMIT="64", DIGITS_MAX_INSTANCES="64")
+    rows = np.resize(_confident_rows(store), (64, 784))
+    with _keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
+        wait_until(lambda: 429 in statuses)
+    prometheus.wait_for("DigitsQueueNearFull")
+    prometheus.wait_for_silence()
+
+
 def test_slow_requests(prometheus: Prometheus, start: Start, store: Path) -> None:
     """Requests that take 0.1 s burn the budget of the slow; quick ones afterwards do not."""
     service = start()

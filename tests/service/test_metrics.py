@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from service.loading import LoadedVersion
 from service.manifest import Manifest
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
+from service.problems import BY_STATUS, ClientGone
 from service.registry import State
 from tests.service.conftest import StartService
 from tests.service.fakes import (
@@ -74,7 +76,7 @@ def test_routes_are_templates_and_unknown_paths_are_one(client: httpx.Client) ->
     seen = scrape(client)
 
     routes = seen.label_values("digits_http_requests_total", "route")
-    expected = {"unmatched", "/v1/models/{name}/versions/{number}", PREDICT, "/health/ready"}
+    expected = {"unmatched", "/v1/models/{name}/versions/{number}", PREDICT, "/v1/read", "/health/ready"}
     assert expected <= routes <= expected | {"/metrics"}
     assert seen.value("digits_http_requests_total", method="GET", route="unmatched", status="404") == 2
 
@@ -160,6 +162,29 @@ def test_loads_are_counted_by_outcome(store: Path, start_service: StartService) 
     assert seen.value("digits_model_loaded_timestamp_seconds") > 0
 
 
+def test_failures_are_counted_from_zero() -> None:
+    """What the objectives are measured by is there before the first failure, which a rate would leave out else."""
+    rules = (Path(__file__).parents[2] / "deploy/prometheus/rules/objectives.yml").read_text()
+    routes, statuses = (set(re.findall(f'{label}=~"(.*?)"', rules)) for label in ("route", "status"))
+    (route,), (status,) = routes, statuses
+    counted: dict[tuple[str, ...], float] = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in Metrics().registry.collect()
+        for sample in family.samples
+        if sample.name in ("digits_http_requests_total", "digits_rejected_total")
+    }
+    expected: dict[tuple[str, ...], float] = {
+        ("digits_rejected_total", problem.reason): 0.0 for problem in (*BY_STATUS.values(), ClientGone)
+    }
+    expected |= {
+        ("digits_http_requests_total", "POST", path, str(failure)): 0.0
+        for path in route.split("|")
+        for failure in BY_STATUS
+        if re.fullmatch(status, str(failure))
+    }
+    assert counted == expected
+
+
 def test_states_of_versions_are_counted(store: Path, start_service: StartService) -> None:
     """Every state has its number, zero included, so that an alert on one of them can clear."""
     write_version(store, 2)
@@ -230,4 +255,4 @@ def test_two_services_share_nothing() -> None:
 
     one.rejected.inc("internal")
 
-    assert other.registry.get_sample_value("digits_rejected_total", {"reason": "internal"}) is None
+    assert other.registry.get_sample_value("digits_rejected_total", {"reason": "internal"}) == 0

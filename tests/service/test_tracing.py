@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from service.bodies import BYTES
 from service.cores import usable_cores
 from service.metrics import Metrics
 from service.settings import Settings
-from service.tracing import Tracing
+from service.tracing import Tracing, tracing_to_collector
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
 from tests.service.process import READY_SECONDS, Process
 from tests.service.running import client_of, listening, wait_until
@@ -60,18 +60,27 @@ class Traced:
 
 @contextmanager
 def traced_service(root: Path, engine: FirstPixelEngine | None = None, keys: str | None = None) -> Iterator[Traced]:
-    """A service that serves version 1 and is traced from its first prediction on."""
-    write_version(root, 1)
+    """A service that serves version 1 and whose spans stay here."""
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
+    with service_with(Tracing(provider), root, engine, keys) as client:
+        yield Traced(client, memory)
+
+
+@contextmanager
+def service_with(
+    tracing: Tracing, root: Path, engine: FirstPixelEngine | None = None, keys: str | None = None
+) -> Iterator[httpx.Client]:
+    """A service that serves version 1 and is traced from its first prediction on."""
+    write_version(root, 1)
     settings = Settings(model_store=root, poll_seconds=0.02, api_keys=SecretStr(keys) if keys else None)
     metrics = Metrics()
     load = FakeLoader(engine or FirstPixelEngine())
-    app = create_app(settings, load=load, metrics=metrics, tracing=Tracing(provider))
+    app = create_app(settings, load=load, metrics=metrics, tracing=tracing)
     with listening(app, metrics) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
-        yield Traced(client, memory)
+        yield client
 
 
 @pytest.fixture
@@ -253,6 +262,10 @@ class Collector(ThreadingHTTPServer):
             for span in scope.spans
         ]
 
+    def named(self, name: str) -> list[SentSpan]:
+        """Those of that name."""
+        return [span for span in self.spans() if span.name == name]
+
 
 class _Export(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
@@ -310,6 +323,50 @@ def test_spans_of_all_workers_reach_a_collector(
     said = {(at.key, at.value.string_value) for resource in resources for at in resource.attributes}
     assert ("service.name", "digits") in said
     assert len({value for key, value in said if key == "service.instance.id"}) == len(resources) <= 2
+
+
+def test_a_collector_gets_the_callers_traces_and_the_links_across_batches(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the wire each request is below the span that asked, and found from its batch; unsampled ones never come."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_address[1]}")
+    gate, count = threading.Event(), usable_cores() + 6  # more than threads, of which each takes a batch
+    asking = {bytes([number] * 16): bytes([number] * 8) for number in range(1, count + 1)}
+    headers = [f"00-{trace.hex()}-{parent.hex()}-01" for trace, parent in asking.items()]
+    headers += [f"00-{TRACE}-{PARENT}-00"]
+
+    def ask(client: httpx.Client, traceparent: str) -> int:
+        return client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": traceparent}).status_code
+
+    with (
+        service_with(tracing_to_collector(), tmp_path, FirstPixelEngine(gate)) as client,
+        ThreadPoolExecutor(len(headers)) as threads,
+    ):
+        sent = [threads.submit(ask, client, header) for header in headers]
+        wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == len(headers) + 1)
+        gate.set()
+        assert [status.result() for status in sent] == [200] * len(headers)
+
+    requests = collector.named(f"POST {PATH}")
+    assert {span.trace_id: span.parent_span_id for span in requests} == asking
+    for part in ("decode", "queue", "inference"):
+        assert {(span.trace_id, span.parent_span_id) for span in collector.named(part)} == places(requests)
+    batches = collector.named("batch")
+    assert 0 < len(batches) < count
+    assert sorted(place for batch in batches for place in linked_on_the_wire(batch)) == sorted(places(requests))
+    for inference in collector.named("inference"):
+        (batch,) = (batch for batch in batches if places([batch]) == linked_on_the_wire(inference))
+        assert (inference.trace_id, inference.parent_span_id) in linked_on_the_wire(batch)
+
+
+def places(spans: Iterable[SentSpan]) -> set[tuple[bytes, bytes]]:
+    """The trace of each, and itself."""
+    return {(span.trace_id, span.span_id) for span in spans}
+
+
+def linked_on_the_wire(span: SentSpan) -> set[tuple[bytes, bytes]]:
+    """What the span has links to."""
+    return {(link.trace_id, link.span_id) for link in span.links}
 
 
 def test_a_collector_that_is_not_there_holds_nothing_up(released_store: Path, program_cache: Path) -> None:

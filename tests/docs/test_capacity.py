@@ -1,0 +1,98 @@
+"""docs/capacity.md is held to arithmetic: its worked numbers follow from the figures that it states."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+_LINES = (Path(__file__).parents[2] / "docs/capacity.md").read_text().replace("*", "").splitlines()
+_TEXT = " ".join(" ".join(_LINES).split())
+_ROWS = {
+    label: cells
+    for label, *cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in _LINES if "|" in line)
+}
+_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+_PER_ONE = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "MB": 1e6, "GB": 1e9, "GiB": 2**30, "images": 1, "": 1}
+
+
+def stated(words: str) -> float:
+    """The one number that the page has where these words have `#`."""
+    before, after = map(re.escape, words.split("#"))
+    (number,) = set(re.findall(f"{before}({_NUMBER}){after}", _TEXT))
+    return _value(number)
+
+
+def shown(cell: str) -> list[tuple[float, float]]:
+    """The numbers of a cell in seconds, bytes or pieces, each with what the last digit that is shown stands for."""
+    unit = _PER_ONE[re.split(_NUMBER, cell)[-1].removesuffix("/s").strip()]
+    return [(_value(number) * unit, _step(number) * unit) for number in re.findall(_NUMBER, cell)]
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", ""))
+
+
+def _step(number: str) -> float:
+    """10 for 250 and 0.1 for 2.5: zeros at the end may be rounded."""
+    _, point, decimals = number.partition(".")
+    digits = number.replace(",", "")
+    return 10.0 ** (-len(decimals) if point else len(digits) - len(digits.rstrip("0")))
+
+
+def assert_rounded(cell: str, *values: float) -> None:
+    """The cell has these values, each rounded to the digits that it shows."""
+    for (number, step), value in zip(shown(cell), values, strict=True):
+        assert abs(number - value) <= step / 2 * (1 + 1e-9), f"{cell} should be {value}"
+
+
+@pytest.mark.parametrize("body", [label for label, cells in _ROWS.items() if cells[0].endswith(" ms")])
+def test_a_core_carries_what_its_milliseconds_allow_and_half_of_it_is_planned(body: str) -> None:
+    """What it carries is rounded down, because it is a most; the plan is half of it."""
+    cpu, most, planned = _ROWS[body]
+    images = stated("octet-stream, # images a request") if "images a request" in body else 1
+    ((seconds, _),), ((carried, step),) = shown(cpu), shown(most)
+    assert 0 <= images / seconds - carried < step
+    assert_rounded(planned, carried / 2)
+
+
+@pytest.mark.parametrize(("column", "rate"), [(0, 1_000), (1, 100_000), (2, 10_000_000)])
+def test_worked_numbers_follow_from_what_a_replica_costs(column: int, rate: int) -> None:
+    """Replicas, cores, memory, bytes, CPU, files and series."""
+    worked = {label.partition(" (")[0]: cells[column] for label, cells in _ROWS.items() if len(cells) == 3}
+    for_load = math.ceil(rate / stated("planned with # JSON requests a second"))
+    replicas = max(2, math.ceil(1.5 * for_load))
+    looked_at = 2 * (stated("| # file operations") + 3 * stated("file operations and # for each version"))
+    version_bytes, series = 1e6 * stated("one version (# MB a replica"), stated("# series a replica.")
+    expected: dict[str, list[float]] = {
+        "replicas for the load": [for_load],
+        "replicas with a zone lost": [replicas],
+        "cores": [2 * replicas],
+        "memory, as used": [
+            1e6 * stated("as used (# MB)") * replicas,
+            2**20 * stated("as requested (# MiB)") * replicas,
+        ],
+        "requests' bytes in": [1e3 * stated("JSON (# kB on the wire)") * rate],
+        "CPU to take over one version": [stated("| # s of one core, once a replica") * replicas],
+        "bytes from the store for one version": [version_bytes * replicas, 4 * version_bytes * replicas],
+        "file operations on the store, 3 versions, every 2 s": [looked_at / 2 * replicas],
+        "the same every 30 s": [looked_at / 30 * replicas],
+        "series": [series * replicas],
+        "samples/s": [series * replicas / stated("Prometheus scrapes every # s")],
+    }
+    assert expected.keys() <= worked.keys()
+    for label, values in expected.items():
+        assert_rounded(worked[label], *values)
+
+
+def test_figures_that_stand_twice_agree() -> None:
+    """What the text draws from the tables is what they say."""
+    ((planned, _),) = shown(_ROWS["JSON (3.8 kB on the wire)"][2])
+    assert stated("planned with # JSON requests a second") == 2 * planned
+    assert stated("| memory | # MB after start") == stated("as used (# MB)")
+    assert stated("; # MB read and checked by each worker") == stated("one version (# MB a replica")
+    one, two = stated("costs # ms of CPU with one worker"), stated("with one worker and # ms with two (JSON")
+    assert_rounded(str(stated("two cores carry # times what one")), 2 * one / two)
+    ((bulk, _), (planned_bulk, _)) = shown(" ".join(_ROWS["octet-stream, 1000 images a request"][1:]))
+    assert stated("a core carries # images a second") == bulk
+    assert stated("images a second take # replicas") == 10e6 / (2 * planned_bulk)

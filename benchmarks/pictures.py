@@ -12,7 +12,7 @@ import argparse
 import csv
 import os
 import sys
-import time
+from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,22 +22,28 @@ import httpx
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
+from benchmarks.cleaning_cost import costs
+from benchmarks.copies import copies_of, inverted
 from benchmarks.drawing import file_of
 from benchmarks.kinds import HARDER_KINDS, KINDS
-from benchmarks.strings import STRING_KINDS, string_picture
+from benchmarks.reader import Reader, answers
+from benchmarks.strings import STRING_KINDS, string_picture, touching_picture
 from benchmarks.wild import WILD_KINDS
-from service.imaging import pixels_from_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from benchmarks.reader import Answer
+
     Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    Draw = Callable[[NDArray[np.uint8], Generator], bytes]
 
 _TIMEOUT_SECONDS = 60.0
 _CELL = 120  # pixels of a picture on the contact sheet
-_COST_ROUNDS = 15
+_TABLES = ("handwriting", "copies", "kinds", "harder", "polarity", "strings", "touching", "refused", "cost")
 
 
 @dataclass(frozen=True)
@@ -46,45 +52,40 @@ class Miss:
 
     picture: bytes
     text: str
+    seen: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Asks the service; a refusal reads as a question mark."""
+class Sample:
+    """MNIST images, what they show, and what the network reads on them as they stand."""
 
-    client: httpx.Client
+    images: NDArray[np.uint8]
+    labels: list[str]
+    untouched: list[str]
 
-    def digit(self, picture: bytes) -> str:
-        """The digit of one picture."""
-        response = self.client.post("/v1/predict", files={"file": picture})
-        return str(response.json()["predictions"][0]["digit"]) if response.status_code == 200 else "?"
+    def first(self, count: int) -> Sample:
+        """A smaller sample."""
+        return Sample(self.images[:count], self.labels[:count], self.untouched[:count])
 
-    def text(self, picture: bytes) -> str:
-        """All digits of one picture."""
-        response = self.client.post("/v1/read", files={"file": picture})
-        return str(response.json()["text"]) if response.status_code == 200 else "?"
-
-    def is_refused(self, picture: bytes) -> bool:
-        """Whether the service says that there is nothing on the picture."""
-        return self.client.post("/v1/predict", files={"file": picture}).status_code == 422
+    def pictures(self, draw: Draw) -> Iterator[bytes]:
+        """All of one kind; a sample's first pictures are the same whatever its size."""
+        return (draw(image, np.random.default_rng([7, place])) for place, image in enumerate(self.images))
 
 
 def main() -> None:
-    """Print all tables."""
+    """Print the tables."""
     options = _options()
     misses: list[Miss] = []
     with httpx.Client(base_url=options.address, timeout=_TIMEOUT_SECONDS) as client:
         reader = Reader(client)
         if "DIGITS_HANDWRITING" in os.environ:
-            handwriting = list(_handwriting(Path(os.environ["DIGITS_HANDWRITING"])))
-            misses += _measure("handwriting", handwriting, reader.digit)
-            _copies([picture for picture, _ in handwriting], reader)
+            misses += _handwriting(Path(os.environ["DIGITS_HANDWRITING"]), reader, options.only)
         if "DIGITS_MNIST" in os.environ:
-            images = _images(Path(os.environ["DIGITS_MNIST"]), options.test)
-            misses += _kinds(images, options.count, reader)
-            misses += _strings(images, options.count // 5, reader)
-        _empty_pages(options.count // 5, reader)
-    _cost()
+            misses += _mnist(_images(Path(os.environ["DIGITS_MNIST"]), options.test), reader, options)
+        if "refused" in options.only:
+            _refused(options.empty, reader)
+    if "cost" in options.only:
+        _cost()
     if options.sheet:
         _contact_sheet(misses).save(options.sheet)
 
@@ -92,16 +93,47 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure how well a running service reads pictures of digits.")
     parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000")
-    parser.add_argument("--count", type=int, default=1000, help="digits of each kind of picture")
+    parser.add_argument("--only", nargs="+", choices=_TABLES, default=_TABLES, metavar="TABLE", help=", ".join(_TABLES))
+    parser.add_argument("--count", type=int, default=1000, help="digits of each of the twenty kinds")
+    parser.add_argument("--harder-count", type=int, default=300, help="digits of each harder kind")
+    parser.add_argument("--polarity-count", type=int, default=100, help="digits of each kind, dark and light")
+    parser.add_argument("--strings", type=int, default=300, help="strings on each ground")
+    parser.add_argument("--empty", type=int, default=200, help="empty pages of each sort")
     parser.add_argument("--test", action="store_true", help="use MNIST's test images")
-    parser.add_argument("--sheet", type=Path, help="write what was missed as a PNG")
+    parser.add_argument("--sheet", type=Path, help="write what was missed, and what the model saw, as a PNG")
     return parser.parse_args()
 
 
-def _handwriting(folder: Path) -> Iterator[tuple[bytes, str]]:
+def _handwriting(folder: Path, reader: Reader, only: Iterable[str]) -> list[Miss]:
     with (folder / "manifest.csv").open() as manifest:
-        for entry in csv.DictReader(manifest):
-            yield (folder / entry["path"]).read_bytes(), entry["label"]
+        entries = [((folder / entry["path"]).read_bytes(), entry["label"]) for entry in csv.DictReader(manifest)]
+    pictures, labels = [picture for picture, _ in entries], [label for _, label in entries]
+    misses: list[Miss] = []
+    if "handwriting" in only:
+        misses += _measure("handwriting", pictures, labels, reader.digit)
+    if "copies" in only:
+        misses += _copies(pictures, reader)
+    return misses
+
+
+def _mnist(images: Images, reader: Reader, options: argparse.Namespace) -> list[Miss]:
+    sizes = (options.count, options.harder_count, options.polarity_count)
+    chosen = np.random.default_rng(1).permutation(len(images[0]))[: max(sizes)]
+    shown = images[0][chosen]
+    sample = Sample(shown, [str(label) for label in images[1][chosen]], reader.untouched(shown))
+    misses: list[Miss] = []
+    if "kinds" in options.only:
+        misses += _kinds(KINDS, sample.first(options.count), reader)
+    if "harder" in options.only:
+        for kinds in (HARDER_KINDS, WILD_KINDS):
+            misses += _kinds(kinds, sample.first(options.harder_count), reader)
+    if "polarity" in options.only:
+        misses += _polarity(sample.first(options.polarity_count), reader)
+    if "strings" in options.only:
+        misses += _strings(images, options.strings, reader)
+    if "touching" in options.only:
+        _touching(images, options.strings, reader)
+    return misses
 
 
 def _images(path: Path, test: bool) -> Images:  # noqa: FBT001 - private
@@ -111,137 +143,163 @@ def _images(path: Path, test: bool) -> Images:  # noqa: FBT001 - private
         return arrays["x_train"][-10_000:], arrays["y_train"][-10_000:]
 
 
-def _measure(name: str, pictures: Iterable[tuple[bytes, str]], read: Callable[[bytes], str]) -> list[Miss]:
-    answers = [(picture, label, read(picture)) for picture, label in pictures]
-    misses = [Miss(picture, f"{name} {label}: {got}") for picture, label, got in answers if got != label]
-    _row(name, len(answers) - len(misses), len(answers))
+def _measure(
+    name: str, pictures: Iterable[bytes], labels: list[str], read: Callable[[bytes], Answer], more: str = ""
+) -> list[Miss]:
+    read_so = zip(answers(pictures, read), labels, strict=True)
+    misses = [
+        Miss(picture, f"{name} {label}: {answer.text}", answer.seen)
+        for (picture, answer), label in read_so
+        if answer.text != label
+    ]
+    _row(name, len(labels) - len(misses), len(labels), more)
     return misses
 
 
-def _kinds(images: Images, count: int, reader: Reader) -> list[Miss]:
-    chosen = np.random.default_rng(1).permutation(len(images[0]))[:count]
+def _kinds(kinds: tuple[Draw, ...], sample: Sample, reader: Reader) -> list[Miss]:
+    """How many of each kind are read; and of those that the network misreads untouched, how many it does not."""
+    count = len(sample.labels)
+    known = [text == label for text, label in zip(sample.untouched, sample.labels, strict=True)]
+    _row("the network, untouched", sum(known), count)
     misses: list[Miss] = []
-    for kinds in (KINDS, HARDER_KINDS, WILD_KINDS):
-        found: list[Miss] = []
-        for draw in kinds:
-            pictures = (
-                (draw(images[0][index], np.random.default_rng([7, int(index)])), str(images[1][index]))
-                for index in chosen
-            )
-            found += _measure(draw.__name__, pictures, reader.digit)
-        _row(f"mean of {len(kinds)} kinds", count * len(kinds) - len(found), count * len(kinds))
+    lost_of_all = 0
+    for draw in kinds:
+        name, right, found = draw.__name__, [], []
+        for (picture, answer), label in zip(answers(sample.pictures(draw), reader.digit), sample.labels, strict=True):
+            right.append(answer.text == label)
+            if not right[-1]:
+                found.append(Miss(picture, f"{name} {label}: {answer.text}", answer.seen))
+        lost = sum(knows and not reads for knows, reads in zip(known, right, strict=True))
+        won = sum(reads and not knows for knows, reads in zip(known, right, strict=True))
+        _row(name, sum(right), count, f"lost {lost:3d}, won {won:3d}")
+        lost_of_all += lost
         misses += found
+    whole = count * len(kinds)
+    kept = 100 * (1 - lost_of_all / max(sum(known) * len(kinds), 1))
+    _row(f"mean of {len(kinds)} kinds", whole - len(misses), whole, f"kept {kept:.2f} % of what the network reads")
     return misses
+
+
+def _polarity(sample: Sample, reader: Reader) -> list[Miss]:
+    """In how many pictures of each kind, as drawn and inverted, light on dark is seen where the digit's ink is."""
+    misses: list[Miss] = []
+    count = len(sample.labels)
+    kinds = (*KINDS, *HARDER_KINDS, *WILD_KINDS)
+    for draw in kinds:
+        for turn in (bytes, inverted):
+            pictures = (turn(picture) for picture in sample.pictures(draw))
+            name = f"polarity {draw.__name__}{' inverted' * (turn is inverted)}"
+            read = zip(answers(pictures, reader.digit), sample.images, strict=True)
+            found = [
+                Miss(picture, name, answer.seen) for (picture, answer), image in read if not _is_alike(answer, image)
+            ]
+            if found:
+                _row(name, count - len(found), count)
+            misses += found
+    whole = 2 * count * len(kinds)
+    _row("polarity of all kinds", whole - len(misses), whole)
+    return misses
+
+
+def _is_alike(answer: Answer, image: NDArray[np.uint8]) -> bool:
+    """Whether what the model saw is light where the image is: the other polarity is dark there."""
+    if answer.seen is None or np.ptp(answer.seen) == 0:
+        return False
+    return bool(np.corrcoef(answer.seen.reshape(-1), image.reshape(-1))[0, 1] > 0)
 
 
 def _strings(images: Images, count: int, reader: Reader) -> list[Miss]:
     misses: list[Miss] = []
     for draw in STRING_KINDS:
-        pictures = (string_picture(draw, *images, np.random.default_rng([3, number])) for number in range(count))
-        misses += _measure(f"string {draw.__name__}", pictures, reader.text)
+        drawn = [string_picture(draw, *images, np.random.default_rng([3, number])) for number in range(count)]
+        pictures, texts = [picture for picture, _ in drawn], [text for _, text in drawn]
+        misses += _measure(f"string {draw.__name__}", pictures, texts, reader.text)
     return misses
 
 
-def _copies(pictures: list[bytes], reader: Reader) -> None:
+def _touching(images: Images, count: int, reader: Reader) -> None:
+    """Of strings in which two digits touch: how many are refused and told so, refused otherwise, read, misread."""
+    for draw in STRING_KINDS:
+        drawn = [touching_picture(draw, *images, np.random.default_rng([5, number])) for number in range(count)]
+        read = answers((picture for picture, _ in drawn), reader.text)
+        outcomes = Counter(_outcome(answer, text) for (_, answer), (_, text) in zip(read, drawn, strict=True))
+        _row(f"touching {draw.__name__}", outcomes["told"] + outcomes["read"], count, _listed(outcomes))
+
+
+def _outcome(answer: Answer, text: str) -> str:
+    if answer.reason:
+        return "told" if "touch" in answer.reason else "refused"
+    return "read" if answer.text == text else "misread"
+
+
+def _copies(pictures: list[bytes], reader: Reader) -> list[Miss]:
     """How many inverted, re-encoded and scaled copies read as the picture itself."""
-    same = dict.fromkeys(("inverted", "alpha", "re-encoded", "twice the size", "half the size"), 0)
-    for picture in pictures:
-        expected = reader.digit(picture)
-        for name, copy in _copies_of(picture).items():
-            same[name] += reader.digit(copy) == expected
-    for name, count in same.items():
-        _row(f"copy {name}", count, len(pictures))
-    _row("all copies", sum(same.values()), len(pictures) * len(same))
+    expected = [answer.text for _, answer in answers(pictures, reader.digit)]
+    copies = [copies_of(picture) for picture in pictures]
+    misses: list[Miss] = []
+    for name in copies[0]:
+        misses += _measure(f"copy {name}", [copy[name] for copy in copies], expected, reader.digit)
+    _row("all copies", len(pictures) * len(copies[0]) - len(misses), len(pictures) * len(copies[0]))
+    return misses
 
 
-def _copies_of(picture: bytes) -> dict[str, bytes]:
-    shown: Image.Image = Image.open(BytesIO(picture))
-    if shown.has_transparency_data:
-        layer = shown.convert("RGBA")
-        dark = np.asarray(layer.convert("L"))[np.asarray(layer.getchannel("A")) > 127]
-        ground = (255,) * 4 if dark.size and np.median(dark) < 128 else (0, 0, 0, 255)
-        shown = Image.alpha_composite(Image.new("RGBA", layer.size, ground), layer)
-    shown = shown.convert("RGB")
-    grey = shown.convert("L")
-    light_ink = np.mean((np.asarray(grey, np.float64) - np.median(np.asarray(grey))) ** 3) > 0
-    ink = grey if light_ink else ImageOps.invert(grey)
-    sizes = {"twice the size": 2.0, "half the size": 0.5}
-    scaled = {
-        name: shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.LANCZOS)
-        for name, factor in sizes.items()
-    }
-    return {
-        "inverted": _png(ImageOps.invert(shown)),
-        "alpha": _png(Image.merge("LA", (Image.new("L", grey.size, 0), ImageOps.autocontrast(ink)))),
-        "re-encoded": file_of(np.asarray(shown, np.float32), "JPEG", quality=80),
-        **{name: _png(image) for name, image in scaled.items()},
-    }
-
-
-def _empty_pages(count: int, reader: Reader) -> None:
-    """How many blank, flat and noise-only pages are refused."""
+def _refused(count: int, reader: Reader) -> None:
+    """How many pages with no digit are refused, and with what reason."""
     random = np.random.default_rng(11)
-    flat = [file_of(np.full((200, 200), random.uniform(0, 255), np.float32)) for _ in range(count)]
-    noise = [
-        file_of(random.normal(random.uniform(60, 200), random.uniform(1, 60), (240, 320)).astype(np.float32))
-        for _ in range(count)
-    ]
-    for name, pages in (("refused: flat", flat), ("refused: noise", noise)):
-        _row(name, sum(map(reader.is_refused, pages)), count)
+    pages = {
+        "white": [file_of(np.full((200, 200), 255, np.float32))] * count,
+        "transparent": [file_of(np.zeros((200, 200, 4), np.float32))] * count,
+        "flat": [file_of(np.full((200, 200), random.uniform(0, 255), np.float32)) for _ in range(count)],
+        "light from a side": [_lit_page(random) for _ in range(count)],
+        "noise": [file_of(_noise(random)) for _ in range(count)],
+        "coloured noise": [file_of(np.dstack([_noise(random) for _ in range(3)])) for _ in range(count)],
+        "noise as JPEG": [file_of(_noise(random), "JPEG", quality=int(random.integers(20, 91))) for _ in range(count)],
+    }
+    for name, pictures in pages.items():
+        reasons = Counter(answer.reason or f"read as {answer.text}" for _, answer in answers(pictures, reader.digit))
+        refused = sum(count for reason, count in reasons.items() if not reason.startswith(("read", "status")))
+        _row(f"refused: {name}", refused, count, _listed(reasons))
+
+
+def _lit_page(random: Generator) -> bytes:
+    """Nothing but paper that is up to 40 % darker at one end."""
+    light = np.linspace(1, random.uniform(0.6, 1), 320, dtype=np.float32)
+    return file_of(random.uniform(100, 250) * np.tile(light, (240, 1)), "JPEG", quality=85)
+
+
+def _noise(random: Generator) -> NDArray[np.float32]:
+    return random.normal(random.uniform(60, 200), random.uniform(1, 60), (240, 320)).astype(np.float32)
 
 
 def _cost() -> None:
-    """Milliseconds of one core, beside those of Pillow's own decoding; in this process, so without HTTP."""
     print(f"{'cost':32s} {'Pillow':>9s} {'all':>9s} {'added':>9s}  (ms, median)")  # noqa: T201
-    for name, size in (("0.3 megapixel", (640, 480)), ("12 megapixels", (4000, 3000))):
-        image = Image.new("RGB", size, (230, 225, 215))
-        side = min(size)
-        points = [(side * x, side * y) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
-        ImageDraw.Draw(image).line(points, fill=(40, 50, 130), width=side // 20, joint="curve")
-        for file_format in ("JPEG", "PNG"):
-            file = BytesIO()
-            image.save(file, format=file_format)
-            picture = file.getvalue()
-            decode = _milliseconds(lambda picture=picture: _decode(picture))  # type: ignore[misc] # bound at once
-            whole = _milliseconds(lambda picture=picture: pixels_from_picture(picture, 25_000_000))  # type: ignore[misc]
-            print(f"{name + ' ' + file_format:32s} {decode:9.2f} {whole:9.2f} {whole - decode:9.2f}")  # noqa: T201
+    for name, decode, everything in costs():
+        print(f"{name:32s} {decode:9.2f} {everything:9.2f} {everything - decode:9.2f}")  # noqa: T201
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(_COST_ROUNDS):
-        started = time.process_time()
-        work()
-        seconds.append(time.process_time() - started)
-    return 1000 * float(np.median(seconds))
-
-
-def _decode(picture: bytes) -> None:
-    with Image.open(BytesIO(picture)) as image:
-        image.draft(None, (512, 512))  # as the service does: most of a large JPEG is never decoded
-        image.load()
-
-
-def _png(image: Image.Image) -> bytes:
-    file = BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()
-
-
-def _row(name: str, right: int, count: int) -> None:
-    print(f"{name:32s} {right:6d} of {count:6d} {100 * right / max(count, 1):8.2f} %")  # noqa: T201
+def _row(name: str, right: int, count: int, more: str = "") -> None:
+    row = f"{name:36s} {right:6d} of {count:6d} {100 * right / max(count, 1):8.2f} %   {more}"
+    print(row.rstrip())  # noqa: T201
     sys.stdout.flush()
 
 
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in counts.most_common())
+
+
 def _contact_sheet(misses: list[Miss]) -> Image.Image:
-    columns = 10
+    """Each picture with what the model saw below it."""
+    columns, height = 10, 2 * _CELL + 14
     rows = max(1, -(-len(misses) // columns))
-    sheet = Image.new("RGB", (columns * _CELL, rows * (_CELL + 14)), (40, 60, 90))
+    sheet = Image.new("RGB", (columns * _CELL, rows * height), (40, 60, 90))
     draw = ImageDraw.Draw(sheet)
     for index, miss in enumerate(misses):
-        left, top = index % columns * _CELL, index // columns * (_CELL + 14)
-        image = ImageOps.contain(Image.open(BytesIO(miss.picture)).convert("RGB"), (_CELL - 4, _CELL - 4))
-        sheet.paste(image, (left, top + 14))
+        left, top = index % columns * _CELL, index // columns * height
+        shown = [Image.open(BytesIO(miss.picture)), *([] if miss.seen is None else [Image.fromarray(miss.seen)])]
+        for place, image in enumerate(shown):
+            sheet.paste(
+                ImageOps.contain(image.convert("RGB"), (_CELL - 4, _CELL - 4)), (left, top + 14 + place * _CELL)
+            )
         draw.text((left, top), miss.text[-20:], fill=(255, 255, 255))
     return sheet
 

@@ -55,6 +55,8 @@ def on_nothing(ink: Ink, _: Generator) -> bytes:
     return file_of(np.stack([np.zeros_like(ink)] * 3 + [255 * ink], axis=-1))
 
 
+_FULL = 0.9  # of full ink
+
 STRING_KINDS: tuple[Draw, ...] = (on_white, on_black, noisy, photographed, on_ruled_paper, on_nothing)
 
 
@@ -66,16 +68,40 @@ def string_picture(
     return draw(_row_of(images[chosen], random), random), "".join(str(labels[index]) for index in chosen)
 
 
-def _row_of(images: NDArray[np.uint8], random: Generator) -> Ink:
-    """The digits side by side, of about equal size, not quite on a line, a gap of 6 pixels or more between them."""
+def touching_picture(
+    draw: Draw, images: NDArray[np.uint8], labels: NDArray[np.uint8], random: Generator
+) -> tuple[bytes, str]:
+    """The same, but two of the digits touch or overlap, and what it says."""
+    chosen = random.integers(0, len(images), int(random.integers(2, 7)))
+    page = _row_of(images[chosen], random, touching=int(random.integers(1, len(chosen))))
+    return draw(page, random), "".join(str(labels[index]) for index in chosen)
+
+
+def _row_of(images: NDArray[np.uint8], random: Generator, touching: int = 0) -> Ink:
+    """The digits side by side, of about equal size, not quite on a line, a gap of 6 pixels or more between them.
+
+    If `touching` is a digit's place, from 1, that one touches the one before it.
+    """
     side = int(random.integers(70, 130))
     page = np.zeros((2 * side, (len(images) + 2) * side), dtype=np.float32)
     at = int(random.integers(side // 4, side))
-    for image in images:
+    for place, image in enumerate(images):
         ink = sharp(image, round(side * random.uniform(0.85, 1.15)))
         columns = np.flatnonzero(ink.max(axis=0) > 0)
         ink = ink[:, columns[0] : columns[-1] + 1]
         top = side // 2 + int(random.integers(-side // 10, side // 10 + 1))
-        page[top : top + len(ink), at : at + ink.shape[1]] = ink
+        if place == touching and touching:
+            at = _touching_place(page, ink, top)
+        rest = page[top : top + len(ink), at : at + ink.shape[1]]
+        np.maximum(rest, ink, out=rest)
         at += ink.shape[1] + int(random.integers(6, 6 + side // 3))
     return page
+
+
+def _touching_place(page: Ink, ink: Ink, top: int) -> int:
+    """The column furthest to the right where the digit's full ink meets what is written by 2 pixels."""
+    rows = page[top : top + len(ink)] > _FULL
+    written = np.where(rows.any(axis=1), page.shape[1] - 1 - rows[:, ::-1].argmax(axis=1), -page.shape[1])
+    inked = ink > _FULL
+    first = np.where(inked.any(axis=1), inked.argmax(axis=1), page.shape[1])
+    return max(0, int((written - first).max()) - 1)

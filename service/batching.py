@@ -44,12 +44,14 @@ class Inference:
 
     `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. A list,
     because all who read it want Python's own values, and for one row NumPy takes twice as long to compare.
+    `scores` are what it follows from, in [0, 1].
     """
 
     probabilities: NDArray[np.float32]
     is_digit: list[bool] | None
     queue_seconds: float
     run_seconds: float
+    scores: list[float] | None = None
 
 
 class _Request:
@@ -108,8 +110,9 @@ class _Request:
         threshold = self.version.manifest.metrics.is_digit_threshold
         if threshold is None:
             return Inference(outputs, None, self.queue_seconds, self.run_seconds)
-        is_digit = [score >= threshold for score in outputs[:, 10].tolist()]
-        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds)
+        scores = outputs[:, 10].tolist()
+        is_digit = [score >= threshold for score in scores]
+        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds, scores)
 
 
 @dataclass(frozen=True, slots=True)

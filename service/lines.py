@@ -38,8 +38,7 @@ _TALLEST = 1.4  # two strokes that together are taller are two digits
 _WORD_GAP = 4.0  # digits that are further apart are not on one line because of each other
 _SAME_LINE = 0.4  # of the lower one's height: two digits that overlap by that much are on one line
 
-# Width by height. Among MNIST's digits one in a hundred is wider than 1.45, one in a thousand wider than 1.9.
-_WIDE, _TOO_WIDE = 1.2, 1.9
+_TOO_WIDE = 1.9  # width by height; one in a thousand of MNIST's digits is wider
 
 
 class TooManyDigits(PictureError):
@@ -51,7 +50,7 @@ class TouchingDigits(PictureError):
 
     def __init__(self, place: int) -> None:
         super().__init__(
-            f"Digit {place + 1} is as wide as two that touch: leave a gap between the digits, or send a part of it."
+            f"Digit {place + 1} looks like two that touch: leave a gap between the digits, or send a part of it."
         )
 
 
@@ -70,9 +69,9 @@ class FoundDigit:
     line: int
 
     @property
-    def is_wide(self) -> bool:
-        """Whether it may be two digits that touch; the network's confidence tells."""
-        return self.box[2] > _WIDE * self.box[3]
+    def width_by_height(self) -> float:
+        """Two digits that touch are wide; what the network makes of them tells them from one that is."""
+        return self.box[2] / self.box[3]
 
 
 def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) -> list[FoundDigit]:
@@ -104,7 +103,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
         for index in line
     ]
     for place, digit in enumerate(found):
-        if digit.box[2] > _TOO_WIDE * digit.box[3]:
+        if digit.width_by_height > _TOO_WIDE:
             raise TouchingDigits(place)
     return found
 

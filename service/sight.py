@@ -120,10 +120,9 @@ def _may_be_shaded(sight: Sight, side: int) -> bool:
     contact = _rim_contact(sight.ink.mask)
     if sight.ink.is_faint or not contact:
         return False  # only ink that then is off the rim is taken: without any there, looking again is for nothing
-    if contact >= _SHADED_RIM and _softness(sight.ink) >= _SOFT:
-        return True
-    # Small pages that are scaled up have wide edges.
-    return sight.ink.edge_width >= _WIDE_EDGE and max(sight.page.size) >= side
+    if max(sight.page.size) < side:
+        return False  # all edges on small pages that are scaled up are soft and wide
+    return (contact >= _SHADED_RIM and _softness(sight.ink) >= _SOFT) or sight.ink.edge_width >= _WIDE_EDGE
 
 
 def _in_even_light(sight: Sight, side: int) -> Sight:

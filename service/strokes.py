@@ -82,9 +82,9 @@ def connected_strokes(mask: Mask) -> Strokes:
     """
     height, width = mask.shape
     row = width + 2  # a gap between one row and the next, which corners do not bridge
-    padded = np.zeros((height, row), dtype=np.bool_)
-    padded[:, :width] = mask
-    changes = np.flatnonzero(np.diff(padded.reshape(-1), prepend=np.False_))
+    flat = np.zeros(1 + height * row, dtype=np.bool_)
+    flat[1:].reshape(height, row)[:, :width] = mask
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
     starts, ends = changes[::2], changes[1::2]
     return Strokes((height, width), starts, ends, _joined(len(starts), *_touching_runs(starts, ends, row)))
 

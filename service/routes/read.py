@@ -69,7 +69,7 @@ async def _answer(request: Request, state: ServiceState, deadline: float) -> Res
     if trace is not None:
         trace.add("decode", decode_seconds)
     inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive), trace)
-    check_touching(digits, inference.probabilities)
+    check_touching(digits, inference)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
     request.state.log_fields = {"rows": len(rows), "version": version.number}
     model = ModelVersion(name=version.manifest.name, version=version.number)

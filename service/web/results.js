@@ -20,12 +20,18 @@ export function showDigit(answered) {
   const { digit, confidence, probabilities, seen, is_digit } = answered.answer.predictions[0];
   const likely = percent(confidence);
   if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}.`);
-  else say(`It looks like ${digit}, ${likely}`, "");
+  // Where it breaks, it does so after the digit.
+  else say([`It looks like ${digit},`, likely].map(unbroken).join(" "), "");
   showBig(is_digit === false ? "?" : String(digit));
   showSeen(seen ?? null);
-  showShares(probabilities, digit);
+  // Where there is no digit, none has won.
+  if (is_digit === false) showShares(probabilities, null, "If it were a digit: probability of each");
+  else showShares(probabilities, digit);
   showFacts(answered);
 }
+
+/** @param {string} words */
+const unbroken = (words) => words.replaceAll(" ", "\u00a0");
 
 /** @param {Answered} answered Of `/v1/read`. */
 export function showNumber(answered) {
@@ -93,9 +99,9 @@ function showSeen(seen) {
   else element("seen-picture").removeAttribute("src");
 }
 
-/** @param {(number | null)[]} shares Of the digits 0 to 9. @param {number | null} winner */
-function showShares(shares, winner) {
-  title("Probability of each digit", shares.length > 0);
+/** @param {(number | null)[]} shares Of the digits 0 to 9. @param {number | null} winner @param {string} [of] */
+function showShares(shares, winner, of = "Probability of each digit") {
+  title(of, shares.length > 0);
   showBars(element("bars"), shares.map((share, digit) => ({ digit, share, wins: digit === winner })));
 }
 

@@ -57,6 +57,15 @@ def test_axe_finds_nothing(open_page: OpenPage, viewport: dict[str, int], scheme
     assert_accessible(page)
 
 
+def test_axe_finds_nothing_where_there_is_no_digit(open_page: OpenPage) -> None:
+    """What doesn't look like a digit is said accessibly, in colours of one's own too."""
+    page = open_page(viewport=NARROW, forced_colors="active")
+    page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, is_digit=False)))
+    draw(page, DIGITS[3])
+    expect(page.locator("#big")).to_have_text("?")
+    assert_accessible(page)
+
+
 def test_axe_finds_nothing_where_the_command_is_shown(open_page: OpenPage) -> None:
     """The command in its text box, and a picture that is not a digit, are accessible too."""
     page = open_page("Object.defineProperty(navigator, 'clipboard', { value: undefined });", viewport=WIDE)
@@ -136,6 +145,9 @@ def test_forced_colours(open_page: OpenPage) -> None:
         " getComputedStyle(bar).backgroundColor]"
     )
     assert fill != behind
+    framed = "bar => getComputedStyle(bar).borderTopColor === getComputedStyle(document.body).backgroundColor"
+    hidden_frames = page.locator("#bars li").evaluate_all(f"bars => bars.map({framed})")
+    assert hidden_frames == [digit != 7 for digit in range(10)]
     chosen, other = (page.locator("#modes label").nth(at) for at in (0, 1))
     colours = [each.evaluate("label => getComputedStyle(label).backgroundColor") for each in (chosen, other)]
     assert colours[0] != colours[1]
@@ -174,6 +186,8 @@ def test_a_screen_of_320_pixels_is_enough(open_page: OpenPage, mode: str) -> Non
         " && element.getBoundingClientRect().right > innerWidth + 0.5).map(element => element.outerHTML.slice(0, 80))"
     )
     assert wide == []
+    overflowing = "buttons => buttons.filter(button => button.scrollWidth > button.clientWidth).length"
+    assert page.locator("button:visible").evaluate_all(overflowing) == 0
     assert page.evaluate(SMALL_TARGETS, TARGET) == []
     expect(page.get_by_role("button", name="Take a photo")).to_be_visible()
 

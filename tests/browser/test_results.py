@@ -95,6 +95,8 @@ def test_what_is_no_digit_is_said_so(page: Page) -> None:
     expect(page.locator("#sentence")).to_have_text("It doesn't look like a digit.")
     expect(page.locator("#advice")).to_have_text("Closest is 3, 52 %.")
     expect(page.locator("#big")).to_have_text("?")
+    expect(page.locator("#bars-title")).to_have_text("If it were a digit: probability of each")
+    expect(page.locator("#bars li[data-wins]")).to_have_count(0)
 
 
 def test_a_version_that_tells_is_heard_on_the_page(browser: Browser, released_store: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_digits_that_touch_are_refused() -> None:
     image = page(*[(50 + 60 * index, 60, 60, 90) for index in range(4)])
     ImageDraw.Draw(image).line((50, 100, 300, 110), fill=20, width=7)
 
-    with pytest.raises(TouchingDigits, match="Digit 1 is as wide as two"):
+    with pytest.raises(TouchingDigits, match="Digit 1 looks like two"):
         found(image)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message
 
+from service.batching import Inference
 from service.bodies import BodyReader, Limits
 from service.lines import FoundDigit
 from service.pool import Pool
@@ -137,14 +138,30 @@ def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
         read(content)
 
 
-@pytest.mark.parametrize(("width", "confidence", "refused"), [(150, 0.5, True), (150, 0.9, False), (60, 0.5, False)])
-def test_a_wide_digit_that_the_network_does_not_know_is_two(width: int, confidence: float, *, refused: bool) -> None:
-    """Wide alone, or unsure alone, is no reason; the problem tells which digit it is."""
+@pytest.mark.parametrize(
+    ("width", "confidence", "score", "refused"),
+    [
+        *((150, 0.5, 1.0, True), (150, 0.9, 1.0, False), (60, 0.5, 1.0, False)),
+        *((90, 0.99, 0.1, True), (90, 0.99, 0.6, False), (70, 0.99, 0.1, False)),
+    ],
+)
+def test_a_wide_digit_that_the_network_does_not_know_is_two(
+    width: int, confidence: float, score: float, *, refused: bool
+) -> None:
+    """Wide alone, unsure alone, or no digit alone, is no reason; the problem tells which digit it is."""
     probabilities = np.array([[0.99] + [0.001] * 9, [confidence] + [(1 - confidence) / 9] * 9], np.float32)
     digits = [digit(50, 100), digit(width, 100)]
+    inference = Inference(probabilities, [True, score > 0.9], 0.0, 0.0, [1.0, score])
 
     if refused:
-        with pytest.raises(InvalidInput, match="Digit 2 is as wide as two"):
-            check_touching(digits, probabilities)
+        with pytest.raises(InvalidInput, match="Digit 2 looks like two"):
+            check_touching(digits, inference)
     else:
-        check_touching(digits, probabilities)
+        check_touching(digits, inference)
+
+
+def test_an_older_version_tells_touching_digits_by_its_confidence_alone() -> None:
+    """Without a score, a wide digit that the network knows is one."""
+    probabilities = np.array([[0.99] + [0.001] * 9], np.float32)
+
+    check_touching([digit(150, 100)], Inference(probabilities, None, 0.0, 0.0))

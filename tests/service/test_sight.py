@@ -66,6 +66,19 @@ def test_a_shadow_across_the_sheet_is_no_ink() -> None:
     assert strokes_box(looked(shaded)) == pytest.approx(STROKE, abs=8)
 
 
+def test_soft_edges_on_a_small_page_are_no_shadow() -> None:
+    """A 7 of 14x14 pixels whose bar lies along the rim keeps it: scaled up, all its edges are soft."""
+    levels = np.full((14, 14), 255, np.uint8)
+    levels[0, :8], levels[1, :12], levels[2, :5] = 90, 0, 120
+    for row in range(2, 12):
+        levels[row, 11 - row : 14 - row] = (60, 0, 60)
+    sight = looked(Image.fromarray(levels))
+
+    assert not sight.in_shadow
+    left, top, _, _ = strokes_box(sight)
+    assert (left, top) == pytest.approx((0, 0.5), abs=0.6)
+
+
 def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
     """A bright spot with soft edges is light, though it stands out as much as the stroke."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]

@@ -159,7 +159,8 @@ def _fit_strided(
         if epoch < len(history):
             continue  # learned before the run was interrupted
         started, loss = time.monotonic(), 0.0
-        for loss in learner.learn(np.split(order[: steps * batch_size], steps), epoch * steps + 1):
+        for index, indices in enumerate(np.split(order[: steps * batch_size], steps)):
+            loss = learner.step(indices, epoch * steps + index + 1)
             watcher.step(loss)
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss} after epoch {epoch + 1}: lower the learning rate")

@@ -1,12 +1,9 @@
-"""One network being trained: its weights, their average, the optimiser, and a step compiled into two graphs.
+"""One network being trained: its weights, their average, the optimiser, and a step compiled into one graph.
 
-One draws a batch, one learns from it, so that the next batch can be drawn meanwhile. How long the network
-learns and what becomes of it is `fitting.py`'s.
+How long it learns and what becomes of it is `fitting.py`'s.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,15 +20,6 @@ from trainer.runtime import training_precision
 from trainer.training_images import TrainingImages
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Pixels float32 [N + outliers, 784] of varied digits and, after them, outliers; the digits' labels int32 [N]."""
-
-    number: int
-    pixels: tf.Tensor
-    labels: tf.Tensor
-
-
 class Learner:
     """Learns from images by number; `average` is the network to be scored and served."""
 
@@ -45,33 +33,11 @@ class Learner:
         self.average = build_strided(recipe, seed)
         self.average.set_weights(self._network.get_weights())
         self.optimiser = AdamW(recipe, self._network.trainable_variables, total_steps)
-        self._draw = tf.function(self._draw_pixels)
         self._step = tf.function(self._learn)
 
-    def learn(self, parts: Iterable[NDArray[np.int32]], first: int) -> Iterator[float]:
-        """Learns a step from the digits at each part's indices int32 [N]; gives the loss after each.
-
-        Steps are counted from `first`, which is 1 at the start of all. While one is learned, the next
-        is drawn: neither keeps all cores busy alone.
-        """
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw") as drawer:
-            drawn = None
-            for number, indices in enumerate(parts, first):
-                coming = drawer.submit(self.draw, indices, number)
-                if drawn is not None:
-                    yield self.step(drawn.result())
-                drawn = coming
-            if drawn is not None:
-                yield self.step(drawn.result())
-
-    def draw(self, indices: NDArray[np.int32], number: int) -> Batch:
-        """Draws the batch of step `number` from the digits at indices int32 [N]: the same ones give the same batch."""
-        where = tf.constant(indices)
-        return Batch(number, self._draw(where, tf.constant(number)), tf.gather(self._labels, where))
-
-    def step(self, batch: Batch) -> float:
-        """Learns from a batch; returns the loss."""
-        return float(self._step(batch.pixels, batch.labels, tf.constant(float(batch.number))))
+    def step(self, indices: NDArray[np.int32], number: int) -> float:
+        """Learns from the digits at indices int32 [N], as step `number` (from 1); returns the loss."""
+        return float(self._step(tf.constant(indices), tf.constant(number)))
 
     def state(self) -> list[NDArray[np.float32]]:
         """All that the steps have changed, to go on from."""
@@ -85,16 +51,19 @@ class Learner:
     def _changing(self) -> list[Any]:
         return [*self._network.variables, *self.average.variables, *self.optimiser.variables]
 
-    def _learn(self, pixels: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def _learn(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        labels = tf.gather(self._labels, indices)
+        pixels = self._draw_batch(indices, number)
         with tf.GradientTape() as tape:
             outputs = self._network(pixels, training=True)
             loss = _loss(outputs, labels, self._recipe)
         gradients = tape.gradient(loss, self._network.trainable_variables)
+        step = tf.cast(number, tf.float32)
         self.optimiser.apply(gradients, step)
         update_average(self.average.variables, self._network.variables, self._recipe.averaging_decay, step)
         return loss
 
-    def _draw_pixels(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    def _draw_batch(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         """The digits at these indices and after them some outliers, each varied: float32 [N, 784]."""
         recipe = self._recipe
         seeds = tf.random.split(tf.stack([self._seed, number]), 3)

@@ -37,35 +37,22 @@ def indices(number: int) -> NDArray[np.int32]:
 def test_loss_falls(full_recipe: StridedRecipe, images: TrainingImages) -> None:
     """Ten steps on the same images make the loss smaller, with everything on."""
     learner = make_learner(full_recipe, images)
-    losses = list(learner.learn([indices(0)] * 10, first=1))
+    losses = [learner.step(indices(0), number) for number in range(1, 11)]
     assert losses[-1] < 0.8 * losses[0]
 
 
 def test_resumed_learner_ends_where_the_other_ends(full_recipe: StridedRecipe, images: TrainingImages) -> None:
     """Four steps, and two, a restart and two more, end in the same weights, bit for bit."""
     through, interrupted, resumed = (make_learner(full_recipe, images) for _ in range(3))
-    parts = [indices(number) for number in range(4)]
-    learned = list(through.learn(parts, first=1))
-    assert list(interrupted.learn(parts[:2], first=1)) == learned[:2]
+    for number in range(1, 5):
+        through.step(indices(number), number)
+    for number in range(1, 3):
+        interrupted.step(indices(number), number)
     resumed.restore(interrupted.state())
-    assert list(resumed.learn(parts[2:], first=3)) == learned[2:]
+    for number in range(3, 5):
+        resumed.step(indices(number), number)
     for expected, actual in zip(through.state(), resumed.state(), strict=True):
         np.testing.assert_array_equal(expected, actual)
-
-
-def test_drawing_ahead_changes_nothing(full_recipe: StridedRecipe, images: TrainingImages) -> None:
-    """Batches drawn while the one before is learned give the weights that batches drawn in turn give."""
-    ahead, in_turn = make_learner(full_recipe, images), make_learner(full_recipe, images)
-    parts = [indices(number) for number in range(3)]
-    losses = [in_turn.step(in_turn.draw(part, number)) for number, part in enumerate(parts, 1)]
-    assert list(ahead.learn(parts, first=1)) == losses
-    for expected, actual in zip(in_turn.state(), ahead.state(), strict=True):
-        np.testing.assert_array_equal(expected, actual)
-
-
-def test_nothing_to_learn_from_is_nothing_learned(full_recipe: StridedRecipe, images: TrainingImages) -> None:
-    """Without a part there is no step."""
-    assert not list(make_learner(full_recipe, images).learn([], first=1))
 
 
 def test_disturbances_end_before_the_run_does(full_recipe: StridedRecipe, images: TrainingImages) -> None:
@@ -73,6 +60,6 @@ def test_disturbances_end_before_the_run_does(full_recipe: StridedRecipe, images
     disturbed = replace(full_recipe, disturbed_until=0.5)
     undisturbed = replace(full_recipe, disturbed_fraction=0.0)
     first, second = make_learner(disturbed, images), make_learner(undisturbed, images)
-    assert list(first.learn([indices(1)], first=5)) != list(second.learn([indices(1)], first=5))
+    assert first.step(indices(1), 5) != second.step(indices(1), 5)
     second.restore(first.state())
-    assert list(first.learn([indices(2)], first=6)) == list(second.learn([indices(2)], first=6))
+    assert first.step(indices(2), 6) == second.step(indices(2), 6)

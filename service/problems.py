@@ -5,7 +5,6 @@ route answers the request. Nothing of the inside gets out: an unforeseen excepti
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -47,7 +46,8 @@ class Problem(Exception):
         self.errors = errors or []
         self.headers = dict(headers or {})
         if retry_after_seconds is not None:
-            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_seconds)))
+            # Whole seconds, as HTTP asks: rounded up, a little over one would be twice as long as it takes.
+            self.headers["Retry-After"] = str(max(1, round(retry_after_seconds)))
 
 
 class MalformedBody(Problem):

@@ -11,6 +11,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from typing import TypeAlias
+
+Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _CHECK_SECONDS = 0.2
 _CHECK_TIMEOUT_SECONDS = 2.0
@@ -65,21 +68,35 @@ class Proxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect the client with an instance that takes it, and pass on what either says until one of them ends."""
+        # Cancelled when the proxy stops: asyncio of Python 3.11 would report that as an error.
+        with contextlib.suppress(asyncio.CancelledError):
+            connection = await self._connected()
+            if connection is None:
+                self.refused += 1
+            else:
+                await _exchange((reader, writer), connection)
+        writer.close()
+
+    async def _connected(self) -> Connection | None:
+        """Connect to the next instance that is ready and takes it; None if none does."""
         turn = next(self._turns)
         for place in range(len(self._instances)):
             instance = self._instances[(turn + place) % len(self._instances)]
-            if instance not in self.ready:
-                continue
-            # Cancelled when the proxy stops: asyncio of Python 3.11 would report that as an error.
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                answers, requests = await asyncio.open_connection("127.0.0.1", instance)
-                directions = [_copy(reader, requests), _copy(answers, writer)]
-                await asyncio.wait(map(asyncio.ensure_future, directions), return_when=asyncio.FIRST_COMPLETED)
-                requests.close()
-                writer.close()
-                return
-        self.refused += 1
-        writer.close()
+            if instance in self.ready:
+                with contextlib.suppress(OSError):
+                    return await asyncio.open_connection("127.0.0.1", instance)
+        return None
+
+
+async def _exchange(client: Connection, instance: Connection) -> None:
+    copies = [asyncio.ensure_future(_copy(*way)) for way in ((client[0], instance[1]), (instance[0], client[1]))]
+    try:
+        await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for copy in copies:
+            copy.cancel()
+        await asyncio.gather(*copies, return_exceptions=True)
+        instance[1].close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,8 @@
 """The stress test's own parts: what it counts, and what its proxy does."""
 
+import contextlib
 import http.client
+import socket
 from typing import Any
 
 import pytest
@@ -70,6 +72,27 @@ def test_a_proxy_turns_to_what_is_ready() -> None:
             wait_until(lambda: proxy.ready == {port})
             assert [send(in_front, REQUEST).status for _ in range(6)] == [200] * 6
             assert bodies == [REQUEST.body] * 6
+    assert proxy.refused == 0
+
+
+def test_a_connection_that_ends_with_the_proxy_was_not_refused() -> None:
+    """Stopping while a client is connected counts nothing, also where another instance could be tried."""
+    request = b"A part of a request"
+    with contextlib.ExitStack() as opened:
+        instance = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        instance.settimeout(10)
+        proxy = Proxy([instance.getsockname()[1], *free_ports(1)])
+
+        def accepted() -> bytes:
+            connection, _ = instance.accept()
+            opened.enter_context(connection).sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            return connection.recv(100)
+
+        with proxy.running() as in_front:
+            accepted()  # the first question whether the instance is ready
+            wait_until(lambda: bool(proxy.ready))
+            opened.enter_context(socket.create_connection(("127.0.0.1", in_front))).sendall(request)
+            wait_until(lambda: accepted() == request)
     assert proxy.refused == 0
 
 

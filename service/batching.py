@@ -144,7 +144,7 @@ class Batcher:
             queue_limit: Most rows that may wait.
             threads: How many batches of bulk may run at once.
             tracing: Where batches are traced, if anywhere.
-            longest_wait_seconds: Bulk that would wait for longer, at the measured rate, is refused at once.
+            longest_wait_seconds: More rows than a batch that would wait for longer, at the measured rate, are refused.
         """
         self._metrics = metrics
         self._tracing = tracing
@@ -199,21 +199,21 @@ class Batcher:
         finally:
             self._release(request)
 
-    def check_room(self, version: LoadedVersion, rows: int) -> None:
+    def check_room(self, rows: int) -> None:
         """Find out whether so many rows would be taken, before anything is done for them.
 
         Raises:
-            QueueFull: They don't fit into the queue, or they are bulk and what is before them takes too long.
+            QueueFull: They don't fit into the queue, or are more than a batch and would wait for too long.
         """
         if self._queued_rows + rows > self._queue_limit:
             detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
             raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
-        if self._are_few(version, rows) or not self._queued_rows:
+        if rows <= self._max_batch_size or not self._queued_rows:
             return
         wait_seconds = self.retry_after_seconds()
         if wait_seconds > self._longest_wait_seconds:
             detail = (
-                f"Rows wait {wait_seconds:.2g} seconds for the network, and may wait {self._longest_wait_seconds:.2g}; "
+                f"Rows wait {wait_seconds:.3g} seconds for the network, and may wait {self._longest_wait_seconds:.3g}; "
                 "send fewer at once or try again later."
             )
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
@@ -224,19 +224,15 @@ class Batcher:
 
     def _admit(self, request: _Request) -> _Request:
         rows = request.waiting
-        self.check_room(request.version, rows)
+        self.check_room(rows)
         self._count_queued(rows)
         self._new.append(request)
-        if self._are_few(request.version, rows):
+        if rows <= min(request.version.engine.inline_rows, self._max_batch_size):
             self._few.append(request)
         else:
             self._bulk.append(request)
         self._take_turn_soon()
         return request
-
-    def _are_few(self, version: LoadedVersion, rows: int) -> bool:
-        """Whether so many rows run in the event loop's own thread, and pass by bulk."""
-        return rows <= min(version.engine.inline_rows, self._max_batch_size)
 
     async def _wait(self, request: _Request, leaves: Leaves) -> Inference:
         """Wait for an answer that was not there at once, but not for longer than the caller does."""

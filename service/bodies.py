@@ -118,10 +118,11 @@ class BodyReader:
 
     def announced_rows(self, headers: RawHeaders) -> int:
         """How many rows the body will at least have, if it is an ordinary one, by its headers."""
-        row_bytes = _ROW_BYTES.get(headers.get(b"content-type", b""))
-        if row_bytes is None:
-            return 1
-        return min(max(1, int(headers.get(b"content-length", b"0")) // row_bytes), self.limits.max_instances)
+        row_bytes = _ROW_BYTES.get(headers.get(b"content-type", b"").partition(b";")[0].strip().lower())
+        size = int(headers.get(b"content-length", b"0"))
+        if row_bytes is None or size > self.limits.max_body_bytes or b"content-encoding" in headers:
+            return 1  # what is wrong with it is told when it is read, not that there is no room
+        return min(max(1, size // row_bytes), self.limits.max_instances)
 
     async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
         parts, size, more = [first], 0, True

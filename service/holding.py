@@ -3,6 +3,7 @@
 What is read, and who uses it, is for `bodies` and `pool` to say.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -34,7 +35,7 @@ class BodyMemory:
             now = self._clock()
             over = min((other.deadline for other in self._bodies if other is not body), default=now)
             detail = "Too much is being sent by all clients together; try again later."
-            raise QueueFull(detail, retry_after_seconds=over - now)
+            raise QueueFull(detail, retry_after_seconds=math.ceil(over - now))
         self._size_bytes += more_bytes
         self._bodies.add(body)
 

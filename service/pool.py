@@ -109,10 +109,10 @@ class Pool:
         if self._pending >= self._limit:
             detail = f"{self._pending} pictures or bodies are being read, the most that may; try again later."
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
-        if wait_seconds > self._longest_wait_seconds:
+        if calls_before > 1 and wait_seconds > self._longest_wait_seconds:  # one may wait, however long a call takes
             detail = (
-                f"Pictures and bodies wait {wait_seconds:.2g} seconds to be read, "
-                f"and may wait {self._longest_wait_seconds:.2g}; try again later."
+                f"Pictures and bodies wait {wait_seconds:.3g} seconds to be read, "
+                f"and may wait {self._longest_wait_seconds:.3g}; try again later."
             )
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
 

@@ -23,7 +23,8 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
     class CountingProtocol(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Begin; called by uvicorn's server."""
-            super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
+            self._pieces = _InOnePiece(transport, self.loop)
+            super().connection_made(cast("asyncio.Transport", self._pieces))
 
         def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
@@ -41,7 +42,8 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
                 self.transport.close()
 
         def on_response_complete(self) -> None:
-            """Forget what nobody has read of the body; called by uvicorn when an answer has been sent."""
+            """Send the answer, and forget what nobody has read of the body; called by uvicorn when all is written."""
+            self._pieces.send()
             if self.cycle.response_complete:  # else it is of the next request, which is there already
                 self.cycle.body = bytearray()
             super().on_response_complete()
@@ -54,9 +56,10 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
 
 
 class _InOnePiece:
-    """A transport that sends together what is written in one turn of the loop: an answer's headers with its body.
+    """A transport that sends an answer's headers with its body, as soon as that is complete.
 
-    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up.
+    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up. Of an answer in parts
+    it sends together what is written in one turn of the loop. Nothing but `write` and `close` may be used to send.
     """
 
     def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,20 +72,21 @@ class _InOnePiece:
         return getattr(self._transport, name)
 
     def write(self, piece: bytes) -> None:
-        """Send, when this turn of the loop is over."""
+        """Send, at the latest when this turn of the loop is over."""
         if not self._pieces:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.send)
         self._pieces.append(piece)
 
     def close(self) -> None:
         """Send what is left, and close."""
-        self._send()
+        self.send()
         self._transport.close()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send what has been written."""
         pieces, self._pieces = self._pieces, []
         if pieces and not self._transport.is_closing():  # the client may have left meanwhile
-            self._transport.writelines(pieces)
+            self._transport.write(b"".join(pieces))
 
 
 def _break_off(cycle: RequestResponseCycle) -> None:

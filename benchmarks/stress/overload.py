@@ -32,7 +32,7 @@ _ROWS = 500
 _PEAK_SECONDS = 8.0
 _PEAK_CONNECTIONS = 32
 _ENOUGH = 5000.0
-# Sent at once: twice as much as may wait, which is a second of pictures or one and a half of bulk.
+# Sent at once: twice as much as may wait, which is a second of pictures or 1.3 of bulk.
 _BURST_SECONDS, _LEAST_BURST = 3, 160
 _LIGHT_SECONDS = 4.0
 _LIGHT_CONNECTIONS = 2

@@ -276,7 +276,9 @@ def test_bytes_are_rows() -> None:
         (BYTES, 784 * 9, 3),
         (JSON, 4000, 1),
         (JSON, 80_000, 2),
+        ("Application/JSON; charset=utf-8", 80_000, 2),
         ("image/png", 80_000, 1),
+        (BYTES, LIMITS.max_body_bytes + 1, 1),
     ],
 )
 def test_headers_announce_how_many_rows_there_are_at_least(content_type: str, length: int, rows: int) -> None:

@@ -57,7 +57,7 @@ def test_a_refusal_tells_when_the_first_of_the_others_is_over() -> None:
     memory = BodyMemory(limit_bytes=100, clock=lambda: 1000.0)
     gone = held(memory, 40, deadline=1001)
     held(memory, 50, deadline=1009.5)
-    held(memory, 10, deadline=1006.7)
+    held(memory, 10, deadline=1006.4)
     gone.let_go()
 
     growing = held(memory, 40, deadline=1003)

@@ -24,6 +24,26 @@ def test_result_and_exception_come_back() -> None:
     asyncio.run(story())
 
 
+def test_one_may_wait_however_long_a_call_takes() -> None:
+    """Where every call takes longer than anything may wait, there is still a queue of one."""
+    clock, gate = Clock(), threading.Event()
+
+    def ten_seconds() -> None:
+        clock.seconds += 10
+
+    async def story() -> None:
+        async with Pool(limit=100, threads=1, longest_wait_seconds=1, clock=clock).running() as pool:
+            await pool.run(ten_seconds)
+            calls = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull):
+                await pool.run(lambda: None)
+            gate.set()
+            assert await asyncio.gather(*calls) == [True, True]
+
+    asyncio.run(story())
+
+
 def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
     """The wait is known from how long calls have taken, and all threads share it."""
     clock, gate = Clock(), threading.Event()

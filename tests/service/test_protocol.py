@@ -122,15 +122,15 @@ def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Cli
     """What has come of a body that nobody reads is forgotten with the answer, though the connection stays open."""
     part = bytes(200_000)
     head = request_head("POST", "/v1/predict", ["Content-Type: image/png", f"Content-Length: {10**9}"])
-    tracemalloc.start()
     with ExitStack() as connections:
+        tracemalloc.start()
+        connections.callback(tracemalloc.stop)
         before_bytes, _ = tracemalloc.get_traced_memory()
         for _ in range(30):
             connection = connections.enter_context(connect(client))
             connection.sendall(head + part)
             assert read_answer(connection).status == 413
         kept_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
-    tracemalloc.stop()
 
     assert kept_bytes < 30 * len(part) / 4
 
@@ -142,6 +142,22 @@ def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
         for _ in range(50):
             connection.sendall(head)
             assert connection.recv(65_536).endswith(b"}")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (request_head("GET", "/health/live", []), 204),
+        (request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"]), 415),
+    ],
+)
+def test_a_client_that_will_send_no_more_gets_its_answer(client: httpx.Client, head: bytes, status: int) -> None:
+    """An answer that is there at once is on its way before the end of what the client sends is looked at."""
+    for _ in range(20):
+        with connect(client) as connection:
+            connection.sendall(head)
+            connection.shutdown(socket.SHUT_WR)
+            assert read_answer(connection).status == status
 
 
 def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client) -> None:

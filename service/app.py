@@ -34,9 +34,9 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 
 # Of a request's time, that a picture may wait for a thread to read it in, and more rows than a batch for the network.
 # What would wait for longer is refused at once: a queue as long as the deadline answers nobody, because all that
-# reaches its front is too late. A flood is felt for so long after its end, which by default is to be below 2 s; and when
-# it begins, what was let in at the rate before waits for two to four times as long. Bulk of 32 clients in turn, 500 rows
-# each, is to fit in.
+# reaches its front is too late. A flood is felt for so long after its end, which by default is to be below 2 s; and
+# when it begins, what was let in at the rate before waits for two to four times as long. Bulk of 32 clients in turn,
+# 500 rows each, is to fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
 
 

@@ -155,12 +155,11 @@ def test_what_a_call_needed_goes_when_it_fails() -> None:
 
     async def story() -> None:
         async with Pool(limit=3).running() as pool:
-            content = Content()
-            seen = weakref.ref(content)
+            content, gone = Content(), asyncio.Event()
+            weakref.finalize(content, asyncio.get_running_loop().call_soon_threadsafe, gone.set)
             await refused(pool, content)
             del content
-            await settle()
-            assert seen() is None
+            await asyncio.wait_for(gone.wait(), timeout=30)  # the thread lets go of it a moment after the answer
 
     gc.disable()
     try:

@@ -272,15 +272,18 @@ def _noise(random: Generator) -> NDArray[np.float32]:
 
 
 def _cost() -> None:
-    print(f"{'cost':32s} {'Pillow':>9s} {'all':>9s} {'added':>9s}  (ms, median)")  # noqa: T201
+    _say(f"{'cost':32s} {'Pillow':>9s} {'all':>9s} {'added':>9s}  (ms, median)")
     for name, decode, everything in costs():
-        print(f"{name:32s} {decode:9.2f} {everything:9.2f} {everything - decode:9.2f}")  # noqa: T201
+        _say(f"{name:32s} {decode:9.2f} {everything:9.2f} {everything - decode:9.2f}")
 
 
 def _row(name: str, right: int, count: int, more: str = "") -> None:
-    row = f"{name:36s} {right:6d} of {count:6d} {100 * right / max(count, 1):8.2f} %   {more}"
-    print(row.rstrip())  # noqa: T201
-    sys.stdout.flush()
+    _say(f"{name:36s} {right:6d} of {count:6d} {100 * right / max(count, 1):8.2f} %   {more}".rstrip())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # a table takes minutes, and is watched
 
 
 def _listed(counts: Counter[str]) -> str:

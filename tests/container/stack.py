@@ -3,11 +3,9 @@
 import os
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
+
+from tests.service.running import keep_doing
 
 _REPOSITORY = Path(__file__).parents[2]
 # Downloading and unpacking TensorFlow takes most of it; a second build takes seconds.
@@ -151,7 +151,7 @@ def predicting(url: str, clients: int, timeout_seconds: float, **request: Any) -
 
     Args:
         url: The service's.
-        clients: How many there are; each has a connection of its own.
+        clients: How many ask at once; they share as many connections.
         timeout_seconds: The longest that one may wait for a part of its answer.
         request: Its body and headers, as httpx takes them.
 
@@ -159,23 +159,10 @@ def predicting(url: str, clients: int, timeout_seconds: float, **request: Any) -
         How many answers there were of each status; empty until the context is closed.
     """
     answers: Counter[int] = Counter()
-    over = threading.Event()
-
-    def ask() -> list[int]:
-        statuses = []
-        with httpx.Client(base_url=url, timeout=timeout_seconds) as client:
-            while not over.is_set():
-                statuses.append(client.post("/v1/predict", **request).status_code)
-        return statuses
-
-    with ThreadPoolExecutor(clients) as threads:
-        asked = [threads.submit(ask) for _ in range(clients)]
-        try:
+    with httpx.Client(base_url=url, timeout=timeout_seconds) as client:
+        with keep_doing(lambda: client.post("/v1/predict", **request).status_code, clients) as statuses:
             yield answers
-        finally:
-            over.set()
-    for client in asked:
-        answers.update(client.result())
+        answers.update(statuses)
 
 
 def _free_ports() -> tuple[int, int]:

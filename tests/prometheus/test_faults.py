@@ -5,11 +5,7 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +16,7 @@ from service.drift import MINIMUM_ROWS
 from tests.prometheus.conftest import Start
 from tests.prometheus.server import Prometheus
 from tests.service.process import READY_SECONDS, Process
-from tests.service.running import wait_until
+from tests.service.running import keep_doing, wait_until
 
 pytestmark = pytest.mark.prometheus
 
@@ -87,7 +83,7 @@ def test_overload(prometheus: Prometheus, start: Start, store: Path) -> None:
     """Bulk that a tiny queue has no room for is refused, which burns the error budget; both clear when it stops."""
     service = start(DIGITS_QUEUE_LIMIT="64", DIGITS_MAX_INSTANCES="64")
     rows = np.resize(_confident_rows(store), (64, 784))
-    with _keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
+    with keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
         prometheus.wait_for("DigitsQueueNearFull", "DigitsFailuresBurnFast", "DigitsFailuresBurn")
     assert set(statuses) == {200, 429}
     prometheus.wait_for_silence()
@@ -97,7 +93,7 @@ def test_first_refusals(prometheus: Prometheus, start: Start, store: Path) -> No
     """The first refusals of a service are noticed, though they are over before Prometheus looks again."""
     service = start(DIGITS_QUEUE_LIMIT="64", DIGITS_MAX_INSTANCES="64")
     rows = np.resize(_confident_rows(store), (64, 784))
-    with _keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
+    with keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
         wait_until(lambda: 429 in statuses)
     prometheus.wait_for("DigitsQueueNearFull")
     prometheus.wait_for_silence()
@@ -106,10 +102,10 @@ def test_first_refusals(prometheus: Prometheus, start: Start, store: Path) -> No
 def test_slow_requests(prometheus: Prometheus, start: Start, store: Path) -> None:
     """Requests that take 0.1 s burn the budget of the slow; quick ones afterwards do not."""
     service = start()
-    with _keep_doing(lambda: _predict_slowly(service), threads=4) as statuses:
+    with keep_doing(lambda: _predict_slowly(service), threads=4) as statuses:
         prometheus.wait_for("DigitsSlowBurnFast", "DigitsSlowBurn")
     assert set(statuses) == {200}
-    with _keep_doing(lambda: _predict(service, _confident_rows(store)), threads=1):
+    with keep_doing(lambda: _predict(service, _confident_rows(store)), threads=1):
         prometheus.wait_for_silence()
 
 
@@ -187,23 +183,3 @@ def _predict_slowly(service: Process) -> int:
         time.sleep(0.1)
         connection.sendall(bytes(784))
         return int(connection.recv(65536).split()[1])
-
-
-@contextmanager
-def _keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
-    """Do it in so many threads for as long as the context is open; gives the list of its answers."""
-    ended = threading.Event()
-    answers: list[int] = []
-
-    def repeat() -> None:
-        while not ended.is_set():
-            answers.append(request())
-
-    with ThreadPoolExecutor(threads) as pool:
-        repeating = [pool.submit(repeat) for _ in range(threads)]
-        try:
-            yield answers
-        finally:
-            ended.set()
-    for each in repeating:
-        each.result()

@@ -51,6 +51,10 @@ class Clock:
         """Tell the time."""
         return self.seconds
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
 
 def row_of(digit: int, is_digit: float = 0.5) -> NDArray[np.float32]:
     """A row that `FirstPixelEngine` reads as `digit`, and gives that score; float32 [784]."""

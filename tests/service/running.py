@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -44,6 +45,26 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
+    """Do it in so many threads for as long as the context is open; gives the list of its answers."""
+    ended = threading.Event()
+    answers: list[int] = []
+
+    def repeat() -> None:
+        while not ended.is_set():
+            answers.append(request())
+
+    with ThreadPoolExecutor(threads) as pool:
+        repeating = [pool.submit(repeat) for _ in range(threads)]
+        try:
+            yield answers
+        finally:
+            ended.set()
+    for each in repeating:
+        each.result()
 
 
 @contextlib.contextmanager

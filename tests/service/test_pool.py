@@ -28,12 +28,9 @@ def test_one_may_wait_however_long_a_call_takes() -> None:
     """Where every call takes longer than anything may wait, there is still a queue of one."""
     clock, gate = Clock(), threading.Event()
 
-    def ten_seconds() -> None:
-        clock.seconds += 10
-
     async def story() -> None:
         async with Pool(limit=100, threads=1, longest_wait_seconds=1, clock=clock).running() as pool:
-            await pool.run(ten_seconds)
+            await pool.run(lambda: clock.advance(10))
             calls = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(2)]
             await asyncio.sleep(0)
             with pytest.raises(QueueFull):
@@ -48,12 +45,9 @@ def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() 
     """The wait is known from how long calls have taken, and all threads share it."""
     clock, gate = Clock(), threading.Event()
 
-    def ten_seconds() -> None:
-        clock.seconds += 10
-
     async def story() -> None:
         async with Pool(limit=100, threads=2, longest_wait_seconds=8, clock=clock).running() as pool:
-            await pool.run(ten_seconds)
+            await pool.run(lambda: clock.advance(10))
             waiting = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
             await asyncio.sleep(0)
             with pytest.raises(QueueFull, match="wait 10 seconds to be read, and may wait 8") as refused:
@@ -70,12 +64,9 @@ def test_nothing_waits_while_a_thread_is_idle() -> None:
     """However long calls take, one that a thread can begin at once is taken."""
     clock, gate = Clock(), threading.Event()
 
-    def ten_seconds() -> None:
-        clock.seconds += 10
-
     async def story() -> None:
         async with Pool(limit=100, threads=2, longest_wait_seconds=1, clock=clock).running() as pool:
-            await pool.run(ten_seconds)
+            await pool.run(lambda: clock.advance(10))
             running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
             await asyncio.sleep(0)
             assert await pool.run(lambda: "in") == "in"

@@ -129,7 +129,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
     trace: RequestTrace | None = asked.scope["state"].get("trace")
-    state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else it would be read for nothing
+    state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else its body would be read for nothing
     try:
         async with asyncio.timeout(asked.seconds):
             rows, decode_seconds = await _read_rows(state.reader, asked, deadline)

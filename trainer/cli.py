@@ -12,6 +12,7 @@ from trainer import store_cli
 from trainer.console import load_dataset, reported, say_accuracy
 from trainer.data import Dataset, DataUnavailableError
 from trainer.gate import MIN_ACCURACY, Gate
+from trainer.interruption import Interruption
 from trainer.manifest import Metrics, code_sha256, read, same_training
 from trainer.options import (
     DEFAULT_NAME,
@@ -140,8 +141,8 @@ def _train(
         from trainer import training  # here, because it imports TensorFlow
         from trainer.tensorboard import TensorBoardLog
 
-    with FittingProgress(console, resume=resume) as progress:
-        watchers = Watchers([progress, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
+    with FittingProgress(console, resume=resume) as progress, Interruption() as interruption:
+        watchers = Watchers([progress, interruption, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
         folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
     _conclude(folder, metrics, len(dataset.x_test), store)
 

@@ -1,0 +1,36 @@
+"""Ctrl-C ends training, wherever it comes."""
+
+import signal
+
+import pytest
+
+from trainer.interruption import Interruption
+
+
+def test_ctrl_c_comes_at_once() -> None:
+    """As without it: the exception is raised where the program is."""
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_that_python_loses_ends_the_next_step() -> None:
+    """In a destructor the exception is ignored; the step after it raises it again."""
+
+    class Tensor:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with Interruption() as interruption:
+        interruption.step(0.5)
+        Tensor()
+        with pytest.raises(KeyboardInterrupt):
+            interruption.step(0.5)
+
+
+def test_afterwards_ctrl_c_is_what_it_was() -> None:
+    """The handler from before is back."""
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) is before

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class Traced:
     memory: InMemorySpanExporter
 
     def spans(self, name: str) -> list[ReadableSpan]:
-        """Those of that name, oldest first."""
+        """Those of that name, in the order that they ended."""
         return [span for span in self.memory.get_finished_spans() if span.name == name]
 
     def the(self, name: str) -> ReadableSpan:
@@ -184,7 +185,8 @@ def test_bulk_is_linked_with_each_of_its_batches(traced: Traced) -> None:
 
     inference = traced.the("inference")
     batches = traced.spans("batch")
-    assert [attributes(batch)["digits.rows"] for batch in batches] == [64, 64, 64, 8]
+    # Several threads run them, so the last one need not be the last to end.
+    assert Counter(attributes(batch)["digits.rows"] for batch in batches) == {64: 3, 8: 1}
     assert linked(inference) == {ids(batch) for batch in batches}
 
 

@@ -117,17 +117,28 @@ def _strokes_of(sight: Sight) -> Strokes:
 
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Join each fragment with the stroke it is nearest to; leave out what then is no digit. Gives stroke numbers."""
-    boxes = strokes.boxes[kept]
-    heights = boxes[:, 2] - boxes[:, 0]
+    """Join each fragment with what it is nearest to; leave out what then is no digit. Gives stroke numbers."""
+    heights = strokes.boxes[kept, 2] - strokes.boxes[kept, 0]
     usual = float(np.percentile(np.repeat(heights, heights), 60))  # tall strokes count more than their bits
-    group = np.arange(len(kept))
-    for fragment in np.flatnonzero(heights < _FRAGMENT * usual):
+    groups = [kept[index : index + 1] for index in range(len(kept))]
+    while True:  # two bits of a broken digit may find each other first
+        boxes = np.array([_union(strokes.boxes[group]) for group in groups])
+        joined = _joined(boxes, usual)
+        numbers = np.unique(joined)
+        if len(numbers) == len(groups):
+            break
+        groups = [np.concatenate([groups[index] for index in np.flatnonzero(joined == number)]) for number in numbers]
+    return [group for group, box in zip(groups, boxes, strict=True) if _height(box) >= _LEAST_HEIGHT * usual]
+
+
+def _joined(boxes: Boxes, usual: float) -> NDArray[np.int64]:
+    """For each box a number that it shares with those it belongs to."""
+    group = np.arange(len(boxes))
+    for fragment in np.flatnonzero(boxes[:, 2] - boxes[:, 0] < _FRAGMENT * usual):
         owner = _owner(boxes, int(fragment), usual)
         if owner is not None:
             group[group == group[fragment]] = group[owner]
-    members = [np.flatnonzero(group == number) for number in np.unique(group)]
-    return [kept[own] for own in members if _height(_union(boxes[own])) >= _LEAST_HEIGHT * usual]
+    return group
 
 
 def _owner(boxes: Boxes, fragment: int, usual: float) -> int | None:

@@ -66,6 +66,16 @@ def test_a_bar_that_is_apart_belongs_to_its_digit() -> None:
     assert len(found(page((50, 60, 60, 90), (200, 60, 60, 90), bar=True))) == 2
 
 
+def test_a_digit_in_many_bits_is_one() -> None:
+    """A pen that skipped: two bits that are nearest to each other belong to the other two of the digit."""
+    image = page((50, 60, 60, 90), (300, 60, 60, 90))
+    draw = ImageDraw.Draw(image)
+    for top, bottom in ((60, 80), (85, 103), (115, 132), (137, 150)):
+        draw.rectangle((200, top, 208, bottom), fill=20)
+
+    assert len(found(image)) == 3
+
+
 def test_specks_and_dashes_are_no_digits() -> None:
     """Dust and a minus between the digits are left out."""
     image = page((50, 60, 60, 90), (400, 60, 60, 90))

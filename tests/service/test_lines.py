@@ -76,6 +76,13 @@ def test_a_digit_in_many_bits_is_one() -> None:
     assert len(found(image)) == 3
 
 
+def test_a_wide_digit_is_one() -> None:
+    """Twice as wide as high, as the flattest of MNIST's; whether it is one is for the network to say."""
+    wide = found(page((50, 60, 60, 90), (200, 80, 160, 55)))[1]
+
+    assert 1.9 < wide.width_by_height < 2.5
+
+
 def test_specks_and_dashes_are_no_digits() -> None:
     """Dust and a minus between the digits are left out."""
     image = page((50, 60, 60, 90), (400, 60, 60, 90))

@@ -84,7 +84,7 @@ def test_what_cannot_be_read(client: httpx.Client) -> None:
     Image.new("L", (90, 90), 255).save(blank, "PNG")
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (90, 90), np.uint8)).save(noise, "PNG")
     touching = Image.open(io.BytesIO(picture(60)))
-    ImageDraw.Draw(touching).line((50, 100, 210, 104), fill=0, width=10)
+    ImageDraw.Draw(touching).line((20, 100, 260, 104), fill=0, width=10)
     touching.save(joined, "PNG")
     for content, said in ((blank, "blank"), (noise, "noise"), (joined, "touch"), (io.BytesIO(b"?"), "does not decode")):
         response = client.post(PATH, content=content.getvalue(), headers=PNG)

@@ -142,7 +142,8 @@ def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
     ("width", "confidence", "score", "refused"),
     [
         *((150, 0.5, 1.0, True), (150, 0.9, 1.0, False), (60, 0.5, 1.0, False)),
-        *((90, 0.99, 0.1, True), (90, 0.99, 0.6, False), (70, 0.99, 0.1, False)),
+        *((90, 0.99, 0.3, True), (90, 0.99, 0.45, False), (70, 0.99, 0.3, False)),
+        *((70, 0.99, 0.1, True), (40, 0.99, 0.1, False)),
     ],
 )
 def test_a_wide_digit_that_the_network_does_not_know_is_two(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _THUMBNAIL_SIDE = 24  # enough for a smooth background
 _WIDEST_STROKE = 0.25  # of the picture, for `evened`
 _ROUNDS = 4  # of the fit; more change nothing that can be seen
+# Of the range of grey levels: a rim within less is of one grey, a surface that is off by more was pulled. By ink, if
+# most of what is not like the rim is as far from it as ink is: a note on a desk hardly lighter comes to a quarter.
+_EVEN, _FULL_INK = 0.1, 0.7
 
 # Grey levels of 255 between paper and full ink. Faint pencil, photographed, has about 30.
 _LEAST_INK = 14.0
@@ -44,6 +47,7 @@ def _terms(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 _TERMS, _IMPORTANCE = _terms(_THUMBNAIL_SIDE)
+_ON_RIM = _IMPORTANCE > 1
 _PRODUCTS = (_TERMS[:, None] * _TERMS).reshape(-1, _TERMS.shape[1])  # of every two terms, worked out once
 
 
@@ -96,18 +100,40 @@ def relief_of(seen: Grey) -> Grey:
     """Subtract a smooth surface fitted to the paper, so that uneven light is gone.
 
     The surface is quadratic, fitted to a thumbnail by iteratively reweighted least squares: what
-    lies far from it, the ink, hardly pulls it.
+    lies far from it, the ink, hardly pulls it. Ink on a third of the page does: if the rim is even and not on the
+    surface, that is fitted again, beginning with what is like the rim.
     """
     size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
     thumbnail = Image.fromarray(seen).resize(size, Image.Resampling.BOX)
     values = np.asarray(thumbnail, dtype=np.float64).reshape(-1)
-    weights = _IMPORTANCE
+    fitted = _fitted(values, _IMPORTANCE)
+    if _is_pulled(fitted, values):
+        fitted = _fitted(values, _nearness(values - median(values[_ON_RIM])))
+    return seen - _surface(fitted.astype(np.float32), seen.shape)
+
+
+def _is_pulled(fitted: NDArray[np.floating], values: NDArray[np.float64]) -> bool:
+    """Whether ink drew the surface away from an even rim."""
+    rim, levels = values[_ON_RIM], float(np.ptp(values))
+    if np.ptp(rim) >= _EVEN * levels or np.abs(rim - fitted @ _TERMS[:, _ON_RIM]).max() <= _EVEN * levels:
+        return False
+    off = np.abs(values - median(rim))
+    return median(off[off > _EVEN * levels]) > _FULL_INK * levels
+
+
+def _fitted(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.floating]:
+    """The factors of the terms of the surface, beginning with these weights of the thumbnail's pixels."""
     for _ in range(_ROUNDS):
         fitted = np.linalg.solve((_PRODUCTS @ weights).reshape(len(_TERMS), -1), _TERMS @ (weights * values))
-        distance = np.abs(values - fitted @ _TERMS)
-        spread = 1.0 + 1.5 * median(distance)
-        weights = _IMPORTANCE / (1.0 + (distance / spread) ** 2)
-    return seen - _surface(fitted.astype(np.float32), seen.shape)
+        weights = _nearness(values - fitted @ _TERMS)
+    return fitted
+
+
+def _nearness(off: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The weights of pixels that are so far off: the half that is nearest counts, ink hardly."""
+    distance = np.abs(off)
+    spread = 1.0 + 1.5 * median(distance)
+    return np.asarray(_IMPORTANCE / (1.0 + (distance / spread) ** 2))
 
 
 def evened(seen: Grey, polarity: np.float32) -> Grey:

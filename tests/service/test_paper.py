@@ -34,6 +34,31 @@ def test_smooth_light_is_taken_away(factors: tuple[float, ...], ink: float) -> N
     assert relief[stroke() > 0].mean() == pytest.approx(ink, abs=8)
 
 
+@pytest.mark.parametrize("width", [20, 30, 36])
+@pytest.mark.parametrize("ink", [-230.0, 230.0])
+def test_a_marker_on_up_to_two_fifths_of_the_page_is_ink(width: int, ink: float) -> None:
+    """What fills the middle of an even page does not bend the paper: the rim comes to 0, and all of the ink to ink."""
+    blot = np.zeros((128, 128), dtype=np.float32)
+    blot[20:108, 64 - width : 64 + width] = ink
+
+    relief = relief_of(blot)
+
+    assert np.abs(relief[blot == 0]).max() < 5
+    assert np.abs(relief[blot != 0] - ink).max() < 5
+
+
+def test_a_large_note_that_is_hardly_darker_than_the_desk_is_no_ink() -> None:
+    """What is on it is."""
+    seen = np.full((128, 128), 235, dtype=np.float32)
+    seen[24:104, 24:104] = 190
+    seen[40:90, 60:68] = 100
+
+    mask = ink_of(-relief_of(seen), noise=0.0).mask
+
+    assert mask[40:90, 60:68].all()
+    assert mask.sum() == 50 * 8
+
+
 @pytest.mark.parametrize("shape", [(1, 512), (2, 512), (24, 512), (104, 512), (512, 90), (128, 128)])
 @pytest.mark.parametrize("polarity", [-1, 1])
 def test_paper_of_any_shape_is_evened(shape: tuple[int, int], polarity: int) -> None:

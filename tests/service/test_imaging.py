@@ -322,6 +322,25 @@ class TestDecoding:
         small = big.resize((200, 200), Image.Resampling.BOX)
         assert difference(cleaned(encoded(big, "JPEG")), cleaned(small)) < 0.15
 
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+    def test_a_very_large_picture(self, mode: str) -> None:
+        """Of most, pixels are left out; the row is that of the small picture, in every mode."""
+        big = inverted(drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=60))
+        small = big.resize((360, 100), Image.Resampling.BOX)
+        sent = Image.fromarray(257 * np.asarray(big, np.uint16)) if mode == "I;16" else big.convert(mode)
+        assert sent.mode == mode
+        assert difference(cleaned(encoded(sent)), cleaned(small)) < 0.15
+
+    @pytest.mark.parametrize("dots", [1, 2, 4])
+    def test_a_very_large_picture_of_dots(self, dots: int) -> None:
+        """The grey of a screen stays grey where pixels are left out: ink that is darker, or lighter, is read."""
+        plain = drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=60)
+        strokes = np.asarray(plain) > 127
+        y, x = np.mgrid[:1000, :3600] // dots
+        for ink in (0, 255):
+            page = np.where(strokes, ink, 255 * ((x + y) % 2)).astype(np.uint8)
+            assert difference(cleaned(Image.fromarray(page).convert("RGB")), cleaned(plain)) < 0.1
+
 
 class TestTransparency:
     """Transparent pictures are read as what they show."""

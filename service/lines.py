@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 _LOOK_SIDE = 512  # a digit on a line of twenty still has 20 pixels
 _MOST_STROKES = 1000  # more are a pattern or noise; joining takes time by their square
 
-# Shares of the largest stroke's area.
-_LEAST_STROKE = 0.04
+# Shares of the largest stroke's area: a bit of a digit in a thin pen beside a filled one.
+_LEAST_STROKE = 0.025
 # Shares of the usual height of a stroke that is a digit by itself.
 _FRAGMENT = 0.6  # less is a part of a digit, such as the bar of a 5
 _LEAST_HEIGHT = 0.35  # less, with nothing to belong to, is a speck or a dash
 _NEAR = 0.25
 _TALLEST = 1.4  # two strokes that together are taller are two digits
+_WIDEST = 1.2  # so are two beside each other that together are wider, if the smaller may be a digit
 _WORD_GAP = 4.0  # digits that are further apart are not on one line because of each other
 _SAME_LINE = 0.4  # of the lower one's height: two digits that overlap by that much are on one line
 
@@ -153,6 +154,7 @@ def _owner(boxes: Boxes, fragment: int, usual: float) -> int | None:
     distance = np.hypot(2.0 * apart, above)  # the parts of a digit lie above each other rather than side by side
     fits = (distance <= 2 * _NEAR * usual) & (apart <= _NEAR * usual)
     fits &= (tall <= _TALLEST * usual) & (wide <= _TALLEST * usual)
+    fits &= (wide <= _WIDEST * usual) | (apart == 0) | (bottom - top < _LEAST_HEIGHT * usual)
     fits[fragment] = False
     if not fits.any():
         return None

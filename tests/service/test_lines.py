@@ -76,6 +76,22 @@ def test_a_digit_in_many_bits_is_one() -> None:
     assert len(found(image)) == 3
 
 
+def test_a_digit_in_thin_bits_beside_a_filled_one_is_found() -> None:
+    """Each of its bits is less than a twentieth of the blot."""
+    image = page((300, 60, 60, 90))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((50, 60, 120, 150), fill=20)
+    for top, bottom in ((60, 80), (85, 103), (115, 132), (137, 150)):
+        draw.rectangle((200, top, 211, bottom), fill=20)
+
+    assert len(found(image)) == 3
+
+
+def test_a_small_digit_close_to_another_is_one() -> None:
+    """It is no part of the other: together they are wider than a digit."""
+    assert len(found(page((50, 60, 60, 90), (200, 80, 80, 45), (276, 60, 60, 90)))) == 3
+
+
 def test_a_wide_digit_is_one() -> None:
     """Twice as wide as high, as the flattest of MNIST's; whether it is one is for the network to say."""
     wide = found(page((50, 60, 60, 90), (200, 80, 160, 55)))[1]

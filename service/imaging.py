@@ -44,6 +44,7 @@ _RULED_LOOK_SIDE = 256  # where there are lines: they stay apart from the stroke
 # Shares of the first look: a digit that is smaller there is looked at again. Where there are lines it may
 # have pieces of them on it, or be a box with the digit inside.
 _CLOSE_ENOUGH, _CLOSE_ENOUGH_BY_LINES = 0.375, 0.5
+_LEAST_MARGIN = 2  # pixels of the first look, where a digit of 12 has no more than one: the soft edges of the strokes
 
 # Measured on 231 drawings and photographs, and on noise of every kind: the biggest stroke has at least
 # a quarter of the ink, the biggest clot of noise that is left at most a tenth.
@@ -95,7 +96,7 @@ def _digit_on(page: Image.Image) -> Grey:
 def _second_look(first: Sight, digit: Grey) -> Grey:
     """Look from close at the part of the page around the digit, for the strokes found in the first look only."""
     top, left, bottom, right = box_of(digit)
-    margin = max(bottom - top, right - left) // 2
+    margin = max(_LEAST_MARGIN, max(bottom - top, right - left) // 2)
     height, width = digit.shape
     top, left = max(top - margin, 0), max(left - margin, 0)
     bottom, right = min(bottom + margin, height), min(right + margin, width)

@@ -165,6 +165,16 @@ class TestForm:
         far = cleaned(drawn(FOUR, (1000, 1000), (700, 200, 40), 4))
         assert difference(close, far) < 0.3
 
+    def test_a_speck_of_a_digit_keeps_its_edges_wherever_it_is(self) -> None:
+        """A digit of 14 pixels, one or two in the first look, is whole whichever of them it falls between."""
+        speck = drawn(FOUR, box=(20, 20, 160), pen=16).resize((14, 14), Image.Resampling.BOX)
+        close = Image.new("L", (100, 100))
+        close.paste(speck, (40, 40))
+        for left, top in ((498 + step, 498 + step) for step in range(8)):
+            far = Image.new("L", (1000, 1000))
+            far.paste(speck, (left, top))
+            assert difference(cleaned(close), cleaned(far)) < 0.3, (left, top)
+
     @pytest.mark.parametrize("pen", [1, 2, 30])
     def test_hairlines_and_markers_get_a_usual_stroke_width(self, pen: int) -> None:
         """Very thin and very thick strokes end up about as wide as MNIST's."""

@@ -33,6 +33,7 @@ _LEAST_INK = 14.0
 _LEAST_INK_TO_NOISE = 5.0
 _LEAST_THRESHOLD, _HIGHEST_THRESHOLD = 0.2, 0.6  # of full ink
 _OTSU_BINS = 64
+_FEW = 0.005  # of the picture: less is a speck, or noise
 _LEAST_NOISE = 3.0  # grey levels; less is not smoothed away
 
 
@@ -60,12 +61,14 @@ class Ink:
         soft: (height, width) float32 in [0, 1]: the same with soft edges, 0.5 at the mask's edge.
         contrast: Grey levels between paper and full ink.
         noise: Grey levels; the standard deviation of what is no stroke.
+        against: Grey levels by which something stands out of the paper to the other side than ink does.
     """
 
     mask: Mask
     soft: Grey
     contrast: float
     noise: float
+    against: float
 
     @cached_property
     def edge_width(self) -> float:
@@ -141,13 +144,13 @@ def evened(seen: Grey, polarity: np.float32) -> Grey:
 
     The paper is what is left when all ink of that polarity that is narrower than a quarter of the picture is filled
     with its surroundings (a closing, in morphology's words). It costs more than `relief_of`, and loses very thick
-    strokes.
+    strokes and those along the rim.
     """
     window = int(_WIDEST_STROKE * max(seen.shape))
     # So that the lightest and darkest pixels are not noise.
     light = np.float32(-polarity) * _smoothed(seen, rounds=int(noise_of(seen) >= _LEAST_NOISE))
-    # As in a mirror, so that what is between a light and the rim is not filled with the light.
-    around = np.pad(light, window - 1, mode="reflect")
+    # What is between a light and the rim goes on outside, so that it is not filled with the light.
+    around = np.pad(light, window - 1, mode="edge")
     return np.float32(-polarity) * (light + _highest(-_highest(around, window), window))
 
 
@@ -191,7 +194,9 @@ def ink_of(relief: Grey, noise: float) -> Ink:
     relative = relief / np.float32(max(contrast, 1e-6))
     threshold = min(max(_otsu(relative), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
     soft = np.clip(relative / np.float32(threshold) - np.float32(0.5), 0, 1)
-    return Ink(relative > threshold, soft, contrast, noise)
+    quarter = relief[::2, ::2].reshape(-1)  # it tells as much
+    place = int(_FEW * quarter.size)
+    return Ink(relative > threshold, soft, contrast, noise, -float(np.partition(quarter, place)[place]))
 
 
 def _smoothed(relief: Grey, rounds: int) -> Grey:

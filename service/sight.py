@@ -27,8 +27,12 @@ _OTHER, _SAME = 0.3, 0.15  # of the range: a table, not the paper elsewhere; the
 _MOSTLY = 0.7  # of the picture's middle is paper
 _SHADED_RIM = 0.02  # of the rim is ink: it may be a shadow
 _SOFT = 0.5  # measured: thick strokes that meet the rim have 0.2, pages with a shadow 0.7 and more
+_AGAINST = 0.2  # of the ink's contrast; measured: paper in even light mostly has less than 0.1, a lamp 0.3 and more
 _WIDE_EDGE = 1.1  # pixels; measured: of a stroke in focus 0.2 to 0.6, of a lamp's light on a whiteboard 4 to 5
-_SHARP_EDGE = 0.5  # pixels; sharper ones are alike
+_FOLD_EDGE = 2.5  # pixels; measured: of folds in crumpled paper, taken for ink, 3 to 7, of faint rulings 2
+_STEEPEST = 0.5  # of the strongest ink; measured: shadows and lamps leave up to 0.45, a thick stroke that is lost 0.6
+_MOST_STEPS = 0.995  # of the paper's; a stroke has more edge than the rest
+_POLARITY_SIDE = 64  # pixels; strokes are wide enough to tell by, and evening is quick
 _DARK, _LIGHT = np.float32(-1), np.float32(1)
 _FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
 
@@ -79,14 +83,13 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if np.ptp(seen) < _LEAST_RANGE and _is_blank(page):
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
     sight = _of_sheet(page, seen)
-    page = sight.page
-    if _may_be_shaded(sight, side):
-        sight = _in_even_light(sight, side)
+    if not sight.in_shadow and _may_be_shaded(sight, side):
+        sight = _in_even_light(sight)
     if ruled_side == side:
         return replace(sight, mask=without_rulings(sight.ink.mask))
     if not may_be_ruled(sight.ink.mask):
         return sight
-    closer = _sight_of(page, sight.window, ruled_side)
+    closer = _closer(sight, ruled_side)
     sight = closer if is_ruled(closer.ink.mask) else sight
     return replace(sight, mask=without_rulings(sight.ink.mask), has_lines=True)
 
@@ -105,8 +108,17 @@ def _of_sheet(page: Image.Image, seen: Grey) -> Sight:
         if sheet is not None and (place == 0 or _holds_middle(sheet, seen.shape)):
             inside = _sight_of(page, sight.part(sheet), max(seen.shape))
             if not (inside.ink.is_faint or inside.ink.is_noise):
-                return inside
+                lit = _in_even_light(sight) if _is_cut(inside) else sight
+                return inside if lit is sight else lit
     return sight
+
+
+def _is_cut(inside: Sight) -> bool:
+    """Whether ink goes on beyond the sheet: then what is around it is no table, but a shadow or a light."""
+    left, top, right, bottom = inside.window
+    mask, (width, height) = inside.ink.mask, inside.page.size
+    inner = (top > 0, mask[0]), (left > 0, mask[:, 0]), (bottom < height, mask[-1]), (right < width, mask[:, -1])
+    return any(is_inner and bool(side.any()) for is_inner, side in inner)
 
 
 def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
@@ -116,29 +128,45 @@ def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
 
 
 def _may_be_shaded(sight: Sight, side: int) -> bool:
-    """Whether what was taken for ink may be a shadow along the rim."""
-    contact = _rim_contact(sight.ink.mask)
-    if sight.ink.is_faint or not contact:
-        return False  # only ink that then is off the rim is taken: without any there, looking again is for nothing
+    """Whether what was taken for ink may be a shadow or a light, or hide in one."""
     if max(sight.page.size) < side:
         return False  # all edges on small pages that are scaled up are soft and wide
-    return (contact >= _SHADED_RIM and _softness(sight.ink) >= _SOFT) or sight.ink.edge_width >= _WIDE_EDGE
+    ink, contact = sight.ink, _rim_contact(sight.ink.mask)
+    if ink.is_faint:
+        return False
+    from_rim = (contact >= _SHADED_RIM and _softness(ink) >= _SOFT) or (contact > 0 and ink.edge_width >= _WIDE_EDGE)
+    return from_rim or ink.against >= _AGAINST * ink.contrast
 
 
-def _in_even_light(sight: Sight, side: int) -> Sight:
-    """Look again with the light taken away, for dark ink and for light; keep it if that clears the rim."""
-    seen = look(sight.page, sight.window, side)
-    lit = (_sight_in(sight.page, evened(seen, polarity), sight.window, polarity) for polarity in (_DARK, _LIGHT))
-    best = replace(max(lit, key=_sharpness), in_shadow=True)
-    if best.ink.is_faint or best.ink.is_noise:
+def _in_even_light(sight: Sight) -> Sight:
+    """Look again with the light taken away; keep it if it shows all ink, no folds, and little along the rim."""
+    seen = look(sight.page, sight.window, max(sight.ink.mask.shape))
+    polarity = _polarity_in_any_light(look(sight.page, sight.window, _POLARITY_SIDE))
+    relief = evened(seen, polarity)
+    lit = replace(_sight_in(sight.page, relief, sight.window, polarity), in_shadow=True)
+    if lit.ink.is_faint or lit.ink.is_noise or _steepest(seen - relief) > _STEEPEST * np.ptp(relief):
         return sight
-    is_clear = best.polarity == sight.polarity and _rim_contact(best.ink.mask) < _rim_contact(sight.ink.mask) / 2
-    return best if is_clear else sight
+    is_clear = _rim_contact(lit.ink.mask) <= max(_SHADED_RIM, _rim_contact(sight.ink.mask) / 2)
+    is_sharp = lit.ink.edge_width <= max(_FOLD_EDGE, sight.ink.edge_width)
+    return lit if is_clear and is_sharp else sight
 
 
-def _sharpness(sight: Sight) -> float:
-    """How strongly the ink stands out, and how sharply: light that falls through leaves has soft edges."""
-    return sight.ink.contrast / max(sight.ink.edge_width, _SHARP_EDGE)
+def _steepest(paper: Grey) -> float:
+    """How many grey levels two pixels are apart at the paper's steepest edges, but for a few."""
+    steps = np.abs(np.concatenate([(paper[2:] - paper[:-2]).reshape(-1), (paper[:, 2:] - paper[:, :-2]).reshape(-1)]))
+    place = int(_MOST_STEPS * steps.size)
+    return float(np.partition(steps, place)[place])
+
+
+def _polarity_in_any_light(seen: Grey) -> np.float32:
+    """The polarity of which the ink, taken away, leaves the smoother paper: the other one leaves wider strokes."""
+    return min((_DARK, _LIGHT), key=lambda polarity: _roughness(seen - evened(seen, polarity)))
+
+
+def _roughness(paper: Grey) -> float:
+    """The sum of the squared slopes."""
+    down, across = np.diff(paper, axis=0), np.diff(paper, axis=1)
+    return float(np.vdot(down, down) + np.vdot(across, across))
 
 
 def _softness(ink: Ink) -> float:
@@ -174,6 +202,14 @@ def _far_from(paper: float, seen: Grey) -> Mask:
     """Where the picture is neither the paper nor in half a shadow."""
     lowest, highest = float(seen.min()), float(seen.max())
     return np.asarray(np.abs(seen - np.float32(paper)) > np.float32(_FAR * (highest - lowest)))
+
+
+def _closer(sight: Sight, side: int) -> Sight:
+    """The same window, larger, in the same light."""
+    if not sight.in_shadow:
+        return _sight_of(sight.page, sight.window, side)
+    relief = evened(look(sight.page, sight.window, side), sight.polarity)
+    return replace(_sight_in(sight.page, relief, sight.window, sight.polarity), in_shadow=True)
 
 
 def _sight_of(page: Image.Image, window: Window, side: int) -> Sight:

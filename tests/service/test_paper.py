@@ -144,3 +144,12 @@ def test_a_look_shows_its_window() -> None:
 def test_the_upper_median(values: list[int]) -> None:
     """The value in the middle; of two in the middle the larger one."""
     assert median(np.array(values, dtype=np.float32)) == sorted(values)[len(values) // 2]
+
+
+@pytest.mark.parametrize("lamp", [0, 60])
+def test_what_is_against_the_ink_is_told(lamp: int) -> None:
+    """A lamp beside a dark stroke stands out to the other side; of even paper nothing does."""
+    page = -stroke(100)
+    page[10:30, 10:30] += lamp
+
+    assert ink_of(-page, noise=0).against == pytest.approx(lamp)

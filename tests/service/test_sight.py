@@ -91,6 +91,52 @@ def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
     assert strokes_box(sight) == pytest.approx(STROKE, abs=8)
 
 
+def under_a_lamp(page: Image.Image, x: int, y: int, levels: float = 100) -> Image.Image:
+    """A bright spot with soft edges, such as a whiteboard mirrors, or with fewer levels than 0 a dark one."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    spot = levels * np.exp(-(((columns - x) / 45) ** 2 + ((rows - y) / 45) ** 2))
+    return Image.fromarray(np.clip(np.asarray(page, dtype=np.float32) + spot, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("ink", "paper", "levels"), [(60, 140, 100), (195, 115, -100)], ids=["lamp", "shadow"])
+@pytest.mark.parametrize("place", [(195, 130), (370, 270), (100, 20)], ids=["on the stroke", "corner", "rim"])
+def test_light_that_stands_out_more_than_the_stroke_is_none(
+    ink: int, paper: int, levels: float, place: tuple[int, int]
+) -> None:
+    """The stroke is seen, all of it, whether the lamp is across it or elsewhere; so is a light one and a shadow."""
+    page = Image.new("L", (WIDTH, HEIGHT), paper)
+    thin = (190, 60, 200, 240)
+    page.paste(ink, thin)
+
+    sight = looked(under_a_lamp(page, *place, levels=levels))
+
+    assert np.sign(ink - paper) == sight.polarity
+    assert strokes_box(sight) == pytest.approx(thin, abs=8)
+
+
+@pytest.mark.parametrize("edge", [150, 210, 260])
+def test_a_dark_shadow_with_an_edge_is_no_table(edge: int) -> None:
+    """The stroke goes on in it: it is not cut at the edge."""
+    page = np.asarray(sheet(), dtype=np.float32)
+    slanted = np.arange(HEIGHT)[:, None] + 0.3 * np.arange(WIDTH) > edge
+    shaded = Image.fromarray(np.where(slanted, page * 0.56, page).astype(np.uint8))
+
+    assert strokes_box(looked(shaded)) == pytest.approx(STROKE, abs=8)
+
+
+def test_lines_in_a_shadow_are_looked_at_in_even_light() -> None:
+    """On ruled paper under a lamp, too, only the stroke is left."""
+    page = sheet(40, 150)
+    for row in range(20, HEIGHT, 40):
+        ImageDraw.Draw(page).line((0, row, WIDTH, row), fill=60, width=2)
+
+    sight = looked(under_a_lamp(page, 195, 130))
+
+    assert sight.has_lines
+    assert sight.in_shadow
+    assert strokes_box(sight) == pytest.approx(STROKE, abs=8)
+
+
 def test_lines_are_looked_at_from_closer_and_taken_away() -> None:
     """On ruled paper the look is at the larger side, and its mask has the stroke only."""
     page = sheet()

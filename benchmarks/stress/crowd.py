@@ -1,6 +1,7 @@
 """Connections that only take up room: thousands that never ask, and hundreds that send one byte a second."""
 
 import contextlib
+import itertools
 import resource
 import select
 import socket
@@ -69,7 +70,11 @@ def closed_among(connections: list[socket.socket]) -> int:
 
 @dataclass
 class SlowBodies:
-    """Clients that send one byte of a body each second, and begin anew once they are answered."""
+    """Clients that send one byte of a body each second, and begin anew once they are answered.
+
+    Their turns are spread over the second, as strangers' are: sent all at once, the bytes would hold up the clients
+    that are measured, which share a process with these.
+    """
 
     port: int
     count: int
@@ -80,7 +85,6 @@ class SlowBodies:
     @contextlib.contextmanager
     def sending(self) -> Iterator["SlowBodies"]:
         """Send for as long as the context is open."""
-        self._connections = [self._begin() for _ in range(self.count)]
         try:
             with threads_of([self._send_until]):
                 yield self
@@ -96,10 +100,14 @@ class SlowBodies:
 
     def _send_until(self, stop: threading.Event) -> None:
         due = time.monotonic()
-        while not stop.is_set():
-            self._connections = [self._one_byte(connection) for connection in self._connections]
-            due += 1
-            stop.wait(max(0.0, due - time.monotonic()))
+        for place in itertools.cycle(range(self.count)):
+            if stop.wait(max(0.0, due - time.monotonic())):
+                break
+            if place == len(self._connections):
+                self._connections.append(self._begin())
+            else:
+                self._connections[place] = self._one_byte(self._connections[place])
+            due += 1 / self.count
 
     def _one_byte(self, connection: socket.socket) -> socket.socket:
         """Send a byte, or read the answer and begin anew."""

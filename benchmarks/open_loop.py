@@ -11,6 +11,7 @@ import re
 import selectors
 import time
 from dataclasses import dataclass, field
+from typing import cast
 
 from benchmarks.figures import OpenPoint, percentile
 from benchmarks.requests import Request, on_the_wire
@@ -75,8 +76,12 @@ def summed_up(
 class Schedule:
     """Hands each request, when it is due, to a connection that is free."""
 
-    def __init__(self, outcome: Outcome, wire: bytes, per_second: float, requests: int) -> None:
+    def __init__(
+        self, outcome: Outcome, wire: bytes, per_second: float, requests: int, tick_seconds: float = 0.0
+    ) -> None:
+        """Make a schedule; what comes due within a tick leaves together, which takes less of the machine."""
         self._outcome = outcome
+        self._tick_seconds = tick_seconds
         self._wire = wire
         self._interval_seconds = 1 / per_second
         self._left = requests
@@ -113,7 +118,7 @@ class Schedule:
             self._left -= 1
         self._hand_out()
         if self._left:
-            loop.call_at(self._due_seconds, self._send_what_is_due)
+            loop.call_at(max(self._due_seconds, now + self._tick_seconds), self._send_what_is_due)
 
     def _hand_out(self) -> None:
         while self._waiting and self._free:
@@ -146,8 +151,7 @@ class _Connection(asyncio.Protocol):
         self._intended_seconds: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: TCP gives no other
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # TCP gives no other
         self._clock = asyncio.get_running_loop().time
 
     def send(self, wire: bytes, intended_seconds: float) -> None:

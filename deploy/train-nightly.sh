@@ -20,7 +20,7 @@ main() {
 }
 
 run() {
-  python -m trainer bootstrap
+  python -m trainer bootstrap --needs-data
   status=$?
   case $status in
     0) rm -f /tmp/failed ;;

@@ -22,6 +22,7 @@ from trainer.options import (
     ForceOption,
     MinAccuracyOption,
     NameOption,
+    NeedsDataOption,
     ProfileOption,
     ResumeOption,
     SeedOption,
@@ -85,6 +86,7 @@ def bootstrap(
     seed: SeedOption = 0,
     min_accuracy: MinAccuracyOption = MIN_ACCURACY,
     force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
+    needs_data: NeedsDataOption = False,  # noqa: FBT002
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
@@ -96,6 +98,8 @@ def bootstrap(
         try:
             dataset = load_dataset(data_path, console)
         except DataUnavailableError as error:
+            if needs_data:
+                raise
             typer.echo(f"not training  {error}")
             return
         recipe = recipe_for(profile)

@@ -40,6 +40,10 @@ MinAccuracyOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Publish whatever the quality gate says; the manifest will say so.")
 ]
+NeedsDataOption = Annotated[
+    bool,
+    typer.Option("--needs-data", help="Fail if there is no MNIST to be had, in place of leaving it at the release."),
+]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on after the last whole epoch of the same run, if it was interrupted.")
 ]

@@ -38,8 +38,9 @@ def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
 
 
 def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
-    """A night publishes what is good, refuses what is not and trains nothing twice; the service serves on."""
-    poll(lambda: _said(stack), lambda said: "not training" in said, _RUN_SECONDS)
+    """A night publishes what is good, refuses what is not, trains nothing twice; one without data is seen to fail."""
+    poll(lambda: _said(stack), lambda said: "failed        with 1" in said, _RUN_SECONDS)
+    poll(lambda: _health(stack), lambda health: health == "unhealthy", _RUN_SECONDS)
 
     _replace_data(data, draw_arrays(training_images=6000, test_images=500))
     poll(lambda: _said(stack), lambda said: "published     version 2" in said, _RUN_SECONDS)
@@ -52,8 +53,8 @@ def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
     refused = "refused       by the quality gate"
     poll(lambda: _said(stack), lambda said: "next run" in said.partition(refused)[2], _RUN_SECONDS)
     assert _serving(stack) == 2
-    state = "{{.State.Status}} {{.State.Health.Status}} {{.RestartCount}}"
-    assert stack.inspect("nightly-trainer", state) == "running healthy 0"
+    poll(lambda: _health(stack), lambda health: health == "healthy", _RUN_SECONDS)
+    assert stack.inspect("nightly-trainer", "{{.State.Status}} {{.RestartCount}}") == "running 0"
 
 
 def _replace_data(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -65,6 +66,10 @@ def _replace_data(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def _said(stack: Stack) -> str:
     return stack.compose("logs", "--no-log-prefix", "nightly-trainer")
+
+
+def _health(stack: Stack) -> str:
+    return stack.inspect("nightly-trainer", "{{.State.Health.Status}}")
 
 
 def _serving(stack: Stack) -> int:

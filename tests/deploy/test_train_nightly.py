@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 _SCRIPT = Path(__file__).parents[2] / "deploy/train-nightly.sh"
+# Without data nothing can come of a night, which is a failure there.
+_COMMAND = "python -m trainer bootstrap --needs-data"
 # A clock that only sleeping moves on; dates are left to the real `date`. After the last run the script is ended.
 _DATE = """
 if [ "$*" = +%s ]; then cat "$CLOCK"; else exec /bin/date "$@"; fi
@@ -35,7 +37,7 @@ def test_a_run_comes_every_day_at_its_time(tmp_path: Path) -> None:
 def test_a_shorter_round_is_counted_from_the_time(tmp_path: Path) -> None:
     """With an interval of an hour a run comes at half past every hour."""
     seen, _ = _run(tmp_path, "0", clock="2026-03-01 07:10", DIGITS_TRAIN_AT="02:30", DIGITS_TRAIN_EVERY_SECONDS="3600")
-    assert seen == ["sleeps 1200", "python -m trainer bootstrap", "sleeps 3600", "python -m trainer bootstrap"]
+    assert seen == ["sleeps 1200", _COMMAND, "sleeps 3600", _COMMAND]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_shorter_round_is_counted_from_the_time(tmp_path: Path) -> None:
 def test_the_next_run_comes_whatever_becomes_of_one(tmp_path: Path, statuses: str, told: str, *, failed: bool) -> None:
     """A refusal is told and no failure; a failure is told and marked until the next run that is none."""
     seen, said = _run(tmp_path, statuses, clock="2026-03-01 00:00")
-    assert seen.count("python -m trainer bootstrap") == len(statuses.split()) + 1
+    assert seen.count(_COMMAND) == len(statuses.split()) + 1
     assert told in said
     assert (tmp_path / "failed").exists() == failed
 

@@ -157,6 +157,14 @@ def test_bootstrap_without_data_serves_the_released_model(tmp_path: Path) -> Non
     assert ModelStore(tmp_path / "models", "digits").versions() == [1]
 
 
+def test_bootstrap_that_needs_data_fails_without(tmp_path: Path) -> None:
+    """A nightly run that finds no data has failed, and says why; the released model is published all the same."""
+    done = trainer(tmp_path, "bootstrap", "--needs-data", "--store", str(tmp_path / "models"))
+    assert done.returncode == 1
+    assert "MNIST is not on this machine" in done.stderr
+    assert ModelStore(tmp_path / "models", "digits").versions() == [1]
+
+
 def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
     """A store that has this recipe, code and data is up to date; it stays so without TensorFlow."""
     store = ModelStore(tmp_path / "models", "digits")

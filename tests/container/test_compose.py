@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:
         return {rule["health"] for group in groups for rule in group["rules"]}
 
     poll(ask, lambda health: health == {"ok"}, timeout_seconds=120)
+
+
+def test_keys_and_traces_reach_the_service(stack: Stack) -> None:
+    """What an operator sets beside `up` is the container's environment, and the image has what traces need."""
+    told = replace(stack, environment={**stack.environment, "DIGITS_API_KEYS": "a-key"}).compose("config", "service")
+    assert "DIGITS_API_KEYS: a-key" in told
+    check = "import os, service.tracing; print('DIGITS_API_KEYS' in os.environ)"
+    assert stack.python("service", check) == "False"
 
 
 @pytest.mark.parametrize("service", ["service", "prometheus", "trainer"])

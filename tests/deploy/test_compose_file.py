@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.settings import Settings
+
 _REPOSITORY = Path(__file__).parents[2]
 _COMPOSE: dict[str, Any] = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
@@ -78,6 +80,14 @@ def test_the_nightly_trainer_trains_as_the_trainer_does() -> None:
     assert nightly["mem_limit"] == trainer["mem_limit"]
     assert set(trainer["volumes"]) == set(nightly["volumes"]) - {"./deploy/train-nightly.sh:/train-nightly.sh:ro"}
     assert trainer["environment"].items() <= nightly["environment"].items()
+
+
+def test_settings_reach_the_service() -> None:
+    """What is passed on are settings of the service and of OpenTelemetry, by name: what is not set stays unset."""
+    passed_on = _SERVICES["service"]["environment"]
+    assert "DIGITS_API_KEYS" in passed_on
+    settings = {f"DIGITS_{name.upper()}" for name in Settings.model_fields}
+    assert all(name in settings or name.startswith("OTEL_") for name in passed_on)
 
 
 def test_grafana_finds_what_is_mounted() -> None:

@@ -1,6 +1,7 @@
 // Shows what came back: a digit, a number, or why there is neither.
 
 import { percent, showBars } from "./bars.js";
+import { usesKey } from "./service.js";
 
 /** @typedef {import("./service.js").Answered} Answered @typedef {import("./service.js").Trouble} Trouble */
 
@@ -64,11 +65,18 @@ export function showTrouble(trouble, bars) {
   showNoReading(bars);
   element("again").hidden = !trouble.passes;
   element("key-form").hidden = !trouble.needsKey;
+  if (trouble.needsKey) element("documents").hidden = true;
 }
 
 /** @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known. */
 export function showModel(model) {
   element("version").textContent = model ? `${model.name}, version ${model.version}` : "–";
+  // A link brings no key along: where one is needed, it would only lead to a refusal.
+  element("documents").hidden = !model || usesKey();
+  if (!model) return;
+  for (const kind of ["report", "card"]) {
+    element(kind).href = `v1/models/${model.name}/versions/${model.version}/${kind}`;
+  }
 }
 
 /** @param {string} sentence @param {string} advice */

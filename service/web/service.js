@@ -15,6 +15,11 @@ export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
+/** Whether the service has asked for a key. */
+export function usesKey() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
 /** Longer than the service's own deadline; an answer that takes longer is not coming. */
 const LONGEST_MILLISECONDS = 30_000;
 

@@ -87,6 +87,41 @@ def test_model_and_times_are_shown(page: Page) -> None:
     assert float(parts[0][1]) > 0
 
 
+def test_report_and_card_of_the_version_are_linked(page: Page) -> None:
+    """Beside the version are links to its training report and its model card, and both lead there."""
+    for name, words in (("report", "Confusion matrix"), ("card", "Model card")):
+        href = page.get_by_role("link", name=name, exact=True).get_attribute("href")
+        assert href == f"v1/models/digits/versions/1/{name}"
+        answer = page.request.get(f"/{href}")
+        assert answer.ok
+        assert words.lower() in answer.text().lower()
+
+
+def test_a_service_with_keys_gets_no_links_and_a_place_for_the_key(page: Page) -> None:
+    """A link brings no key along, and so there is none; the copied command has a place for the key, not the key."""
+    page.route("**/v1/predict*", lambda route: _if_it_has_the_key(route))
+    draw(page, DIGITS[7])
+    expect(page.locator("#sentence")).to_have_text("The service needs a key.")
+    expect(page.get_by_role("link", name="report", exact=True)).to_be_hidden()
+    page.get_by_label("API key").fill("secret")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sentence")).to_contain_text("It looks like 7")
+    expect(page.get_by_role("link", name="report", exact=True)).to_be_hidden()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert "-H 'X-API-Key: YOUR-KEY'" in command
+    assert "secret" not in command
+
+
+def _if_it_has_the_key(route: Route) -> None:
+    if route.request.headers.get("x-api-key") == "secret":
+        route.continue_()
+    else:
+        route.fulfill(status=401, json={"detail": "A key is needed."})
+
+
 def test_what_is_no_digit_is_said_so(page: Page) -> None:
     """A prediction with `is_digit: false` says that it doesn't look like a digit, and what is closest."""
     page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, is_digit=False)))

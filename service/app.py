@@ -74,7 +74,7 @@ def create_app(
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(settings.queue_limit, _decoding_threads(settings), picture_wait_seconds).running() as pool,
+            Pool(settings.queue_limit, _decoding_threads(settings), picture_wait_seconds, measured).running() as pool,
             Batcher(
                 measured,
                 settings.max_batch_size,

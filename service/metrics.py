@@ -2,6 +2,7 @@
 
 HTTP        digits_http_requests_total{method,route,status} · digits_http_request_duration_seconds{route}
             · digits_http_requests_in_progress · digits_rejected_total{reason}
+decoding    digits_decodings_in_progress · digits_decoding_wait_seconds
 batching    digits_queue_rows · digits_queue_limit_rows · digits_queue_wait_seconds · digits_batch_rows
             · digits_inference_duration_seconds
 predictions digits_predictions_total{digit,version} · digits_confidence{version} · digits_not_digits_total{version}
@@ -74,6 +75,13 @@ class Metrics(Collector):
         )
         self.requests_in_progress = Gauge(memory, "digits_http_requests_in_progress", "Requests being answered")
         self.rejected = Counter(memory, "digits_rejected", "Requests answered with a problem", ["reason"])
+
+        self.decodings_in_progress = Gauge(
+            memory, "digits_decodings_in_progress", "Pictures and large bodies being decoded or waiting for it"
+        )
+        self.decoding_wait = Histogram(
+            memory, "digits_decoding_wait_seconds", "How long pictures and bodies waited for a thread", SECONDS_BUCKETS
+        )
 
         self.queue_rows = Gauge(memory, "digits_queue_rows", "Rows waiting for a batch")
         self.queue_limit = Gauge(memory, "digits_queue_limit_rows", "Rows that may wait; more are answered with 429")

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from service.holding import HeldBody
+from service.metrics import Metrics
 from service.problems import QueueFull
 
 Result = TypeVar("Result")
@@ -39,7 +40,12 @@ class Pool:
     """Some threads, and bounds on what may wait for them and for how long."""
 
     def __init__(
-        self, limit: int, threads: int = 1, longest_wait_seconds: float = math.inf, clock: Clock = time.perf_counter
+        self,
+        limit: int,
+        threads: int = 1,
+        longest_wait_seconds: float = math.inf,
+        metrics: Metrics | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
         """Make a pool.
 
@@ -47,10 +53,12 @@ class Pool:
             limit: Most calls that may wait or run.
             threads: How many may run at once.
             longest_wait_seconds: A call that would wait for longer, at the measured rate, is refused at once.
+            metrics: Told how many calls there are, and how long each waited; by default nobody is.
             clock: Gives seconds.
         """
         self._limit = limit
         self._longest_wait_seconds = longest_wait_seconds
+        self._metrics = metrics or Metrics()
         self._clock = clock
         self._pending = 0
         self._seconds_per_call = 0.0
@@ -82,8 +90,9 @@ class Pool:
             self.check_room()
         loop = asyncio.get_running_loop()
         call = [work]
-        running = self._threads.submit(self._timed, call, loop)
+        running = self._threads.submit(self._timed, call, self._clock(), loop)
         self._pending += 1
+        self._metrics.decodings_in_progress.inc()
         if held:
             held.use()
 
@@ -116,18 +125,20 @@ class Pool:
             )
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
-    def _timed(self, call: list[Callable[[], Result]], loop: asyncio.AbstractEventLoop) -> Result:
+    def _timed(self, call: list[Callable[[], Result]], submitted: float, loop: asyncio.AbstractEventLoop) -> Result:
         started = self._clock()
         try:
             return call.pop()()
         finally:
-            loop.call_soon_threadsafe(self._measure, self._clock() - started)
+            loop.call_soon_threadsafe(self._measure, started - submitted, self._clock() - started)
 
-    def _measure(self, seconds: float) -> None:
+    def _measure(self, wait_seconds: float, seconds: float) -> None:
+        self._metrics.decoding_wait.observe(wait_seconds)
         weight = _RATE_WEIGHT if self._seconds_per_call else 1.0
         self._seconds_per_call += weight * (seconds - self._seconds_per_call)
 
     def _forget(self, held: HeldBody | None) -> None:
         self._pending -= 1
+        self._metrics.decodings_in_progress.inc(-1)
         if held:
             held.let_go()

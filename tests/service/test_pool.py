@@ -6,6 +6,7 @@ import weakref
 import pytest
 
 from service.holding import BodyMemory, HeldBody
+from service.metrics import Metrics
 from service.pool import Pool
 from service.problems import QueueFull
 from tests.service.fakes import Clock
@@ -37,6 +38,32 @@ def test_one_may_wait_however_long_a_call_takes() -> None:
                 await pool.run(lambda: None)
             gate.set()
             assert await asyncio.gather(*calls) == [True, True]
+
+    asyncio.run(story())
+
+
+def test_who_waits_and_for_how_long_is_measured() -> None:
+    """Calls that wait are seen while they do, and what each has waited afterwards."""
+    clock, gate, metrics = Clock(), threading.Event(), Metrics()
+
+    def sample(name: str) -> float | None:
+        return metrics.registry.get_sample_value(name)
+
+    async def story() -> None:
+        async with Pool(limit=100, metrics=metrics, clock=clock).running() as pool:
+            calls = [asyncio.create_task(pool.run(lambda: gate.wait(30))) for _ in range(3)]
+            await asyncio.sleep(0)
+            assert sample("digits_decodings_in_progress") == 3
+            clock.advance(2)
+            gate.set()
+            await asyncio.gather(*calls)
+            await turns(3)
+            assert sample("digits_decodings_in_progress") == 0
+            assert sample("digits_decoding_wait_seconds_count") == 3
+            assert sample("digits_decoding_wait_seconds_sum") in {
+                4,
+                6,
+            }  # the first may have begun before the two seconds
 
     asyncio.run(story())
 

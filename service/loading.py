@@ -85,9 +85,9 @@ class Loader:
         program = self.cache / program_name(manifest_sha256)
         check = functools.partial(golden.check, tells_is_digit=manifest.tells_is_digit)
         async with self._turn(program):
-            if self.engine == "litert" and program.exists():
-                # A damaged cache says nothing about the version: its program is then made anew.
-                with contextlib.suppress(VersionRejected):
+            if self.engine == "litert":
+                # A cache without it, or a damaged one, says nothing about the version: its program is made anew.
+                with contextlib.suppress(VersionRejected, FileNotFoundError):
                     return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
             await self._prepare_once(stored, manifest_sha256)
             return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
@@ -188,8 +188,7 @@ def _open_program(program: Path, max_batch_size: int) -> Engine:
     try:
         return LiteRTEngine(program, max_batch_size)
     except (ValueError, RuntimeError) as error:  # RuntimeError is LiteRT's word for damage inside
-        what = str(error).replace(str(program), program.name)
-        msg = f"LiteRT cannot read the compiled program: {what}"
+        msg = f"LiteRT cannot read the compiled program: {error}"
         raise VersionRejected(msg) from error
 
 

@@ -18,7 +18,7 @@ from service.metrics import Metrics
 from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
 
 # Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
-# and a rollback is instant. A loaded version takes about 10 MB.
+# and a rollback is instant. A loaded version takes about 8 MB.
 LOADED_VERSIONS = 3
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.

@@ -1,5 +1,6 @@
 """The LiteRT engine: a compiled program, run in the calling thread; TensorFlow is not needed."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,17 @@ class LiteRTEngine:
 
     An interpreter's shapes are fixed once and its memory planned once: resizing one per batch costs
     more than the network. Cutting 5 rows into 4 and 1 costs half of padding them to 8, because LiteRT
-    takes the same time for a row in any batch. A thread that finds all interpreters at work makes
-    itself a set of its own, about 10 MB.
+    takes the same time for a row in any batch.
+
+    The event loop has interpreters of its own for up to sixteen rows, made at load: to make one takes 2 to 12 ms,
+    which it cannot spare. Threads share the others and make what they lack, 1 to 4 MB each, from the program in
+    memory: the file may have left the cache by then.
     """
 
     inline_rows = _INLINE_ROWS
 
     def __init__(self, program: Path, max_batch_size: int) -> None:
-        """Load the program and run every batch size once.
+        """Read the program and run every batch size once.
 
         Args:
             program: A .tflite file with one input float32 [None, 784] and one output float32 [None, 10 or 11].
@@ -31,31 +35,42 @@ class LiteRTEngine:
 
         Raises:
             ValueError: The file is not a program.
+            OSError: The file cannot be read.
         """
-        self._program = program
+        self._program = program.read_bytes()
         self._sizes = _batch_sizes(max_batch_size)
-        self._idle = [self._interpreters()]
+        self._few = [size for size in self._sizes if size <= _INLINE_ROWS]
+        self._of_the_loop = {size: _FixedBatch(self._program, size) for size in self._few}
+        self._idle: dict[int, list[_FixedBatch]] = {size: [] for size in self._sizes}
+        for size in self._sizes:
+            if size not in self._few:
+                self._idle[size].append(_FixedBatch(self._program, size))
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn pixels float32 [n, 784] into outputs float32 [n, 10 or 11]."""
-        try:
-            interpreters = self._idle.pop()  # atomic: no two threads get the same
-        except IndexError:
-            interpreters = self._interpreters()
-        try:
-            parts = [interpreters[len(part)].run(part) for part in _cut(pixels, self._sizes)]
-        finally:
-            self._idle.append(interpreters)
+        if _in_event_loop():
+            parts = [self._of_the_loop[len(part)].run(part) for part in _cut(pixels, self._few)]
+        else:
+            parts = [self._run_in_thread(part) for part in _cut(pixels, self._sizes)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _interpreters(self) -> dict[int, "_FixedBatch"]:
-        """A set of interpreters, each of which has run."""
-        return {size: _FixedBatch(self._program, size) for size in self._sizes}
+    def _run_in_thread(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        idle = self._idle[len(part)]
+        try:
+            interpreter = idle.pop()  # atomic: no two threads get the same
+        except IndexError:
+            interpreter = _FixedBatch(self._program, len(part))
+        try:
+            return interpreter.run(part)
+        finally:
+            idle.append(interpreter)
 
 
 class _FixedBatch:
-    def __init__(self, program: Path, size: int) -> None:
-        self._interpreter = Interpreter(str(program), num_threads=1)
+    """An interpreter for batches of one size, which has run."""
+
+    def __init__(self, program: bytes, size: int) -> None:
+        self._interpreter = Interpreter(model_content=program, num_threads=1)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._interpreter.resize_tensor_input(self._input, [size, 784])
@@ -67,6 +82,15 @@ class _FixedBatch:
         self._interpreter.invoke()
         outputs: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return outputs
+
+
+def _in_event_loop() -> bool:
+    """Whether the calling thread is an event loop's: a process has one that runs engines."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _batch_sizes(max_batch_size: int) -> list[int]:

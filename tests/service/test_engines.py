@@ -1,11 +1,17 @@
+import asyncio
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from service.engines import litert
 from service.engines.litert import LiteRTEngine
 from service.golden import GoldenImages, read_golden
 
@@ -46,3 +52,42 @@ def test_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "program.tflite").write_bytes(b"not a program")
     with pytest.raises(ValueError, match="model"):
         LiteRTEngine(tmp_path / "program.tflite", 4)
+
+
+# Enough for threads to be at it together: about a second of batches.
+BULK = np.zeros((64 * 150, 784), np.float32)
+
+
+def test_an_engine_needs_its_file_no_more(released_program: Path, tmp_path: Path) -> None:
+    """Once loaded it runs in as many threads as come, also when the program has gone from the cache."""
+    program = Path(shutil.copy(released_program, tmp_path))
+    engine = LiteRTEngine(program, 64)
+    program.unlink()
+    with ThreadPoolExecutor(3) as threads:
+        outputs = list(threads.map(engine.run, [BULK] * 3))
+    assert all(len(output) == len(BULK) for output in outputs)
+
+
+def test_the_event_loop_makes_no_interpreter(released_program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows run at once in the event loop while bulk runs in threads: what they need was made at load."""
+    makers = []
+
+    class Noted(Interpreter):  # type: ignore[misc] # LiteRT has no types
+        def __init__(self, *arguments: object, **options: object) -> None:
+            makers.append(threading.get_ident())
+            super().__init__(*arguments, **options)
+
+    async def few_beside_bulk(engine: LiteRTEngine) -> int:
+        runs = 0
+        bulk = [asyncio.ensure_future(asyncio.to_thread(engine.run, BULK[:-1])) for _ in range(2)]
+        while not all(one.done() for one in bulk):
+            for rows in (1, 5, engine.inline_rows):
+                assert len(engine.run(BULK[:rows])) == rows
+                runs += 1
+                await asyncio.sleep(0)
+        return runs
+
+    engine = LiteRTEngine(released_program, 64)
+    monkeypatch.setattr(litert, "Interpreter", Noted)
+    assert asyncio.run(few_beside_bulk(engine)) > 1
+    assert threading.get_ident() not in makers

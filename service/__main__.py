@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from service import logs
 from service.cores import usable_cores
-from service.manifest import VersionRejected, read_manifest, verify_files
+from service.manifest import VersionRejected
 from service.model_store import ModelStore, StoredVersion
 from service.settings import Settings
 
@@ -44,9 +44,11 @@ def check(settings: Settings) -> int:
 
 
 def _check_version(stored: StoredVersion) -> bool:
+    # Imported here: a process that only looks after workers needs no NumPy.
+    from service.loading import read_whole
+
     try:
-        manifest, _ = read_manifest(stored.folder)
-        verify_files(stored.folder, manifest)
+        manifest, _, _ = read_whole(stored)
     except (VersionRejected, OSError) as error:
         _say(f"version {stored.number}: {error}")
         return False

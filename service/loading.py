@@ -81,7 +81,7 @@ class Loader:
         return loaded
 
     async def _load(self, stored: StoredVersion) -> LoadedVersion:
-        manifest, manifest_sha256, golden = await asyncio.to_thread(_read_whole, stored)
+        manifest, manifest_sha256, golden = await asyncio.to_thread(read_whole, stored)
         program = self.cache / program_name(manifest_sha256)
         check = functools.partial(golden.check, tells_is_digit=manifest.tells_is_digit)
         async with self._turn(program):
@@ -192,11 +192,21 @@ def _open_program(program: Path, max_batch_size: int) -> Engine:
         raise VersionRejected(msg) from error
 
 
-def _read_whole(stored: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
+def read_whole(stored: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
+    """Read all of a version but its network, and check that it is complete, itself, and where it belongs.
+
+    Returns:
+        The manifest, the SHA-256 of its bytes, and the golden images.
+
+    Raises:
+        VersionRejected: A file is missing or damaged, or the folder is another version's or another model's.
+        OSError: This machine cannot read it now; that says nothing about the version.
+    """
     manifest, manifest_sha256 = read_manifest(stored.folder)
-    if manifest.version != stored.number:
-        msg = f"the manifest says version {manifest.version}, the folder is {stored.number}"
-        raise VersionRejected(msg)
+    for what, said, expected in (("model", manifest.name, stored.model), ("version", manifest.version, stored.number)):
+        if said != expected:
+            msg = f"the manifest says {what} {said}, the folder is {expected}"
+            raise VersionRejected(msg)
     verify_files(stored.folder, manifest)
     return manifest, manifest_sha256, read_golden(stored.folder)
 

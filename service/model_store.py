@@ -34,6 +34,11 @@ class StoredVersion:
     folder: Path
     fingerprint: Fingerprint
 
+    @property
+    def model(self) -> str:
+        """The name of its model: that of the folder which it lies in."""
+        return self.folder.parent.name
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -60,6 +60,13 @@ def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache:
         load(replace(stored, number=7), own_cache)
 
 
+def test_version_of_another_model_is_rejected(stored: StoredVersion, own_cache: Path, tmp_path: Path) -> None:
+    """A folder that was copied to another model says so, rather than answering with the name of the first one."""
+    folder = shutil.copytree(stored.folder, tmp_path / "numerals" / "1")
+    with pytest.raises(VersionRejected, match="the manifest says model digits, the folder is numerals"):
+        load(replace(stored, folder=folder), own_cache)
+
+
 def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
     """Programs that were not loaded for longest make room for new ones."""
     for number in range(MAX_CACHED_PROGRAMS + 5):

@@ -1,3 +1,4 @@
+import shutil
 import socket
 import subprocess
 import sys
@@ -30,16 +31,50 @@ def test_help_names_every_setting() -> None:
 
 
 def test_check_says_which_versions_are_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    released_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`check` names each version, says what is wrong with a bad one, and ends with 0 if one is whole."""
     monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
-    write_version(tmp_path, 1)
+    shutil.copytree(released_store / "digits", tmp_path / "digits")
     (write_version(tmp_path, 2) / "saved_model.pb").write_bytes(b"damaged")
     assert main(["check"]) == 0
     shown = capsys.readouterr().out
     assert "version 1: whole" in shown
     assert "version 2: saved_model.pb has 7 bytes" in shown
+
+
+@pytest.mark.parametrize(
+    ("model", "number", "reason"),
+    [
+        ("digits", "7", "version 7: the manifest says version 1, the folder is 7"),
+        ("numerals", "1", "version 1: the manifest says model digits, the folder is numerals"),
+    ],
+)
+def test_check_refuses_a_version_that_was_copied_to_another_place(
+    released_store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    number: str,
+    reason: str,
+) -> None:
+    """What the service would not load for its number or its model, `check` does not call whole."""
+    shutil.copytree(released_store / "digits" / "1", tmp_path / model / number)
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    monkeypatch.setenv("DIGITS_MODEL_NAME", model)
+    assert main(["check"]) == 1
+    assert reason in capsys.readouterr().out
+
+
+def test_check_reads_the_golden_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that match the manifest are not enough: golden images that are none keep a version from serving."""
+    write_version(tmp_path, 1)
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    assert main(["check"]) == 1
+    assert "version 1: assets.extra/golden.npz cannot be read" in capsys.readouterr().out
 
 
 @needs_a_failing_file

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import math
 import os
 import signal
 import sys
@@ -50,8 +51,20 @@ class LoadedVersion:
         return self.stored.number
 
 
+class PreparingFailed(VersionRejected):
+    """A version whose preparing was ended before it said anything: by the version, or by a machine without room."""
+
+    def __init__(self, reason: str, again_in_seconds: float) -> None:
+        super().__init__(reason)
+        self.again_in_seconds = again_in_seconds
+
+
 class LoadPostponed(Exception):
     """A version that could not be loaded now, by no fault of its own; its message is the reason."""
+
+
+class _NoReport(Exception):
+    """Why a preparing process has said nothing about its version."""
 
 
 Load = Callable[[StoredVersion], Awaitable[LoadedVersion]]
@@ -72,7 +85,7 @@ class Loader:
         """Load `stored`, preparing it first if its program is not in the cache.
 
         Raises:
-            VersionRejected: The version may not serve.
+            VersionRejected: The version may not serve; as `PreparingFailed`, until it is tried again.
             LoadPostponed: This machine cannot load it now: the cache is full, or another worker has its turn.
             OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
         """
@@ -95,14 +108,20 @@ class Loader:
     async def _prepare_once(self, stored: StoredVersion, manifest_sha256: str) -> None:
         """Prepare, unless another worker has found these files bad already."""
         rejections = Rejections(self.cache, self.engine)
-        known = await asyncio.to_thread(rejections.reason, manifest_sha256, stored.fingerprint)
-        if known is not None:
-            raise VersionRejected(known)
-        try:
-            await self._prepare(stored.folder)
-        except VersionRejected as error:
-            await asyncio.to_thread(rejections.keep, manifest_sha256, stored.fingerprint, str(error))
-            raise
+        version = manifest_sha256, stored.fingerprint
+        rejection = await asyncio.to_thread(rejections.find, *version)
+        if rejection is None:
+            try:
+                await self._prepare(stored.folder)
+            except _NoReport as error:
+                rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=False)
+            except VersionRejected as error:
+                rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=True)
+            else:
+                return
+        if rejection.again_in_seconds < math.inf:
+            raise PreparingFailed(rejection.reason, rejection.again_in_seconds)
+        raise VersionRejected(rejection.reason)
 
     @contextlib.asynccontextmanager
     async def _turn(self, program: Path) -> AsyncIterator[None]:
@@ -142,7 +161,7 @@ class Loader:
                 await process.wait()
         except TimeoutError:
             msg = f"preparing it took longer than {self.prepare_timeout_seconds:g} seconds"
-            raise VersionRejected(msg) from None
+            raise _NoReport(msg) from None
         finally:
             await _end(process)
         _raise_if_rejected(report, process.returncode)
@@ -243,7 +262,7 @@ def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
     except (IndexError, ValueError, KeyError, TypeError):
         how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
         msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
-        raise VersionRejected(msg) from None
+        raise _NoReport(msg) from None
     if postponed is not None:
         raise LoadPostponed(str(postponed))
     if rejected is not None:

@@ -1,18 +1,20 @@
 """The registry: watches the model store and decides which version serves.
 
 The store's newest version serves, or the one that policy.json pins. A version that fails to load is
-quarantined with its reason until its files change; whatever happens, the version that serves goes on.
+quarantined with its reason until its files change, or until it is time for another try if the machine may
+have been to blame; whatever happens, the version that serves goes on.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.loading import Load, LoadedVersion, LoadPostponed
+from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
 from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
@@ -53,6 +55,7 @@ class VersionStatus:
 class _Quarantine:
     fingerprint: Fingerprint
     reason: str
+    until_seconds: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,16 @@ class Registry:
 
     def _wanted(self) -> list[StoredVersion]:
         """The versions to have loaded, the one that should serve first."""
-        usable = [stored for stored in self._snapshot.versions if not self._is_quarantined(stored)]
+        return self._choice([stored for stored in self._snapshot.versions if not self._is_quarantined(stored)])
+
+    def _worth_another_try(self) -> list[StoredVersion]:
+        """The versions whose quarantine is over, and that would be wanted if they could serve."""
+        versions = self._snapshot.versions
+        candidates = [stored for stored in versions if not self._is_quarantined(stored) or self._needs_loading(stored)]
+        return [stored for stored in self._choice(candidates) if self._is_quarantined(stored)]
+
+    def _choice(self, usable: list[StoredVersion]) -> list[StoredVersion]:
+        """Of these the ones to have loaded, the one that should serve first."""
         first = self._numbered(usable, self._pinned())
         if not first and self._pinned() is not None and self.serving:
             first = self._numbered(usable, self.serving.number)
@@ -203,16 +215,17 @@ class Registry:
         """Load one wanted version at a time: preparing takes a whole core."""
         now = time.monotonic()
         later = {number for number, postponed in self._postponed.items() if now < postponed.until_seconds}
-        missing = [stored for stored in wanted if self._needs_loading(stored) and stored.number not in later]
+        asked_for = [*wanted, *self._worth_another_try()]
+        missing = [stored for stored in asked_for if self._needs_loading(stored) and stored.number not in later]
         if missing and self._loading is None:
             self._loading_number = missing[0].number
             self._loading = asyncio.create_task(self._load_version(missing[0]), name="load version")
 
     def _needs_loading(self, stored: StoredVersion) -> bool:
-        """Whether its files are other than those that were loaded, or that were found bad."""
+        """Whether its files are other than those that were loaded, or that are in quarantine still."""
         loaded, quarantine = self._loaded.get(stored.number), self._quarantined.get(stored.number)
         known = [loaded.stored.fingerprint] if loaded else []
-        known += [quarantine.fingerprint] if quarantine else []
+        known += [quarantine.fingerprint] if quarantine and time.monotonic() < quarantine.until_seconds else []
         return stored.fingerprint not in known
 
     async def _load_version(self, stored: StoredVersion) -> None:
@@ -220,6 +233,8 @@ class Registry:
         log.info("loading version %d", stored.number, extra={"version": stored.number})
         try:
             loaded = await self._load(stored)
+        except PreparingFailed as error:
+            self._quarantine(stored, str(error), time.monotonic() + error.again_in_seconds)
         except VersionRejected as error:
             self._quarantine(stored, str(error))
         except LoadPostponed as error:
@@ -253,8 +268,8 @@ class Registry:
         self._metrics.loads.inc("postponed")
         log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
 
-    def _quarantine(self, stored: StoredVersion, reason: str) -> None:
-        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason)
+    def _quarantine(self, stored: StoredVersion, reason: str, until_seconds: float = math.inf) -> None:
+        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason, until_seconds)
         self._postponed.pop(stored.number, None)
         self._metrics.loads.inc("rejected")
         log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
@@ -273,7 +288,8 @@ class Registry:
         reason = quarantine.reason if quarantine else postponed.reason if postponed else None
         if self.serving and self.serving.number == number:
             return VersionStatus(number, State.SERVING, reason)
-        if number == self._loading_number:
+        stored = self.stored(number)
+        if number == self._loading_number and not (stored and self._is_quarantined(stored)):
             return VersionStatus(number, State.LOADING)
         if number in self._loaded:
             return VersionStatus(number, State.LOADED, reason)

@@ -1,18 +1,38 @@
 """Why a version was rejected, kept beside its program in the cache: what one worker has found, the others need not.
 
-A reason counts for the files that it was found with, and for an hour: a machine that was too busy may have room then.
+A reason counts for the files that it was found with, and for a while: a machine that was too busy may have room then.
 """
 
 import contextlib
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.model_store import Fingerprint
 
-_VALID_SECONDS = 3600.0
+# The first wait is as long as preparing may take: what hangs takes half of a core at most, and soon a twelfth.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 300.0, 3600.0
+# Until then it is known how long a version has waited.
+_FORGOTTEN_SECONDS = 24 * 3600.0
 _SUFFIX = ".rejected"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a version was rejected, and when it is worth another try: never, if that is final."""
+
+    reason: str
+    again_in_seconds: float
+
+
+@dataclass(frozen=True)
+class _Kept:
+    reason: str
+    final: bool
+    wait_seconds: float
+    age_seconds: float
 
 
 @dataclass(frozen=True)
@@ -22,25 +42,46 @@ class Rejections:
     cache: Path
     engine: str
 
-    def reason(self, manifest_sha256: str, fingerprint: Fingerprint) -> str | None:
-        """Why the version of that manifest and those files was rejected, if it was."""
-        file = self._file(manifest_sha256)
-        try:
-            if time.time() - file.stat().st_mtime > _VALID_SECONDS:
-                return None
-            kept = json.loads(file.read_text())
-            return str(kept["reason"]) if kept["fingerprint"] == _plain(fingerprint) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # none is kept, or it is damaged: the version is tried
+    def find(self, manifest_sha256: str, fingerprint: Fingerprint) -> Rejection | None:
+        """Why the version of that manifest and those files was rejected, if it was and that counts still."""
+        kept = self._read(manifest_sha256, fingerprint)
+        if kept is None or kept.age_seconds >= kept.wait_seconds:
+            return None
+        return Rejection(kept.reason, math.inf if kept.final else kept.wait_seconds - kept.age_seconds)
 
-    def keep(self, manifest_sha256: str, fingerprint: Fingerprint, reason: str) -> None:
-        """Let the other workers know; a cache that cannot be written to costs them their own try."""
+    def keep(self, manifest_sha256: str, fingerprint: Fingerprint, reason: str, *, final: bool) -> Rejection:
+        """Let the other workers know; a cache that cannot be written to costs them their own try.
+
+        Args:
+            manifest_sha256: Names the version.
+            fingerprint: Its files.
+            reason: Why it is rejected.
+            final: Whether the version is to blame; if not, it is to be tried again, each time after a longer wait.
+        """
+        before = self._read(manifest_sha256, fingerprint)
+        wait_seconds = min(2 * before.wait_seconds, _LONGEST_WAIT_SECONDS) if before else _FIRST_WAIT_SECONDS
+        if final:
+            wait_seconds = _LONGEST_WAIT_SECONDS
         self._forget_the_old()
         file = self._file(manifest_sha256)
+        kept = {"reason": reason, "final": final, "wait_seconds": wait_seconds, "fingerprint": _plain(fingerprint)}
         with contextlib.suppress(OSError):
             unfinished = file.with_suffix(".writing")
-            unfinished.write_text(json.dumps({"reason": reason, "fingerprint": _plain(fingerprint)}))
+            unfinished.write_text(json.dumps(kept))
             unfinished.replace(file)
+        return Rejection(reason, math.inf if final else wait_seconds)
+
+    def _read(self, manifest_sha256: str, fingerprint: Fingerprint) -> _Kept | None:
+        file = self._file(manifest_sha256)
+        try:
+            kept = json.loads(file.read_text())
+            if kept["fingerprint"] != _plain(fingerprint):
+                return None
+            # From the future, where clocks differ or one was put back: it must not count for ever.
+            age_seconds = abs(time.time() - file.stat().st_mtime)
+            return _Kept(str(kept["reason"]), bool(kept["final"]), float(kept["wait_seconds"]), age_seconds)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # none is kept, or it is damaged: the version is tried
 
     def _file(self, manifest_sha256: str) -> Path:
         return self.cache / f"{manifest_sha256}-{self.engine}{_SUFFIX}"
@@ -48,7 +89,7 @@ class Rejections:
     def _forget_the_old(self) -> None:
         for file in self.cache.glob(f"*{_SUFFIX}"):
             with contextlib.suppress(OSError):
-                if time.time() - file.stat().st_mtime > _VALID_SECONDS:
+                if time.time() - file.stat().st_mtime > _FORGOTTEN_SECONDS:
                     file.unlink()
 
 

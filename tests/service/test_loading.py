@@ -3,13 +3,14 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed
+from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
 from service.prepare import program_name
@@ -48,9 +49,10 @@ def test_damaged_program_is_made_anew(stored: StoredVersion, own_cache: Path) ->
 
 
 def test_preparing_has_a_deadline(stored: StoredVersion, tmp_path: Path) -> None:
-    """A version whose preparing takes too long is rejected, and the process is gone."""
-    with pytest.raises(VersionRejected, match=r"longer than 0\.05 seconds"):
+    """A version whose preparing takes too long is rejected until it is tried again, and the process is gone."""
+    with pytest.raises(PreparingFailed, match=r"longer than 0\.05 seconds") as raised:
         load(stored, tmp_path / "cache", prepare_timeout_seconds=0.05)
+    assert raised.value.again_in_seconds == 300
     assert {file.suffix for file in (tmp_path / "cache").glob("*")} <= {".lock", ".rejected"}
 
 
@@ -145,6 +147,28 @@ def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersio
     assert tries == [1]
     asyncio.run(all_workers(replace(stored, fingerprint=(("saved_model.pb", 1, 1),))))
     assert tries == [1, 1]
+
+
+def test_a_killed_preparing_is_tried_again_by_all_workers_at_the_same_time(
+    stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that the kernel ends for want of memory says nothing about the version: it is tried again later."""
+    cache = tmp_path / "cache"
+    # Stands for the preparing process, and ends as the kernel would end it.
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -KILL $$\n")
+    killed.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(killed))
+        with pytest.raises(PreparingFailed, match="was ended by signal 9") as raised:
+            load(stored, cache)
+        assert raised.value.again_in_seconds == 300
+        with pytest.raises(PreparingFailed, match="was ended by signal 9") as told:
+            load(stored, cache)
+        assert 290 < told.value.again_in_seconds < 300
+    (kept,) = cache.glob("*.rejected")
+    os.utime(kept, (kept.stat().st_mtime - 300,) * 2)
+    assert load(stored, cache).number == 1
 
 
 def test_a_cache_that_cannot_be_made_postpones(stored: StoredVersion, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from service.loading import LoadedVersion, Loader, LoadPostponed
+from service.loading import LoadedVersion, Loader, LoadPostponed, PreparingFailed
 from service.manifest import MANIFEST_PATH
 from service.metrics import Metrics
 from service.model_store import ModelStore, StoredVersion
 from service.registry import LOADED_VERSIONS, Registry, State
 from tests.service.failing import fail, needs_a_failing_file
-from tests.service.fakes import FakeLoader, write_version
+from tests.service.fakes import FakeLoader, loaded_version, write_version
 
 
 class Watched:
@@ -281,6 +281,74 @@ def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched, 
 
     run(watched, story)
     assert watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "postponed"}) == 1
+
+
+class Failing(FakeLoader):
+    """Fails to prepare version 2 while a test says so, and holds every later try of it until the test lets it go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = True
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+        if stored.number != 2:
+            return await super().__call__(stored)
+        self.loads.append(2)
+        if self.loads.count(2) > 1:
+            await self.let_go.wait()
+        if self.fails:
+            msg = "it was killed"
+            raise PreparingFailed(msg, again_in_seconds=0.5)
+        return loaded_version(2, self.engine, stored)
+
+
+def test_a_version_that_could_not_be_prepared_is_tried_again_after_a_while(watched: Watched) -> None:
+    """It is in quarantine until it has proved itself, also while it is tried again; the one before serves on."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    failing = watched.load = Failing()
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), failing, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        await watched.settled()
+        assert failing.loads.count(2) == 1
+        await watched.until(lambda: failing.loads.count(2) == 2)
+        await watched.settled()
+        (tried, _) = watched.registry.statuses()
+        assert (tried.state, tried.reason, watched.serving) == (State.QUARANTINED, "it was killed", 1)
+        failing.let_go.set()
+        await watched.until(lambda: failing.loads.count(2) == 3)
+        failing.fails = False
+        await watched.until(lambda: watched.serving == 2)
+        assert watched.registry.statuses()[0].reason is None
+
+    run(watched, story)
+    rejected = watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "rejected"})
+    assert rejected == failing.loads.count(2) - 1
+
+
+def test_a_version_that_nobody_would_ask_for_is_not_tried_again(watched: Watched) -> None:
+    """With enough newer versions loaded, an old one stays in quarantine."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    failing = watched.load = Failing()
+    failing.let_go.set()
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), failing, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.state(2) is State.QUARANTINED)
+        newer = range(3, 3 + LOADED_VERSIONS)
+        for number in newer:
+            write_version(watched.folder, number)
+        await watched.until(lambda: all(watched.registry.loaded(number) for number in newer))
+        tries = failing.loads.count(2)
+        await asyncio.sleep(1)
+        assert failing.loads.count(2) == tries
+        assert watched.state(2) is State.QUARANTINED
+
+    run(watched, story)
 
 
 @needs_a_failing_file

@@ -1,6 +1,9 @@
+import math
 import os
 import time
 from pathlib import Path
+
+import pytest
 
 from service.rejections import Rejections
 
@@ -8,33 +11,82 @@ SHA = "a" * 64
 FILES = (("saved_model.pb", 3, 1_700_000_000_000_000_001),)
 
 
+def reason(kept: Rejections, sha: str = SHA, files: tuple[tuple[str, int, int], ...] = FILES) -> str | None:
+    found = kept.find(sha, files)
+    return found.reason if found else None
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Let the one reason be that old."""
+    (file,) = folder.iterdir()
+    os.utime(file, (time.time() - seconds, time.time() - seconds))
+
+
 def test_a_reason_counts_for_the_files_it_was_found_with(tmp_path: Path) -> None:
     """Other files, another manifest and another engine are another matter."""
     kept = Rejections(tmp_path, "litert")
-    kept.keep(SHA, FILES, "it hangs")
-    assert Rejections(tmp_path, "litert").reason(SHA, FILES) == "it hangs"
-    assert kept.reason(SHA, (("saved_model.pb", 3, 2),)) is None
-    assert kept.reason("b" * 64, FILES) is None
-    assert Rejections(tmp_path, "tensorflow").reason(SHA, FILES) is None
+    kept.keep(SHA, FILES, "it differs", final=True)
+    assert reason(Rejections(tmp_path, "litert")) == "it differs"
+    assert reason(kept, files=(("saved_model.pb", 3, 2),)) is None
+    assert reason(kept, sha="b" * 64) is None
+    assert reason(Rejections(tmp_path, "tensorflow")) is None
 
 
 def test_an_old_reason_does_not_count_and_is_removed(tmp_path: Path) -> None:
-    """After an hour a version is tried again: what was too slow on a busy machine may not be on an idle one."""
+    """After an hour a service that starts tries a version again; after a day its reason is gone."""
     kept = Rejections(tmp_path, "litert")
-    kept.keep(SHA, FILES, "it took too long")
+    kept.keep(SHA, FILES, "it differs", final=True)
     (file,) = tmp_path.iterdir()
-    os.utime(file, (time.time() - 3700, time.time() - 3700))
-    assert kept.reason(SHA, FILES) is None
-    kept.keep("b" * 64, FILES, "other")
+    age(tmp_path, 3700)
+    assert reason(kept) is None
+    age(tmp_path, 25 * 3600)
+    kept.keep("b" * 64, FILES, "other", final=True)
     assert not file.exists()
+
+
+def test_a_verdict_is_final(tmp_path: Path) -> None:
+    """What the version itself is rejected for is not tried again by a service that runs."""
+    kept = Rejections(tmp_path, "litert")
+    assert kept.keep(SHA, FILES, "it differs", final=True).again_in_seconds == math.inf
+    found = kept.find(SHA, FILES)
+    assert found is not None
+    assert found.again_in_seconds == math.inf
+
+
+def test_what_is_not_final_is_tried_again_ever_later(tmp_path: Path) -> None:
+    """From five minutes on the wait doubles with each try, up to an hour; other files begin anew."""
+    kept = Rejections(tmp_path, "litert")
+    waits = []
+    for _ in range(7):
+        wait = kept.keep(SHA, FILES, "it hangs", final=False).again_in_seconds
+        waits.append(wait / 60)
+        age(tmp_path, wait - 10)
+        found = kept.find(SHA, FILES)
+        assert found is not None
+        assert found.reason == "it hangs"
+        assert found.again_in_seconds == pytest.approx(10, abs=5)
+        age(tmp_path, wait + 1)
+        assert kept.find(SHA, FILES) is None
+    assert waits == [5, 10, 20, 40, 60, 60, 60]
+    assert kept.keep(SHA, (("saved_model.pb", 3, 2),), "it hangs", final=False).again_in_seconds == 300
+
+
+def test_a_clock_that_was_put_back_keeps_no_reason_for_ever(tmp_path: Path) -> None:
+    """A reason from the future counts no more than one that is too old."""
+    kept = Rejections(tmp_path, "litert")
+    kept.keep(SHA, FILES, "it hangs", final=False)
+    age(tmp_path, -1e6)
+    assert kept.find(SHA, FILES) is None
 
 
 def test_a_damaged_or_unwritable_cache_costs_another_try_only(tmp_path: Path) -> None:
     """What cannot be read is no reason, and what cannot be written raises nothing."""
     kept = Rejections(tmp_path, "litert")
-    kept.keep(SHA, FILES, "it hangs")
+    kept.keep(SHA, FILES, "it hangs", final=False)
     (file,) = tmp_path.iterdir()
-    for damage in (b"", b"{", b"[]", b"\xff"):
+    whole = file.read_bytes()
+    for damage in (b"", b"{", b"[]", b"\xff", whole.replace(b"300.0", b'"soon"')):
         file.write_bytes(damage)
-        assert kept.reason(SHA, FILES) is None
-    Rejections(tmp_path / "missing", "litert").keep(SHA, FILES, "it hangs")
+        assert kept.find(SHA, FILES) is None
+        assert kept.keep(SHA, FILES, "it hangs", final=False).again_in_seconds == 300
+    assert Rejections(tmp_path / "missing", "litert").keep(SHA, FILES, "it hangs", final=False).reason == "it hangs"

@@ -100,6 +100,7 @@ def create_app(
         version=importlib.metadata.version("digits"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        redirect_slashes=False,  # an unknown path is 404; and redirects would name plain HTTP, also behind TLS
         # All three are routes of `docs`.
         openapi_url=None,
         docs_url=None,

@@ -2,11 +2,13 @@ import asyncio
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.app import create_app
 from service.cores import usable_cores
 from service.settings import Settings
+from tests.service.assertions import assert_problem
 from tests.service.fakes import FakeLoader, write_version
 
 # A call that has a thread begins in microseconds; the limit is for a busy machine.
@@ -40,3 +42,9 @@ def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
             assert not one_more
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("path", ["/health/", "/v1/models/", "/v1/predict/", "/docs/", "/nothing/"])
+def test_a_slash_too_many_is_another_path(client: httpx.Client, path: str) -> None:
+    """It is a problem like every unknown path: a redirect would lead from behind a proxy with TLS to plain HTTP."""
+    assert_problem(client.get(path), 404, "not-found")

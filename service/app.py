@@ -13,6 +13,7 @@ from service.batching import Batcher
 from service.bodies import BodyReader, Limits
 from service.cores import usable_cores
 from service.exchange import ExchangeMiddleware
+from service.head import HeadAsGet
 from service.keys import KeyGuard, Keys
 from service.loading import Load, Loader
 from service.metrics import Metrics
@@ -125,7 +126,7 @@ class Digits(FastAPI):
         **options: Any,  # noqa: ANN401 - FastAPI's own
     ) -> None:
         super().__init__(**options)
-        inner: ASGIApp = predict.PredictShortcut(super().__call__)
+        inner: ASGIApp = predict.PredictShortcut(HeadAsGet(super().__call__))
         if keys:  # around the shortcut too
             inner = KeyGuard(inner, keys)
         self._exchange = ExchangeMiddleware(inner, metrics, lambda: drain.draining, tracing)

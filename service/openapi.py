@@ -12,6 +12,8 @@ DESCRIPTION = "\n".join(
     [
         "Reads handwritten digits: pictures or arrays in, digits and probabilities out.",
         "",
+        "What answers GET also answers HEAD: the same without a body.",
+        "",
         "Every answer carries `X-Request-ID`: the caller's own, or a new one. Every error is an",
         "`application/problem+json` document (RFC 9457):",
         "",

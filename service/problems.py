@@ -213,9 +213,11 @@ def _as_problem(request: Request, error: Exception) -> Problem:
         case HTTPException(status_code=404):
             return NotFound(f"There is nothing at {request.url.path}; /docs lists what there is.")
         case HTTPException(status_code=405):
-            allowed = (error.headers or {}).get("Allow", "another method")
+            allowed = (error.headers or {}).get("Allow", "")
+            if allowed == "GET":  # all that routes know; `service.head` answers the other
+                allowed = "GET, HEAD"
             detail = f"{request.method} is not possible at {request.url.path}; use {allowed}."
-            return MethodNotAllowed(detail, headers=error.headers)
+            return MethodNotAllowed(detail, headers={"Allow": allowed})
         case HTTPException():
             kind = BY_STATUS.get(error.status_code, Internal)
             return kind(error.detail or HTTPStatus(error.status_code).phrase, headers=error.headers)

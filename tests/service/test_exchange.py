@@ -156,7 +156,7 @@ def test_a_wrong_method_names_the_right_ones() -> None:
     response = ask(example(metrics), "POST", "/fine/x")
 
     assert_problem(response, 405, "method-not-allowed")
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD"
     assert counted(metrics, method="POST", route="/fine/{name}", status="405") == 1
 
 

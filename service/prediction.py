@@ -1,18 +1,24 @@
 """What the routes that run the network share: which version answers, who waits for it, and the answer's headers."""
 
 import asyncio
+import math
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from fastapi import Header, Query
 from starlette.types import Receive
 
 from service.batching import Inference
 from service.loading import LoadedVersion
-from service.problems import NotFound, NotReady, client_gone
+from service.problems import DeadlinePassed, NotFound, NotReady, client_gone
 from service.registry import Registry
 
 Answer = TypeVar("Answer")
 Headers = list[tuple[bytes, bytes]]
+AskedVersion = Annotated[int | None, Query(ge=1, description="Ask this version instead of the serving one.")]
+AskedSeconds = Annotated[
+    float | None, Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's.")
+]
 
 # Loading a version takes 5 to 7 seconds: trying sooner is of no use.
 _RETRY_READY_SECONDS = 5
@@ -28,6 +34,16 @@ def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
     if loaded is None:
         raise NotFound(f"Version {number} is not loaded; /v1/models lists the versions and their states.")
     return loaded
+
+
+def allowed_seconds(asked: float | None, longest: float) -> float:
+    """How long a request may take: the service's own limit, or less if the caller is in a hurry."""
+    return min(asked or math.inf, longest)
+
+
+def deadline_passed(seconds: float) -> DeadlinePassed:
+    """The answer was not there in time."""
+    return DeadlinePassed(f"The answer was not there within {seconds:g} seconds; send less or allow more time.")
 
 
 async def left(receive: Receive) -> None:

@@ -1,13 +1,12 @@
 """POST /v1/predict: pictures or arrays in, digits out."""
 
 import asyncio
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,8 +14,18 @@ from service.answers import PredictAnswer, model_json, prediction_json
 from service.arrays import ArrayBody
 from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES
-from service.prediction import Headers, answer_headers, choose_version, left, unless_client_leaves
-from service.problems import DeadlinePassed, documented
+from service.prediction import (
+    AskedSeconds,
+    AskedVersion,
+    Headers,
+    allowed_seconds,
+    answer_headers,
+    choose_version,
+    deadline_passed,
+    left,
+    unless_client_leaves,
+)
+from service.problems import documented
 from service.state import ServiceState, State
 
 if TYPE_CHECKING:
@@ -62,19 +71,16 @@ _REQUEST_BODY: dict[str, Any] = {
 async def predict(
     request: Request,
     state: State,
-    version: Annotated[int | None, Query(ge=1, description="Ask this version instead of the serving one.")] = None,
+    version: AskedVersion = None,
     include: Annotated[Literal["seen"] | None, Query(description="Add the 28x28 picture that the model saw.")] = None,
-    x_request_timeout_seconds: Annotated[
-        float | None,
-        Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's."),
-    ] = None,
+    x_request_timeout_seconds: AskedSeconds = None,
 ) -> Response:
     """Read the digit in each image.
 
     Send one picture as the body, pictures as a multipart form, raw bytes (784 for each image, 0 to 255),
     or JSON. Numbers lie in [0, 1], or in [0, 255] with `"max_value": 255`; 0 is background.
     """
-    seconds = min(x_request_timeout_seconds or math.inf, state.settings.request_timeout_seconds)
+    seconds = allowed_seconds(x_request_timeout_seconds, state.settings.request_timeout_seconds)
     given = dict(request.scope["headers"])
     asked = _Asked(request.scope, given, request.receive, seconds, version, include_seen=include == "seen")
     headers, content = await _answer(state, asked)
@@ -137,8 +143,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
                 trace.add("decode", decode_seconds)
             inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
     except TimeoutError:
-        detail = f"The answer was not there within {asked.seconds:g} seconds; send less or allow more time."
-        raise DeadlinePassed(detail) from None
+        raise deadline_passed(asked.seconds) from None
     state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
     request_state = asked.scope["state"]
     request_state["log_fields"] = {"rows": len(rows), "version": chosen.number}

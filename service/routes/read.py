@@ -1,17 +1,25 @@
 """POST /v1/read: a picture of several digits in, the text out."""
 
 import asyncio
-import math
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service.answers import ModelVersion, ReadAnswer, read_json
 from service.bodies import FORM
 from service.imaging import MEDIA_TYPES
-from service.prediction import answer_headers, choose_version, left
-from service.problems import DeadlinePassed, documented
+from service.loading import LoadedVersion
+from service.prediction import (
+    AskedSeconds,
+    AskedVersion,
+    allowed_seconds,
+    answer_headers,
+    choose_version,
+    deadline_passed,
+    left,
+)
+from service.problems import documented
 from service.reading import check_touching, read_digits
 from service.state import ServiceState, State
 
@@ -35,34 +43,31 @@ _REQUEST_BODY: dict[str, Any] = {
     operation_id="read",
     summary="Read a line of digits",
     response_model=ReadAnswer,
-    responses=documented(400, 413, 415, 422, 429, 500, 503, 504),
+    responses=documented(400, 404, 413, 415, 422, 429, 500, 503, 504),
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def read(
     request: Request,
     state: State,
-    x_request_timeout_seconds: Annotated[
-        float | None,
-        Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's."),
-    ] = None,
+    version: AskedVersion = None,
+    x_request_timeout_seconds: AskedSeconds = None,
 ) -> Response:
     """Read all digits on one picture, line by line, left to right.
 
     Send one picture as the body, or as the part `file` of a multipart form. The digits must not touch each other.
     """
-    seconds = min(x_request_timeout_seconds or math.inf, state.settings.request_timeout_seconds)
+    seconds = allowed_seconds(x_request_timeout_seconds, state.settings.request_timeout_seconds)
     deadline = time.monotonic() + seconds
+    chosen = choose_version(state.registry, version)
     try:
         async with asyncio.timeout(seconds):
-            return await _answer(request, state, deadline)
+            return await _answer(request, state, chosen, deadline)
     except TimeoutError:
-        detail = f"The answer was not there within {seconds:g} seconds; send less or allow more time."
-        raise DeadlinePassed(detail) from None
+        raise deadline_passed(seconds) from None
 
 
-async def _answer(request: Request, state: ServiceState, deadline: float) -> Response:
+async def _answer(request: Request, state: ServiceState, version: LoadedVersion, deadline: float) -> Response:
     receive = request.receive
-    version = choose_version(state.registry, None)
     given = dict(request.scope["headers"])
     digits, rows, decode_seconds = await read_digits(given, receive, state.reader, deadline)
     trace: RequestTrace | None = request.scope["state"].get("trace")

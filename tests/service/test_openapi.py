@@ -95,6 +95,15 @@ def test_predict_documents_every_body_and_every_error(document: dict[str, Any]) 
     assert operation["responses"].keys() == expected
 
 
+def test_reading_takes_the_same_questions_as_predicting(document: dict[str, Any]) -> None:
+    """A version and a deadline may be asked for, and every error of theirs is there."""
+    operation = document["paths"]["/v1/read"]["post"]
+    predict = document["paths"]["/v1/predict"]["post"]
+
+    assert operation["parameters"] == [part for part in predict["parameters"] if part["name"] != "include"]
+    assert operation["responses"].keys() == predict["responses"].keys()
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """A client generator can follow each `$ref`."""
     for reference in references(document):

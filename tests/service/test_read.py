@@ -1,5 +1,6 @@
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -10,8 +11,8 @@ from service.bodies import BYTES, JSON
 from service.imaging import MEDIA_TYPES
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
-from tests.service.fakes import FakeLoader, FirstPixelEngine
-from tests.service.running import running_service
+from tests.service.fakes import FakeLoader, FirstPixelEngine, write_version
+from tests.service.running import running_service, wait_until
 from tests.service.scraping import scrape
 from tests.service.test_predict import enormous_png
 
@@ -121,6 +122,27 @@ def test_the_deadline_can_be_shortened(store: object, start_service: StartServic
     response = client.post(PATH, content=picture(60), headers=PNG | {"X-Request-Timeout-Seconds": "0.0001"})
 
     assert_problem(response, 504, "deadline-passed")
+
+
+def test_a_version_can_be_asked(store: Path, start_service: StartService) -> None:
+    """The version in the query reads, and no other, whichever one serves."""
+    write_version(store, 2)
+    client = start_service()
+    wait_until(lambda: client.get("/v1/models/digits").json()["serving"] == 2)
+
+    for query, number in (("", 2), ("?version=1", 1), ("?version=2", 2)):
+        response = client.post(PATH + query, content=picture(60), headers=PNG)
+        assert response.json()["model"]["version"] == number
+        assert response.headers["X-Model-Version"] == str(number)
+
+
+def test_another_version_does_not_read_in_its_place(client: httpx.Client) -> None:
+    """A version that is not loaded is not found; what is no version is pointed at."""
+    unknown = client.post(f"{PATH}?version=9", content=picture(60), headers=PNG)
+    assert "Version 9" in assert_problem(unknown, 404, "not-found")["detail"]
+
+    wrong = client.post(f"{PATH}?version=latest", content=picture(60), headers=PNG)
+    assert assert_problem(wrong, 422, "invalid-input")["errors"][0]["pointer"] == "/query/version"
 
 
 def test_no_version_yet(start_service: StartService) -> None:

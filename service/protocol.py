@@ -2,7 +2,7 @@
 
 A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
 was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
-An answer leaves in one piece.
+An answer leaves in one piece. A connection whose header never ends is closed.
 """
 
 import asyncio
@@ -17,10 +17,12 @@ from service.metrics import Metrics
 from service.problems import MalformedBody
 
 
-def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
-    """Make the class of uvicorn's connections."""
+def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpToolsProtocol]:
+    """Make the class of uvicorn's connections; a header may take so long."""
 
-    class CountingProtocol(HttpToolsProtocol):
+    class CountingProtocol(_ClosedWhenLate):
+        longest_header_seconds = header_seconds
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Begin; called by uvicorn's server."""
             self._pieces = _InOnePiece(transport, self.loop)
@@ -53,6 +55,42 @@ def counting_protocol(metrics: Metrics) -> type[HttpToolsProtocol]:
             return cycle.more_body and not (cycle.response_started or self.pipeline or self.flow.write_paused)
 
     return CountingProtocol
+
+
+class _ClosedWhenLate(HttpToolsProtocol):
+    """A connection that is closed when a header takes too long to come, or the rest of a body that was answered.
+
+    It is looked at once in that time, because a timer for each request costs too much. All else has limits of its own:
+    a request its deadline, and what is idle after an answer uvicorn's.
+    """
+
+    longest_header_seconds: float
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by uvicorn's server."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._begun_seconds = self.loop.time()
+        self._look = self.loop.call_later(self.longest_header_seconds, self._close_if_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; called by uvicorn's server."""
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Note when a header begins to come; called by uvicorn's parser."""
+        self._begun_seconds = self.loop.time()
+        super().on_message_begin()
+
+    def _close_if_late(self) -> None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+        is_waiting = (cycle is None or cycle.response_complete) and self.timeout_keep_alive_task is None
+        late_seconds = self._begun_seconds + self.longest_header_seconds
+        if is_waiting and self.loop.time() >= late_seconds:
+            self.transport.close()
+            return
+        due_seconds = late_seconds if is_waiting else self.loop.time() + self.longest_header_seconds
+        self._look = self.loop.call_at(due_seconds, self._close_if_late)
 
 
 class _InOnePiece:

@@ -39,7 +39,7 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     drain = Drain()
     config = uvicorn.Config(
         create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ)),
-        http=counting_protocol(metrics),
+        http=counting_protocol(metrics, settings.request_timeout_seconds),
         lifespan="on",
         ws="none",  # there is no WebSocket here, and uvicorn would refuse one past the app, which would not count it
         log_config=None,

@@ -20,15 +20,18 @@ from tests.service.fakes import FakeLoader, write_version
 
 # Milliseconds on an idle machine; the limit is for a busy one.
 WAIT_SECONDS = 30.0
+HEADER_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def running_service(root: Path, drain: Drain | None = None) -> Iterator[httpx.Client]:
+def running_service(
+    root: Path, drain: Drain | None = None, header_seconds: float = HEADER_SECONDS
+) -> Iterator[httpx.Client]:
     """A service that serves version 1 of a new model store below `root`; gives a client."""
     write_version(root, 1)
     metrics = Metrics()
     app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain, metrics=metrics)
-    with listening(app, metrics) as port, client_of(port) as client:
+    with listening(app, metrics, header_seconds) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -68,12 +71,12 @@ def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def listening(app: FastAPI, metrics: Metrics) -> Iterator[int]:
+def listening(app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SECONDS) -> Iterator[int]:
     """A real server in a thread of this process, whose connections speak as in production; gives its port.
 
     `metrics` are the app's.
     """
-    protocol = counting_protocol(metrics)
+    protocol = counting_protocol(metrics, header_seconds)
     server = uvicorn.Server(
         uvicorn.Config(
             app, port=0, http=protocol, lifespan="on", log_config=None, access_log=False, server_header=False

@@ -2,6 +2,7 @@ import http.client
 import json
 import re
 import socket
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +13,14 @@ import httpx
 import pytest
 
 from tests.service.raw_http import connect, request_head
-from tests.service.running import running_service, wait_until
+from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+# Of the service that is in a hurry; the pauses between the bytes that are dripped are a tenth of it.
+HEADER_SECONDS, PAUSE_SECONDS = 0.5, 0.05
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,29 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     """A service whose connections speak as the real server's do."""
     with running_service(tmp_path) as client:
         yield client
+
+
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A service that waits for a header for a moment only."""
+    with running_service(tmp_path, header_seconds=HEADER_SECONDS) as client:
+        yield client
+
+
+def seconds_until_closed(connection: socket.socket, dripped: bytes) -> float:
+    """Send it again and again, if it is anything, until the other side closes; how long that took."""
+    started = time.monotonic()
+    connection.settimeout(PAUSE_SECONDS)
+    while time.monotonic() < started + WAIT_SECONDS:
+        try:
+            connection.sendall(dripped)
+            if connection.recv(1) == b"":
+                return time.monotonic() - started
+        except TimeoutError:
+            continue
+        except OSError:  # closed while more was on its way
+            return time.monotonic() - started
+    pytest.fail("the service never closed the connection")
 
 
 def read_answer(connection: socket.socket) -> Answer:
@@ -170,3 +198,50 @@ def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
     assert received.endswith(b"}")
+
+
+@pytest.mark.parametrize(("begun", "dripped"), [(b"", b""), (b"GET /", b"a"), (b"", b"\r\n")])
+def test_a_connection_that_never_has_a_header_is_closed(hurried: httpx.Client, begun: bytes, dripped: bytes) -> None:
+    """Whether it sends nothing, a header without end, or empty lines."""
+    with connect(hurried) as connection:
+        connection.sendall(begun)
+        assert HEADER_SECONDS / 2 < seconds_until_closed(connection, dripped) < HEADER_SECONDS * 8
+
+
+@pytest.mark.parametrize(
+    ("first", "dripped"),
+    [
+        (request_head("GET", "/health/live", []), b"\r\n"),
+        (request_head("GET", "/health/live", []) + b"GET /", b"a"),
+        (request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 99999"]), b"a"),
+    ],
+)
+def test_after_an_answer_what_never_ends_is_cut_off(hurried: httpx.Client, first: bytes, dripped: bytes) -> None:
+    """The next header has as long as the first one, and so has a body that was refused."""
+    with connect(hurried) as connection:
+        connection.sendall(first)
+        assert read_answer(connection).status in (204, 415)
+        assert seconds_until_closed(connection, dripped) < HEADER_SECONDS * 8
+
+
+def test_a_connection_that_is_used_stays(hurried: httpx.Client) -> None:
+    """However long it is there: the time is that of one header, and between requests it may be idle."""
+    with connect(hurried) as connection:
+        for _ in range(3):
+            connection.sendall(request_head("GET", "/health/live", []))
+            assert read_answer(connection).status == 204
+            time.sleep(HEADER_SECONDS * 1.5)
+        connection.sendall(b"GET /health")  # the first part of a header has its time from here on
+        time.sleep(PAUSE_SECONDS)
+        connection.sendall(b"/live HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert read_answer(connection).status == 204
+
+
+def test_a_body_has_the_time_of_its_request(hurried: httpx.Client) -> None:
+    """What comes after a header is not cut off: a body that is late has an answer of its own."""
+    head = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
+    with connect(hurried) as connection:
+        connection.sendall(head)
+        time.sleep(HEADER_SECONDS * 2)
+        connection.sendall(bytes(784))
+        assert read_answer(connection).status == 200

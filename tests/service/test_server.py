@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.service.process import READY_SECONDS, Process
+from tests.service.raw_http import connect
 from tests.service.running import wait_until
 
 
@@ -62,6 +63,18 @@ def test_serving_process_never_imports_tensorflow(process: Process) -> None:
     libraries = [Path(f"/proc/{pid}/maps").read_text() for pid in [process.process.pid, *process.workers()]]
     assert "ai_edge_litert" in libraries[-1]
     assert not any("libtensorflow" in mapped for mapped in libraries)
+
+
+def test_a_connection_that_asks_for_nothing_is_closed_after_a_request_s_time(
+    released_store: Path, tmp_path: Path
+) -> None:
+    """The time of a request is also how long its header may take."""
+    process = Process(released_store, tmp_path, DIGITS_REQUEST_TIMEOUT_SECONDS="1", DIGITS_WORKERS="1")
+    try:
+        with connect(process.client) as connection:
+            assert connection.recv(1) == b""  # `connect` waits for ten seconds
+    finally:
+        process.close()
 
 
 def test_killed_server_takes_its_preparing_process_along(released_store: Path, tmp_path: Path) -> None:

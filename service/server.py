@@ -9,6 +9,7 @@ import gc
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import warnings
@@ -27,6 +28,8 @@ from service.state import Drain
 if TYPE_CHECKING:
     from service.tracing import Tracing
 
+# What macOS allows at most where it says that there is no limit; it refuses to be told so.
+_FILES_WITHOUT_LIMIT = 10_240
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 log = logging.getLogger("digits.server")
@@ -36,6 +39,7 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     """Serve the connections of a listening socket until SIGTERM or Ctrl-C."""
     # Pillow warns of damaged files, which are answered with 422; each text would be remembered for ever.
     warnings.filterwarnings("ignore", module="PIL")
+    _allow_open_files()
     drain = Drain()
     config = uvicorn.Config(
         create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ)),
@@ -52,6 +56,18 @@ def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None
     # Modules, routes and schemas stay for ever: the garbage collector need not look at them again and again.
     gc.freeze()
     DrainingServer(config, drain, settings.drain_seconds).run([listener])
+
+
+def _allow_open_files() -> None:
+    """Let this process have as many files open as it may: each connection is one, and shells allow 256 to 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft in (hard, resource.RLIM_INFINITY):
+        return
+    wanted = max(soft, _FILES_WITHOUT_LIMIT) if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:
+        log.warning("no more than %d files can be open, connections among them: %s", soft, error)
 
 
 def _tracing(environment: Mapping[str, str]) -> "Tracing | None":

@@ -1,3 +1,4 @@
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -65,11 +66,34 @@ def test_serving_process_never_imports_tensorflow(process: Process) -> None:
     assert not any("libtensorflow" in mapped for mapped in libraries)
 
 
+def test_as_many_files_may_be_open_as_the_system_allows(released_store: Path, program_cache: Path) -> None:
+    """A shell's usual limit of files, which connections are too, is raised in each process that serves."""
+    if not Path("/proc/self/limits").exists():
+        pytest.skip("this system does not show a process's limits")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        process = Process(released_store, program_cache, DIGITS_WORKERS="2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        wait_until(lambda: [open_files_limit(pid) for pid in process.workers()] == [hard, hard])
+    finally:
+        process.close()
+
+
+def open_files_limit(pid: int) -> int:
+    """How many files a process may have open."""
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+    return int(line.split()[3])
+
+
 def test_a_connection_that_asks_for_nothing_is_closed_after_a_request_s_time(
-    released_store: Path, tmp_path: Path
+    released_store: Path, program_cache: Path
 ) -> None:
     """The time of a request is also how long its header may take."""
-    process = Process(released_store, tmp_path, DIGITS_REQUEST_TIMEOUT_SECONDS="1", DIGITS_WORKERS="1")
+    process = Process(released_store, program_cache, DIGITS_REQUEST_TIMEOUT_SECONDS="1", DIGITS_WORKERS="1")
     try:
         with connect(process.client) as connection:
             assert connection.recv(1) == b""  # `connect` waits for ten seconds

@@ -80,3 +80,5 @@ def configure(log_format: Literal["text", "json"]) -> None:
     uvicorn.setLevel(logging.WARNING)
     sampler = Sampler(_UVICORN_LINES_PER_SECOND)
     uvicorn.addFilter(lambda _: sampler.admits())
+    # It warns of each malformed form, with bytes of it; whoever sent one is told so with 400.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -127,6 +127,20 @@ def test_clients_cannot_fill_the_log_by_way_of_uvicorn() -> None:
     assert 10 <= len(written.splitlines()) <= 30
 
 
+MALFORMED_FORM = """
+from python_multipart.multipart import MultipartParser, MultipartParseError
+parser = MultipartParser(b"x")
+try: parser.write(b"--x\\r\\nContent Disposition: secret\\r\\n\\r\\n")
+except MultipartParseError: print("malformed")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_clients_cannot_fill_the_log_with_malformed_forms(log_format: str) -> None:
+    """What the parser of forms has to say of each, bytes of it too, is left out: its client is told with 400."""
+    assert configured(log_format, MALFORMED_FORM) == ""
+
+
 @given(st.lists(st.floats(0, 0.6), max_size=60))
 def test_a_sampler_writes_so_many_lines_a_second_and_forgets_none(pauses: list[float]) -> None:
     """In no second of the clock are there more; what is written and what is left out are all there were."""

@@ -240,7 +240,7 @@ async def _form_pictures(body: Body, max_instances: int) -> list[tuple[str, byte
     """The pictures of a multipart form, each with the name of its field, in the order of the form."""
     _check_form(body, max_instances)
     headers = Headers(raw=[(b"content-type", body.content_type)])
-    parser = MultiPartParser(headers, _in_chunks(body.content), max_files=max_instances, max_fields=10)
+    parser = _AllFiles(headers, _in_chunks(body.content), max_files=max_instances, max_fields=10)
     # The body is in memory already: the parser must not write parts of it to a disk.
     parser.spool_max_size = len(body.content) + 1
     try:
@@ -257,6 +257,16 @@ async def _form_pictures(body: Body, max_instances: int) -> list[tuple[str, byte
         detail = "The form holds no picture; send it as a part named file, as `curl -F file=@picture.png` does."
         raise InvalidInput(detail, [Pointer("/file", "is missing")])
     return pictures
+
+
+class _AllFiles(MultiPartParser):
+    """Takes each part for a file, whose bytes are kept as they are: without a name of a file it would be text."""
+
+    def on_headers_finished(self) -> None:
+        """Give the part such a name; called by the parser."""
+        if self._current_part.content_disposition is not None:
+            self._current_part.content_disposition += b'; filename=""'
+        super().on_headers_finished()
 
 
 def _check_form(body: Body, max_instances: int) -> None:

@@ -82,6 +82,21 @@ def test_the_pictures_of_a_form_keep_their_order() -> None:
     np.testing.assert_array_equal(rows, np.concatenate([rows_of(first, "image/png"), rows_of(second, "image/png")]))
 
 
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8"])
+@pytest.mark.parametrize("content", [bytes(range(256)) * 8_192, "é\r\n\r\n".encode() * 9, b"\xef\xbb\xbf\xff", b"\r\n"])
+def test_a_part_needs_no_file_name(content: bytes, charset: str) -> None:
+    """A part named file is a picture, whoever made the form; it is taken byte for byte, over a megabyte too."""
+    disposition = b'Content-Disposition: form-data; name="%b"\r\n\r\n'
+    parts = [b"--b\r\n" + disposition % name + content + b"\r\n" for name in (b"file", b"note", b"files")]
+    body = Body(FORM, b"".join(parts) + b"--b--\r\n", f"{FORM}; boundary=b{charset}".encode())
+
+    async def read() -> list[tuple[str, bytes]]:
+        async with Pool(limit=100).running() as pool:
+            return await BodyReader(LIMITS, pool).pictures(body)
+
+    assert asyncio.run(read()) == [("/file/0", content), ("/files/1", content)]
+
+
 def test_a_form_without_a_picture_is_told_how_to_send_one() -> None:
     """A form of other fields only is refused with the name that is expected."""
     with pytest.raises(InvalidInput, match="send it as a part named file"):

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -60,7 +60,6 @@ class Metrics(Collector):
         self._serving: LoadedVersion | None = None
         self._condition: list[GaugeMetricFamily] = []
         self.registry = CollectorRegistry()
-        PlatformCollector(registry=self.registry)
         self.registry.register(self)
 
         self.requests = Counter(

@@ -1,5 +1,7 @@
 """What every answer tells browsers, whichever route gives it."""
 
+import platform
+
 import httpx
 import pytest
 
@@ -50,17 +52,39 @@ def test_the_reference_runs_its_own_script_only(client: httpx.Client) -> None:
     assert "unsafe" not in scripts
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_no_answer_names_what_it_was_made_with(client: httpx.Client, path: str) -> None:
+    """Neither a header nor a body of these names server software, versions or paths.
+
+    What a trainer wrote (manifest, card, report) and the reference's script are left out, as SECURITY.md says.
+    """
+    answer = client.get(path)
+    assert_names_nothing(f"{answer.headers}{answer.text}")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/digits"])
+def test_no_refusal_names_what_it_was_made_with(client: httpx.Client, path: str) -> None:
+    """Nor does an answer to a method that is not possible, and to a body that cannot be read."""
+    answers = [
+        client.delete(path),
+        client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"}),
+    ]
+    assert_names_nothing("".join(f"{answer.headers}{answer.text}" for answer in answers))
+
+
 @pytest.mark.parametrize("request_line", [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
-def test_no_answer_names_what_it_was_made_with(client: httpx.Client, request_line: bytes) -> None:
-    """Neither a header nor a body names server software, versions or paths, not even for what is no HTTP."""
-    answers = [client.get(path) for path in ("/v1/models", "/nothing", "/health")]
-    shown = "".join(f"{answer.headers}{answer.text}" for answer in answers)
+def test_what_is_no_http_is_not_told_either(client: httpx.Client, request_line: bytes) -> None:
+    """The answer to bytes that are no request names nothing of the inside."""
     with connect(client) as connection:
         connection.sendall(request_line)
-        shown += connection.recv(65536).decode("latin-1")
-    shown = shown.lower()
+        assert_names_nothing(connection.recv(65536).decode("latin-1"))
+
+
+def assert_names_nothing(shown: str) -> None:
+    """Assert that no server software, library, version of Python or path is in it."""
     for inside in ("uvicorn", "starlette", "python/", "traceback", "site-packages", "/home", "/tmp", "tensorflow"):  # noqa: S108
-        assert inside not in shown
+        assert inside not in shown.lower()
+    assert platform.python_version() not in shown
 
 
 def test_a_method_that_is_not_possible_is_answered_as_safely(client: httpx.Client) -> None:

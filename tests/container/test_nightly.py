@@ -1,6 +1,7 @@
 """Profile `train-nightly`: training on a schedule, with a night of ten seconds and data of the test's own."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,15 +20,16 @@ _RUN_SECONDS = 300
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The folder that stands in for ./data."""
+    """The folder that stands in for ./data, with digits to train on: a night without fails, and `up --wait` with it."""
     folder = tmp_path / "data"
     folder.mkdir()
+    _replace_data(folder, draw_arrays(training_images=6000, test_images=500))
     return folder
 
 
 @pytest.fixture
 def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
-    """Everything running, with the profile, on a machine without MNIST and without a network."""
+    """Everything running, with the profile, on a machine without a network."""
     schedule = {
         "COMPOSE_PROFILES": "train-nightly",
         "DIGITS_PROFILE": "tutorial",
@@ -39,20 +41,24 @@ def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
 
 def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
     """A night publishes what is good, refuses what is not, trains nothing twice; one without data is seen to fail."""
+    poll(lambda: _serving(stack), lambda version: version > 1, _RUN_SECONDS)  # the other trainer's, or a first night's
+
+    before = _said(stack)
+    _replace_data(data, draw_arrays(training_images=6500, test_images=500))
+    said = poll(lambda: _said(stack)[len(before) :], _has_published, _RUN_SECONDS)
+    published = _published(said)
+    poll(lambda: _serving(stack), lambda version: version == published, _RUN_SECONDS)
+
+    (data / "mnist.npz").unlink()
     poll(lambda: _said(stack), lambda said: "failed        with 1" in said, _RUN_SECONDS)
     poll(lambda: _health(stack), lambda health: health == "unhealthy", _RUN_SECONDS)
-
-    _replace_data(data, draw_arrays(training_images=6000, test_images=500))
-    poll(lambda: _said(stack), lambda said: "published     version 2" in said, _RUN_SECONDS)
-    poll(lambda: _serving(stack), lambda version: version == 2, _RUN_SECONDS)
-    poll(lambda: _said(stack), lambda said: "up to date    version 2" in said, _RUN_SECONDS)
 
     arrays = draw_arrays(training_images=1000, test_images=500)
     arrays["y_test"] = np.roll(arrays["y_test"], 1)  # what these are called has nothing to do with what they show
     _replace_data(data, arrays)
     refused = "refused       by the quality gate"
     poll(lambda: _said(stack), lambda said: "next run" in said.partition(refused)[2], _RUN_SECONDS)
-    assert _serving(stack) == 2
+    assert _serving(stack) == published
     poll(lambda: _health(stack), lambda health: health == "healthy", _RUN_SECONDS)
     assert stack.inspect("nightly-trainer", "{{.State.Status}} {{.RestartCount}}") == "running 0"
 
@@ -66,6 +72,16 @@ def _replace_data(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def _said(stack: Stack) -> str:
     return stack.compose("logs", "--no-log-prefix", "nightly-trainer")
+
+
+def _published(said: str) -> int:
+    """The version that was published last; 0 if none was."""
+    return max(map(int, re.findall(r"published     version (\d+)", said)), default=0)
+
+
+def _has_published(said: str) -> bool:
+    """Whether a night has published, and a later one found nothing new: one may be at the data of before still."""
+    return f"up to date    version {_published(said)}" in said.rpartition("published")[2]
 
 
 def _health(stack: Stack) -> str:

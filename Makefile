@@ -14,7 +14,7 @@ serve: $(INSTALLED) ## Serve the newest version in the model store; the released
 	@$(BIN)/python -m trainer release
 	@exec $(BIN)/python -m service
 
-test: $(INSTALLED) ## Run the tests; no network, no data set, at most 4 minutes
+test: $(INSTALLED) ## Run the tests; no network, no data set, about 4 minutes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 train: $(INSTALLED) ## Train on MNIST and publish the next version

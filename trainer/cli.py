@@ -86,7 +86,7 @@ def bootstrap(
     seed: SeedOption = 0,
     min_accuracy: MinAccuracyOption = MIN_ACCURACY,
     force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
-    needs_data: NeedsDataOption = False,  # noqa: FBT002
+    needs_data: NeedsDataOption = False,  # noqa: FBT002 - as above
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.head import HeadAsGet
 from tests.service.raw_http import connect, request_head
@@ -86,7 +86,13 @@ def test_a_fault_leaves_head_what_it_was() -> None:
         seen.append(scope["method"])
         raise RuntimeError
 
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(_: Message) -> None:
+        seen.append("answered")
+
     with pytest.raises(RuntimeError):
-        asyncio.run(HeadAsGet(fault)(scope, None, None))  # type: ignore[arg-type] # neither is called
+        asyncio.run(HeadAsGet(fault)(scope, receive, send))
 
     assert (seen, scope["method"]) == (["GET"], "HEAD")

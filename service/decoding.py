@@ -308,7 +308,9 @@ def _from_deep_samples(image: Image.Image) -> Image.Image:
     lowest, highest = min(float(samples.min()), 0.0), float(samples.max())
     # 8-bit and 16-bit white are known; other pictures are as bright as their brightest sample.
     white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
-    return Image.fromarray((samples - np.float32(lowest)) * np.float32(255 / (white - lowest)))
+    scale = 255 / (white - lowest)
+    # Scaled first: the difference of two large samples is more than a float32 holds.
+    return Image.fromarray(samples * np.float32(scale) - np.float32(lowest * scale))
 
 
 def _on_a_ground(image: Image.Image) -> Image.Image:

@@ -303,6 +303,13 @@ class TestDecoding:
         deep = Image.fromarray(np.asarray(inverted(drawn()), dtype=np.uint16) * 257)
         assert difference(cleaned(encoded(deep, pillow_format)), cleaned(drawn())) < 0.02
 
+    def test_floats_of_any_size(self) -> None:
+        """Samples as far apart as float32 allows are scaled like others: their difference is no float32."""
+        most = np.finfo(np.float32).max
+        far_apart = (np.asarray(drawn(), dtype=np.float64) / 127.5 - 1) * most
+        picture = encoded(Image.fromarray(far_apart.astype(np.float32)), "TIFF")
+        assert difference(cleaned(picture), cleaned(drawn())) < 0.02
+
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "WEBP", "TIFF"])
     def test_exif_orientation(self, orientation: int, pillow_format: str) -> None:

@@ -2,7 +2,7 @@
 
 A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
 was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
-An answer leaves in one piece. A connection whose header never ends is closed.
+An answer leaves in one piece. A connection whose header never ends, or whose answer nobody reads, is closed.
 """
 
 import asyncio
@@ -60,8 +60,9 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 class _ClosedWhenLate(HttpToolsProtocol):
     """A connection that is closed when a header takes too long to come, or the rest of a body that was answered.
 
-    It is looked at once in that time, because a timer for each request costs too much. All else has limits of its own:
-    a request its deadline, and what is idle after an answer uvicorn's.
+    So is one whose client has read nothing of an answer for as long, which would stay in memory. It is looked at once
+    in that time, because a timer for each request costs too much. All else has limits of its own: a request its
+    deadline, and what is idle after an answer uvicorn's.
     """
 
     longest_header_seconds: float
@@ -70,6 +71,7 @@ class _ClosedWhenLate(HttpToolsProtocol):
         """Begin; called by uvicorn's server."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._begun_seconds = self.loop.time()
+        self._unread_bytes = 0
         self._look = self.loop.call_later(self.longest_header_seconds, self._close_if_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,12 +85,17 @@ class _ClosedWhenLate(HttpToolsProtocol):
         super().on_message_begin()
 
     def _close_if_late(self) -> None:
+        unread_bytes = self.transport.get_write_buffer_size()
+        if unread_bytes and unread_bytes == self._unread_bytes:
+            self.transport.abort()  # to close it would wait for the client to read
+            return
+        self._unread_bytes = unread_bytes
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         is_waiting = (cycle is None or cycle.response_complete) and self.timeout_keep_alive_task is None
         late_seconds = self._begun_seconds + self.longest_header_seconds
         if is_waiting and self.loop.time() >= late_seconds:
             self.transport.close()
-            return
+            is_waiting = False
         due_seconds = late_seconds if is_waiting else self.loop.time() + self.longest_header_seconds
         self._look = self.loop.call_at(due_seconds, self._close_if_late)
 

@@ -4,7 +4,7 @@ import re
 import socket
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 # Of the service that is in a hurry; the pauses between the bytes that are dripped are a tenth of it.
 HEADER_SECONDS, PAUSE_SECONDS = 0.5, 0.05
+MANY_ROWS, LARGE_ANSWER_BYTES = 2000, 200_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,23 @@ def seconds_until_closed(connection: socket.socket, dripped: bytes) -> float:
         except OSError:  # closed while more was on its way
             return time.monotonic() - started
     pytest.fail("the service never closed the connection")
+
+
+def connect_narrowly(client: httpx.Client) -> socket.socket:
+    """A connection of small packets and buffers, so that the system keeps little of an answer that is not read."""
+    connection = socket.socket()
+    connection.settimeout(WAIT_SECONDS)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+    connection.connect((client.base_url.host, client.base_url.port))
+    return connection
+
+
+def ask_for_much(connection: socket.socket, headers: Sequence[str] = ()) -> None:
+    """Send rows whose answer has over `LARGE_ANSWER_BYTES`."""
+    size = f"Content-Length: {784 * MANY_ROWS}"
+    head = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", size, *headers])
+    connection.sendall(head + bytes(784 * MANY_ROWS))
 
 
 def read_answer(connection: socket.socket) -> Answer:
@@ -235,6 +253,30 @@ def test_a_connection_that_is_used_stays(hurried: httpx.Client) -> None:
         time.sleep(PAUSE_SECONDS)
         connection.sendall(b"/live HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(connection).status == 204
+
+
+@pytest.mark.parametrize("ending", [[], ["Connection: close"]])
+def test_an_answer_that_nobody_reads_is_cut_off(hurried: httpx.Client, ending: list[str]) -> None:
+    """Its connection ends although the client is there, also where the service itself wants to close it."""
+    with connect_narrowly(hurried) as connection:
+        ask_for_much(connection, ending)
+        time.sleep(HEADER_SECONDS * 4)
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            read_answer(connection)
+
+
+def test_an_answer_that_is_read_slowly_arrives(hurried: httpx.Client) -> None:
+    """However long it takes: some of it is read all the time."""
+    with connect_narrowly(hurried) as connection:
+        ask_for_much(connection)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        parts = []
+        for _ in range(8):
+            parts.append(response.read(LARGE_ANSWER_BYTES // 16))
+            time.sleep(HEADER_SECONDS / 2)
+        body = b"".join([*parts, response.read()])
+    assert len(json.loads(body)["predictions"]) == MANY_ROWS
 
 
 def test_a_body_has_the_time_of_its_request(hurried: httpx.Client) -> None:

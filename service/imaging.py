@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from service.decoding import MEDIA_TYPES, PictureError, PictureTooLarge, page_from_picture
+from service.decoding import page_from_picture
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
 from service.paper import evened, ink_of, look, relief_of
+from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
 from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.decoding import PictureError, page_from_picture, upright_size
+from service.decoding import page_from_picture, upright_size
 from service.form import grown, row_of
+from service.picture_files import PictureError
 from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
 

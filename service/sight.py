@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from service.decoding import PictureError
 from service.island import laid_alone
 from service.paper import evened, ink_of, look, median, noise_of, polarity_of, relief_of
+from service.picture_files import PictureError
 from service.rulings import is_ruled, may_be_ruled, without_rulings
 from service.table import sheet_in
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from service.bodies import BYTES, FORM, JSON
-from service.decoding import MEDIA_TYPES
+from service.picture_files import MEDIA_TYPES
 from tests.service.assertions import assert_problem
 from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import running_service

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from service.decoding import PictureError
+from service.picture_files import PictureError
 from service.sight import Sight, first_look
 
 WIDTH, HEIGHT = 400, 300

@@ -1,0 +1,179 @@
+"""The file of somebody's picture: which format it has, and whether it may be decoded at all.
+
+Judged from its header and from how it is cut up, before a pixel is decoded: few bytes must not take long.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import STRIPOFFSETS, TILEOFFSETS, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
+
+# A progressive JPEG has 6 to 14; 25 million pixels take 26 ms in each.
+_MOST_SCANS = 50
+# 64 kB each: all that is in a file is in far fewer. Each takes 3 us of Python here and in Pillow.
+_MOST_SEGMENTS = 10_000
+# Programs put none, or one to make a length even. Pillow reads it byte by byte: a second for a megabyte.
+_MOST_PADDING_BYTES = 10_000
+# What begins a segment of a JPEG, or ends the picture. Among compressed pixels a zero or a restart follows 0xff, and
+# the start of a picture has no length.
+_SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+_SCAN, _END = b"\xda", b"\xd9"
+# Programs put 8 kB or more into each: the largest body by default has 2,000 of these. Each takes 3 us of Python in
+# Pillow, and an empty one has 12 bytes: a quarter of a second for a megabyte.
+_MOST_CHUNKS = 10_000
+_CHUNK = struct.Struct(">I4s")
+_PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+# Of rows one by one, a large page has 10,000; each strip takes 7 us of Python.
+_MOST_STRIPS = 25_000
+
+# What Pillow's decoders raise on malformed bytes.
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class PictureError(Exception):
+    """A picture that cannot become a digit image; its text tells the caller what to do."""
+
+
+class PictureTooLarge(PictureError):
+    """A picture with more pixels than allowed, judged from its header."""
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF that is not cut into very many strips: each of them takes as long as a row of pixels."""
+
+    def _setup(self) -> None:
+        strips = max(_count(self.tag_v2.get(tag)) for tag in (STRIPOFFSETS, TILEOFFSETS))
+        if strips > _MOST_STRIPS:
+            raise PictureError(
+                f"The TIFF is cut into {strips} strips; at most {_MOST_STRIPS} are allowed. Save it again as "
+                "PNG or JPEG."
+            )
+        super()._setup()
+
+
+def _count(value: object) -> int:
+    """How many values a TIFF's tag has: Pillow gives a single one as itself."""
+    return len(value) if isinstance(value, tuple) else 1
+
+
+# How a file begins, and Pillow's class for it. `Image.open` would do the same, but it warns
+# of a big header, through a global limit, before `max_image_pixels` can be compared with it.
+_FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (_PNG_SIGNATURE, PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"BM", BmpImageFile),
+    (b"GIF8", GifImageFile),
+    (b"II", _Tiff),
+    (b"MM", _Tiff),
+)
+
+
+def open_picture(picture: bytes) -> ImageFile.ImageFile:
+    """Read the header of a picture, with the class that its first bytes name; to be closed by the caller.
+
+    Raises:
+        PictureError: To decode it would take longer than its bytes are worth.
+        DECODER_ERRORS: It is none of the accepted formats, or damaged.
+    """
+    for signature, image_class in _FORMATS:
+        if picture.startswith(signature):
+            if image_class is JpegImageFile:
+                _check_segments(picture)
+            if image_class is PngImageFile:
+                _check_chunks(picture)
+            return image_class(BytesIO(picture))
+    raise ValueError("not one of the accepted formats")
+
+
+def check_size(image: Image.Image, max_image_pixels: int) -> None:
+    """Refuse a picture whose header announces too many pixels, before any is decoded.
+
+    Raises:
+        PictureTooLarge: It does.
+    """
+    if image.width * image.height > max_image_pixels:
+        raise PictureTooLarge(
+            f"The picture has {image.width} x {image.height} pixels; at most {max_image_pixels} "
+            "are allowed. Scale it down and send it again."
+        )
+
+
+def _check_segments(jpeg: bytes) -> None:
+    """Refuse a JPEG whose few bytes take long: scans of 42 bytes, each over all pixels, empty segments, padding."""
+    scans = padding_bytes = 0
+    before = b""
+    for place, (marker, passed_bytes) in enumerate(_segments(jpeg)):
+        scans += marker == _SCAN
+        padding_bytes += passed_bytes if before != _SCAN else 0
+        before = marker
+        if place == _MOST_SEGMENTS:
+            raise PictureError(f"The JPEG has more than {_MOST_SEGMENTS} segments. Save it again as an ordinary JPEG.")
+    if padding_bytes > _MOST_PADDING_BYTES:
+        raise PictureError("The JPEG has too much between its segments. Save it again as an ordinary JPEG.")
+    if scans > _MOST_SCANS:
+        raise PictureError(
+            f"The JPEG goes over its pixels {scans} times; at most {_MOST_SCANS} are allowed. Save it again as "
+            "an ordinary JPEG."
+        )
+
+
+def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int]]:
+    """Give the markers of the segments that libjpeg finds, and how many bytes it passes over before each.
+
+    Not what segments hold, and nothing behind the picture's end: a phone puts a thumbnail into the one and a film into
+    the other. Without an end, the last have no marker: the bytes after the last segment.
+    """
+    at = 2
+    while segment := _SEGMENT.search(jpeg, at):
+        if segment[1] == _END:
+            return
+        yield segment[1], segment.start() - at
+        length = int.from_bytes(jpeg[segment.end() : segment.end() + 2], "big")
+        at = segment.end() + max(length, 2)  # as libjpeg takes a length that leaves out its own two bytes
+    yield b"", len(jpeg) - at
+
+
+def _check_chunks(png: bytes) -> None:
+    """Refuse a PNG of very many chunks: they may all be empty, and each takes as long as a full one."""
+    at = len(_PNG_SIGNATURE)
+    for _ in range(_MOST_CHUNKS):
+        if at + _CHUNK.size > len(png):
+            return
+        length, name = _CHUNK.unpack_from(png, at)
+        if name == _PNG_END:  # what is behind it is not read
+            return
+        at += _CHUNK.size + length + 4  # the checksum
+    raise PictureError(f"The PNG has more than {_MOST_CHUNKS} chunks. Save it again as an ordinary PNG.")

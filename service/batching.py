@@ -12,12 +12,12 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.inference import Inference, InferenceRequest, Slice
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
@@ -36,92 +36,6 @@ Leaves = Callable[[], Awaitable[None]]
 async def stays() -> None:
     """A caller that never leaves."""
     await asyncio.get_running_loop().create_future()
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds.
-
-    `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. A list,
-    because all who read it want Python's own values, and for one row NumPy takes twice as long to compare.
-    `scores` are what it follows from, in [0, 1].
-    """
-
-    probabilities: NDArray[np.float32]
-    is_digit: list[bool] | None
-    queue_seconds: float
-    run_seconds: float
-    scores: list[float] | None = None
-
-
-class _Request:
-    """The rows of one request: how many have been taken into batches, and the answers so far."""
-
-    __slots__ = (
-        *("version", "pixels", "deadline", "trace", "outputs", "answered", "arrived"),
-        *("queue_seconds", "run_seconds", "taken", "finished"),
-    )
-
-    def __init__(
-        self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float, trace: "RequestTrace | None"
-    ) -> None:
-        self.version = version
-        self.pixels = pixels
-        self.deadline = deadline
-        self.trace = trace
-        self.outputs: NDArray[np.float32] | None = None
-        # None as its result: the rows were not run in their first turn.
-        self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
-        self.arrived = time.monotonic()
-        self.queue_seconds = 0.0
-        self.run_seconds = 0.0
-        self.taken = 0
-        self.finished = 0
-
-    @property
-    def waiting(self) -> int:
-        """Rows that no batch has taken yet."""
-        return len(self.pixels) - self.taken
-
-    def receive(self, start: int, outputs: NDArray[np.float32]) -> None:
-        """Take the engine's outputs for the rows from `start` on."""
-        if len(outputs) == len(self.pixels):
-            self.outputs = outputs
-        else:
-            if self.outputs is None:
-                self.outputs = np.empty((len(self.pixels), outputs.shape[1]), np.float32)
-            self.outputs[start : start + len(outputs)] = outputs
-        self.finished += len(outputs)
-
-    def answer(self) -> None:
-        """Give the answer, if all of it is there and somebody waits for it."""
-        if self.finished == len(self.pixels) and not self.answered.done():
-            assert self.outputs is not None  # noqa: S101 - set by the first answers
-            if self.trace is not None:
-                self.trace.inferred()
-            self.answered.set_result(self._inference(self.outputs))
-
-    def fail(self, error: BaseException) -> None:
-        """Give the error, if somebody waits."""
-        if not self.answered.done():
-            self.answered.set_exception(error)
-
-    def _inference(self, outputs: NDArray[np.float32]) -> Inference:
-        threshold = self.version.manifest.metrics.is_digit_threshold
-        if threshold is None:
-            return Inference(outputs, None, self.queue_seconds, self.run_seconds)
-        scores = outputs[:, 10].tolist()
-        is_digit = [score >= threshold for score in scores]
-        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds, scores)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """Rows `start` to `stop` of a request, as part of a batch."""
-
-    request: _Request
-    start: int
-    stop: int
 
 
 class Batcher:
@@ -151,9 +65,9 @@ class Batcher:
         self._max_batch_size = max_batch_size
         self._queue_limit = queue_limit
         self._longest_wait_seconds = longest_wait_seconds
-        self._new: list[_Request] = []
-        self._few: deque[_Request] = deque()
-        self._bulk: deque[_Request] = deque()
+        self._new: list[InferenceRequest] = []
+        self._few: deque[InferenceRequest] = deque()
+        self._bulk: deque[InferenceRequest] = deque()
         self._queued_rows = 0
         self._seconds_per_row = 0.0
         self._turn_is_due = False
@@ -193,7 +107,7 @@ class Batcher:
             DeadlinePassed: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
-        request = self._admit(_Request(version, pixels, deadline, trace))
+        request = self._admit(InferenceRequest(version, pixels, deadline, trace))
         try:
             return await request.answered or await self._wait(request, leaves)
         finally:
@@ -222,7 +136,7 @@ class Batcher:
         """How long the rows that wait now will take at the measured rate of all batches that run at once."""
         return self._queued_rows * self._seconds_per_row / max(1, self._bulk_running) or 1.0
 
-    def _admit(self, request: _Request) -> _Request:
+    def _admit(self, request: InferenceRequest) -> InferenceRequest:
         rows = request.waiting
         self.check_room(rows)
         self._count_queued(rows)
@@ -234,7 +148,7 @@ class Batcher:
         self._take_turn_soon()
         return request
 
-    async def _wait(self, request: _Request, leaves: Leaves) -> Inference:
+    async def _wait(self, request: InferenceRequest, leaves: Leaves) -> Inference:
         """Wait for an answer that was not there at once, but not for longer than the caller does."""
         leaving = asyncio.ensure_future(leaves())
         seconds = max(0.0, request.deadline - time.monotonic())
@@ -250,7 +164,7 @@ class Batcher:
             raise client_gone()
         raise _deadline_passed()
 
-    def _release(self, request: _Request) -> None:
+    def _release(self, request: InferenceRequest) -> None:
         """Forget the rows of a request that nobody waits for any more; without effect on an answered one."""
         if request.waiting:
             self._count_queued(-request.waiting)
@@ -286,12 +200,12 @@ class Batcher:
             running = asyncio.get_running_loop().run_in_executor(self._threads, _attempt, batch)
             running.add_done_callback(functools.partial(self._finish_bulk, batch))
 
-    def _take_batch(self, queue: deque[_Request]) -> list[_Slice]:
+    def _take_batch(self, queue: deque[InferenceRequest]) -> list[Slice]:
         """Take rows of one version from the front of a queue, up to the largest batch.
 
         A request of which rows remain goes to the back: others pass between the slices of a bulk request.
         """
-        batch: list[_Slice] = []
+        batch: list[Slice] = []
         free = self._max_batch_size
         for request in self._waiting_requests(queue):
             if batch and request.version is not batch[0].request.version:
@@ -300,7 +214,7 @@ class Batcher:
                 free = min(free, request.version.engine.inline_rows) if queue is self._few else free
             queue.popleft()
             rows = min(free, request.waiting)
-            batch.append(_Slice(request, request.taken, request.taken + rows))
+            batch.append(Slice(request, request.taken, request.taken + rows))
             self._note_taken(request, rows)
             free -= rows
             if request.waiting:
@@ -309,7 +223,7 @@ class Batcher:
                 break
         return batch
 
-    def _waiting_requests(self, queue: deque[_Request]) -> Iterator[_Request]:
+    def _waiting_requests(self, queue: deque[InferenceRequest]) -> Iterator[InferenceRequest]:
         """The front of a queue, again and again; requests that are answered or too late are dropped."""
         while queue:
             request = queue[0]
@@ -321,7 +235,7 @@ class Batcher:
             else:
                 yield request
 
-    def _note_taken(self, request: _Request, rows: int) -> None:
+    def _note_taken(self, request: InferenceRequest, rows: int) -> None:
         if request.taken == 0:
             request.queue_seconds = time.monotonic() - request.arrived
             self._metrics.queue_wait.observe(request.queue_seconds)
@@ -330,14 +244,14 @@ class Batcher:
         request.taken += rows
         self._count_queued(-rows)
 
-    def _finish_bulk(self, batch: list[_Slice], done: "asyncio.Future[_Outcome]") -> None:
+    def _finish_bulk(self, batch: list[Slice], done: "asyncio.Future[_Outcome]") -> None:
         """Hand each request its rows, and start the next batch."""
         self._bulk_running -= 1
         if not done.cancelled():
             self._finish(batch, *done.result())
         self._start_bulk()
 
-    def _finish(self, batch: list[_Slice], outcome: NDArray[np.float32] | Exception, seconds: float) -> None:
+    def _finish(self, batch: list[Slice], outcome: NDArray[np.float32] | Exception, seconds: float) -> None:
         if self._tracing is not None:
             _trace(self._tracing, batch, seconds, failed=isinstance(outcome, Exception))
         if isinstance(outcome, Exception):
@@ -368,7 +282,7 @@ class Batcher:
 _Outcome = tuple[NDArray[np.float32] | Exception, float]
 
 
-def _attempt(batch: list[_Slice]) -> _Outcome:
+def _attempt(batch: list[Slice]) -> _Outcome:
     """Run one batch in the calling thread; returns outputs float32 [n, 10 or 11], or the error, and the seconds."""
     started = time.perf_counter()
     try:
@@ -381,12 +295,12 @@ def _attempt(batch: list[_Slice]) -> _Outcome:
     return outcome, time.perf_counter() - started
 
 
-def _trace(tracing: "Tracing", batch: list[_Slice], seconds: float, *, failed: bool) -> None:
+def _trace(tracing: "Tracing", batch: list[Slice], seconds: float, *, failed: bool) -> None:
     rows = sum(part.stop - part.start for part in batch)
     tracing.ran([part.request.trace for part in batch], rows, batch[0].request.version.number, seconds, failed=failed)
 
 
-def _tell_to_wait(request: _Request) -> None:
+def _tell_to_wait(request: InferenceRequest) -> None:
     """Let the caller know that its rows were not run at once, so that it watches its deadline."""
     if not request.answered.done():
         waited, request.answered = request.answered, asyncio.get_running_loop().create_future()

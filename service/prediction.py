@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Header, Query
 from starlette.types import Receive
 
-from service.batching import Inference
+from service.inference import Inference
 from service.loading import LoadedVersion
 from service.problems import DeadlinePassed, NotFound, NotReady, client_gone
 from service.registry import Registry

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive
 
-    from service.batching import Inference
+    from service.inference import Inference
     from service.lines import FoundDigit
 
 # What is wider, by its height, is refused as two digits that touch, if the network does not know which digit it is, or

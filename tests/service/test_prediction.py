@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from service.batching import Inference
+from service.inference import Inference
 from service.prediction import answer_headers, choose_version, unless_client_leaves
 from service.problems import NotFound, NotReady, Problem
 from service.registry import Registry

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message
 
-from service.batching import Inference
 from service.bodies import BodyReader, Limits
+from service.inference import Inference
 from service.lines import FoundDigit
 from service.pool import Pool
 from service.problems import InvalidInput, QueueFull, TooLarge, UnsupportedMediaType

@@ -1,0 +1,103 @@
+"""One request's rows on their way through the network: how many have been taken into batches, the answers so far.
+
+When they are taken, and with which others, is `service.batching`'s business.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.loading import LoadedVersion
+
+if TYPE_CHECKING:
+    from service.tracing import RequestTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds.
+
+    `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. A list,
+    because all who read it want Python's own values, and for one row NumPy takes twice as long to compare.
+    `scores` are what it follows from, in [0, 1].
+    """
+
+    probabilities: NDArray[np.float32]
+    is_digit: list[bool] | None
+    queue_seconds: float
+    run_seconds: float
+    scores: list[float] | None = None
+
+
+class InferenceRequest:
+    """The rows of one request, pixels float32 [n, 784], until its deadline by the clock `time.monotonic`."""
+
+    __slots__ = (
+        *("version", "pixels", "deadline", "trace", "outputs", "answered", "arrived"),
+        *("queue_seconds", "run_seconds", "taken", "finished"),
+    )
+
+    def __init__(
+        self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float, trace: "RequestTrace | None"
+    ) -> None:
+        self.version = version
+        self.pixels = pixels
+        self.deadline = deadline
+        self.trace = trace
+        self.outputs: NDArray[np.float32] | None = None
+        # None as its result: the rows were not run in their first turn.
+        self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
+        self.arrived = time.monotonic()
+        self.queue_seconds = 0.0
+        self.run_seconds = 0.0
+        self.taken = 0
+        self.finished = 0
+
+    @property
+    def waiting(self) -> int:
+        """Rows that no batch has taken yet."""
+        return len(self.pixels) - self.taken
+
+    def receive(self, start: int, outputs: NDArray[np.float32]) -> None:
+        """Take the engine's outputs for the rows from `start` on."""
+        if len(outputs) == len(self.pixels):
+            self.outputs = outputs
+        else:
+            if self.outputs is None:
+                self.outputs = np.empty((len(self.pixels), outputs.shape[1]), np.float32)
+            self.outputs[start : start + len(outputs)] = outputs
+        self.finished += len(outputs)
+
+    def answer(self) -> None:
+        """Give the answer, if all of it is there and somebody waits for it."""
+        if self.finished == len(self.pixels) and not self.answered.done():
+            assert self.outputs is not None  # noqa: S101 - set by the first answers
+            if self.trace is not None:
+                self.trace.inferred()
+            self.answered.set_result(self._inference(self.outputs))
+
+    def fail(self, error: BaseException) -> None:
+        """Give the error, if somebody waits."""
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+    def _inference(self, outputs: NDArray[np.float32]) -> Inference:
+        threshold = self.version.manifest.metrics.is_digit_threshold
+        if threshold is None:
+            return Inference(outputs, None, self.queue_seconds, self.run_seconds)
+        scores = outputs[:, 10].tolist()
+        is_digit = [score >= threshold for score in scores]
+        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds, scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows `start` to `stop` of a request, as part of a batch."""
+
+    request: InferenceRequest
+    start: int
+    stop: int

@@ -42,3 +42,12 @@ def test_a_digit_cropped_to_its_edges_is_no_table() -> None:
     sheet = sheet_in(mask)
 
     assert sheet is None or not mask[sheet[0] : sheet[2], sheet[1] : sheet[3]].all()
+
+
+def test_a_piece_of_a_thick_stroke_is_no_sheet() -> None:
+    """Paper around a thick digit touches the rim as a table does, but much of the digit lies outside of any box."""
+    mask = ~empty()
+    for row in range(96):
+        mask[row, max(40 - row, 0) : 128 - row] = False
+
+    assert sheet_in(mask) is None

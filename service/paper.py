@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 _THUMBNAIL_SIDE = 24  # enough for a smooth background
 _WIDEST_STROKE = 0.25  # of the picture, for `evened`
 _ROUNDS = 4  # of the fit; more change nothing that can be seen
-# Of the range of grey levels: a rim within less is of one grey, a surface that is off by more was pulled. By ink, if
-# most of what is not like the rim is as far from it as ink is: a note on a desk hardly lighter comes to a quarter.
-_EVEN, _FULL_INK = 0.1, 0.7
+# Of the range of grey levels: what is further off a surface is not of it. Of the picture: with more than that off the
+# surface, ink may have pulled it.
+_EVEN, _MUCH = 0.1, 0.35
+# What is not like the rim is ink if nearly all of it lies to one side, most of it about as far off as the strongest:
+# a note on a desk hardly lighter comes to a quarter of the ink on it, ink in a lamp's light to three quarters.
+_ONE_SIDE, _FULL_INK = 0.9, 0.6
+_HARDLY = 1e-4  # the weight of ink then: with none, paper on two sides only would leave the surface free
 
 # Grey levels of 255 between paper and full ink. Faint pencil, photographed, has about 30.
 _LEAST_INK = 14.0
@@ -37,19 +41,30 @@ _FEW = 0.005  # of the picture: less is a speck, or noise
 _LEAST_NOISE = 3.0  # grey levels; less is not smoothed away
 
 
-def _terms(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The terms 1, x, x2, y, y2, xy at every pixel of the thumbnail, and each pixel's importance.
+@dataclass(frozen=True)
+class _Terms:
+    """The terms 1, x, x2, y, y2, xy at some pixels of the thumbnail, and each pixel's importance."""
 
-    The border counts twice; ink is rare there.
-    """
+    values: NDArray[np.float64]
+    importance: NDArray[np.float64]
+
+    @cached_property
+    def products(self) -> NDArray[np.float64]:
+        """Of every two terms, worked out once."""
+        return (self.values[:, None] * self.values).reshape(-1, self.values.shape[1])
+
+
+def _terms(side: int) -> _Terms:
+    """At all pixels. The border counts twice; ink is rare there."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
     terms = np.stack([np.ones_like(x), x, x * x, y, y * y, x * y])
-    return terms, np.where((np.abs(x) == 1) | (np.abs(y) == 1), 2.0, 1.0)
+    return _Terms(terms, np.where((np.abs(x) == 1) | (np.abs(y) == 1), 2.0, 1.0))
 
 
-_TERMS, _IMPORTANCE = _terms(_THUMBNAIL_SIDE)
-_ON_RIM = _IMPORTANCE > 1
-_PRODUCTS = (_TERMS[:, None] * _TERMS).reshape(-1, _TERMS.shape[1])  # of every two terms, worked out once
+_TERMS = _terms(_THUMBNAIL_SIDE)
+_ON_RIM = _TERMS.importance > 1
+_FLAT = _Terms(_TERMS.values[[0, 1, 3]], _TERMS.importance)  # 1, x and y: a plane
+_FLAT_RIM = _Terms(_FLAT.values[:, _ON_RIM], _TERMS.importance[_ON_RIM])
 
 
 @dataclass(frozen=True)
@@ -103,40 +118,56 @@ def relief_of(seen: Grey) -> Grey:
     """Subtract a smooth surface fitted to the paper, so that uneven light is gone.
 
     The surface is quadratic, fitted to a thumbnail by iteratively reweighted least squares: what
-    lies far from it, the ink, hardly pulls it. Ink on a third of the page does: if the rim is even and not on the
-    surface, that is fitted again, beginning with what is like the rim.
+    lies far from it, the ink, hardly pulls it. Ink on a third of the page does, as in a picture cropped to the digit:
+    then it is fitted to what the rim tells to be paper, if that does.
     """
     size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
     thumbnail = Image.fromarray(seen).resize(size, Image.Resampling.BOX)
     values = np.asarray(thumbnail, dtype=np.float64).reshape(-1)
-    fitted = _fitted(values, _IMPORTANCE)
-    if _is_pulled(fitted, values):
-        fitted = _fitted(values, _nearness(values - median(values[_ON_RIM])))
+    fitted = _fitted(values, _TERMS, _TERMS.importance)
+    if np.mean(np.abs(values - fitted @ _TERMS.values) > _EVEN * np.ptp(values)) > _MUCH:
+        paper = _paper_from_rim(values)
+        if paper is not None:
+            fitted = _solved(values, _TERMS, _TERMS.importance * np.where(paper, 1.0, _HARDLY))
     return seen - _surface(fitted.astype(np.float32), seen.shape)
 
 
-def _is_pulled(fitted: NDArray[np.floating], values: NDArray[np.float64]) -> bool:
-    """Whether ink drew the surface away from an even rim."""
-    rim, levels = values[_ON_RIM], float(np.ptp(values))
-    if np.ptp(rim) >= _EVEN * levels or np.abs(rim - fitted @ _TERMS[:, _ON_RIM]).max() <= _EVEN * levels:
-        return False
-    off = np.abs(values - median(rim))
-    return median(off[off > _EVEN * levels]) > _FULL_INK * levels
+def _paper_from_rim(values: NDArray[np.float64]) -> Mask | None:
+    """Which pixels are paper, if that is most of the rim, and what else there is is ink; None if not.
+
+    The paper is a plane here: a surface that bends would bend to a bar along one side.
+    """
+    rim = values[_ON_RIM]
+    light = rim > (values.min() + values.max()) / 2
+    most = light == (2 * np.count_nonzero(light) > rim.size)
+    off = values - _fitted(rim, _FLAT_RIM, _FLAT_RIM.importance * most) @ _FLAT.values
+    far = np.abs(off) > _EVEN * np.ptp(values)
+    if 2 * np.count_nonzero(far[_ON_RIM]) > rim.size or not far.any():
+        return None
+    ink = off[far] * np.sign(off[far].sum())
+    is_ink = np.mean(ink > 0) >= _ONE_SIDE and median(ink) > _FULL_INK * ink.max()
+    return ~far if is_ink else None
 
 
-def _fitted(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.floating]:
-    """The factors of the terms of the surface, beginning with these weights of the thumbnail's pixels."""
+def _fitted(values: NDArray[np.float64], terms: _Terms, weights: NDArray[np.float64]) -> NDArray[np.floating]:
+    """The factors of the terms of the surface, beginning with these weights of the pixels."""
     for _ in range(_ROUNDS):
-        fitted = np.linalg.solve((_PRODUCTS @ weights).reshape(len(_TERMS), -1), _TERMS @ (weights * values))
-        weights = _nearness(values - fitted @ _TERMS)
+        fitted = _solved(values, terms, weights)
+        weights = _nearness(values - fitted @ terms.values, terms)
     return fitted
 
 
-def _nearness(off: NDArray[np.floating]) -> NDArray[np.float64]:
+def _solved(values: NDArray[np.float64], terms: _Terms, weights: NDArray[np.float64]) -> NDArray[np.floating]:
+    """The factors of the surface that is nearest with these weights."""
+    products = (terms.products @ weights).reshape(len(terms.values), -1)
+    return np.linalg.solve(products, terms.values @ (weights * values))
+
+
+def _nearness(off: NDArray[np.floating], terms: _Terms) -> NDArray[np.float64]:
     """The weights of pixels that are so far off: the half that is nearest counts, ink hardly."""
     distance = np.abs(off)
     spread = 1.0 + 1.5 * median(distance)
-    return np.asarray(_IMPORTANCE / (1.0 + (distance / spread) ** 2))
+    return np.asarray(terms.importance / (1.0 + (distance / spread) ** 2))
 
 
 def evened(seen: Grey, polarity: np.float32) -> Grey:

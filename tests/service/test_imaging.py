@@ -34,6 +34,10 @@ FIVE_IN_TWO = (
     ((0.3, 0.15), (0.28, 0.45), (0.6, 0.45), (0.75, 0.65), (0.6, 0.88), (0.25, 0.85)),
     ((0.4, 0.1), (0.75, 0.1)),
 )
+EIGHT = (
+    ((0.5, 0.5), (0.7, 0.25), (0.5, 0.05), (0.3, 0.25), (0.5, 0.5), (0.8, 0.75), (0.5, 1.0), (0.2, 0.75), (0.5, 0.5)),
+)
+NINE = (((0.75, 0.3), (0.5, 0.5), (0.2, 0.3), (0.5, 0.1), (0.75, 0.3), (0.7, 1.0)),)
 DIGITS = (SEVEN, FOUR, FIVE_IN_TWO)
 
 
@@ -174,6 +178,20 @@ class TestForm:
             far = Image.new("L", (1000, 1000))
             far.paste(speck, (left, top))
             assert difference(cleaned(close), cleaned(far)) < 0.3, (left, top)
+
+    @pytest.mark.parametrize("pen", [10, 20, 30])
+    @pytest.mark.parametrize("strokes", [*DIGITS, EIGHT, NINE])
+    @pytest.mark.parametrize("ink", ["light", "dark", "lamp"])
+    def test_a_crop_to_the_digit_does_not_matter(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int, ink: str
+    ) -> None:
+        """Cut to its edges a digit is the same, though a thick pen fills half of the picture and meets the rim."""
+        whole = drawn(strokes, (280, 280), (80, 80, 120), pen)
+        cropped = whole.crop(whole.getbbox())
+        if ink == "lamp":
+            light = np.linspace(1, 0.75, cropped.width)
+            cropped = Image.fromarray(((225 - 0.8 * np.asarray(cropped)) * light).astype(np.uint8))
+        assert difference(cleaned(inverted(cropped) if ink == "dark" else cropped), cleaned(whole)) < 0.25
 
     @pytest.mark.parametrize("pen", [1, 2, 30])
     def test_hairlines_and_markers_get_a_usual_stroke_width(self, pen: int) -> None:

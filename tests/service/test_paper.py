@@ -47,6 +47,27 @@ def test_a_marker_on_up_to_two_fifths_of_the_page_is_ink(width: int, ink: float)
     assert np.abs(relief[blot != 0] - ink).max() < 5
 
 
+def test_a_marker_that_meets_the_rim_is_ink() -> None:
+    """A seven that fills half of its picture, its bar along one side: paper is most of the rim still."""
+    seen = light(200, 8, 0, -8, 0, 0)
+    ink = np.zeros(SHAPE, dtype=np.bool_)
+    ink[:24] = True
+    ink[:, 60:96] = True
+
+    relief = relief_of(np.where(ink, np.float32(30), seen))
+
+    assert np.abs(relief[~ink]).max() < 5
+    assert relief[ink].max() < -140
+
+
+def test_paper_on_two_sides_only_is_fitted() -> None:
+    """There is no telling how it bends between them, but it has a level there."""
+    seen = np.full((96, 96), 30, dtype=np.float32)
+    seen[:, :4] = seen[:, -4:] = 200
+
+    assert np.abs(relief_of(seen)).max() < 1000
+
+
 def test_a_large_note_that_is_hardly_darker_than_the_desk_is_no_ink() -> None:
     """What is on it is."""
     seen = np.full((128, 128), 235, dtype=np.float32)

@@ -18,7 +18,7 @@ from service.paper import evened, ink_of, look, relief_of
 from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
 from service.sight import NO_INK, ONLY_NOISE, first_look
-from service.strokes import connected_strokes
+from service.strokes import connected_strokes, reached_from_rim
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +54,8 @@ _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 _FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
+_LEAST_INSIDE = 0.4  # of the size of the line around it: a digit is larger, a dot in a zero is not
+_GAP = 2  # pixels that both ends of a line around a digit may be from where they meet
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
 
@@ -132,8 +134,25 @@ def _digit_mask(mask: Mask) -> Mask | None:
         least = max(least, _LEAST_IN_PATTERN * float(np.median(areas)))
     kept = areas >= least
     if np.count_nonzero(kept) > 1:
-        kept = _near_to_main(strokes, kept)
+        kept = _near_to_main(strokes, _enclosed(strokes, kept))
     return strokes.mask_of(kept) if kept.any() else None
+
+
+def _enclosed(strokes: Strokes, kept: Mask) -> Mask:
+    """Of the kept strokes those that the largest goes around, if a digit is among them: it marks it; all otherwise."""
+    boxes = strokes.boxes
+    sizes = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    outer = int(np.argmax(np.where(kept, sizes, 0)))
+    large = sizes >= _LEAST_INSIDE * sizes[outer]
+    inside = kept & (boxes[:, :2] > boxes[outer, :2]).all(axis=1) & (boxes[:, 2:] < boxes[outer, 2:]).all(axis=1)
+    if not (inside & large).any():
+        return kept
+    line = strokes.mask_of(np.arange(strokes.count) == outer)
+    for _ in range(_GAP):
+        line = grown(line)
+    numbers = strokes.numbers
+    inside[numbers[reached_from_rim(~line) & (numbers >= 0)]] = False
+    return inside if (inside & large).any() else kept
 
 
 def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:

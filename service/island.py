@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.form import box_of, grown
 from service.paper import median, relief_of
-from service.strokes import connected_strokes
+from service.strokes import connected_strokes, reached_from_rim
 
 if TYPE_CHECKING:
     from service.form import Grey
@@ -66,20 +66,10 @@ def _island(seen: Grey) -> Mask | None:
     other = np.abs(seen - ground) >= apart
     if other.mean() < _LEAST_AREA * _LEAST_PAPER:
         return None
-    island = _largest(~_reached_from_rim(~other))
+    island = _largest(~reached_from_rim(~other))
     if island is None or np.mean(other[island]) < _LEAST_PAPER or not _is_sheet(island):
         return None
     return island
-
-
-def _reached_from_rim(mask: Mask) -> Mask:
-    """The parts of the mask that touch the rim."""
-    numbers = connected_strokes(mask).numbers
-    on_rim = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
-    kept = np.zeros(int(numbers.max()) + 2, dtype=np.bool_)
-    kept[on_rim] = True
-    kept[-1] = False  # what is not in the mask at all
-    return kept[numbers]
 
 
 def _largest(mask: Mask) -> Mask | None:

@@ -89,6 +89,16 @@ def connected_strokes(mask: Mask) -> Strokes:
     return Strokes((height, width), starts, ends, _joined(len(starts), *_touching_runs(starts, ends, row)))
 
 
+def reached_from_rim(mask: Mask) -> Mask:
+    """The strokes of a (height, width) mask that touch its rim; of what is not ink, all that nothing closes in."""
+    numbers = connected_strokes(mask).numbers
+    on_rim = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    kept = np.zeros(int(numbers.max()) + 2, dtype=np.bool_)
+    kept[on_rim] = True
+    kept[-1] = False  # what is not in the mask at all
+    return kept[numbers]
+
+
 def _touching_runs(
     starts: NDArray[np.int64], ends: NDArray[np.int64], row: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

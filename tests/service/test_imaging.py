@@ -211,6 +211,29 @@ class TestForm:
         ImageDraw.Draw(dusty).ellipse((5, 185, 9, 189), fill=255)
         assert difference(cleaned(dusty), cleaned(drawn())) < 0.05
 
+    @pytest.mark.parametrize("strokes", [*DIGITS, EIGHT])
+    @pytest.mark.parametrize("around", ["circle", "circle with a gap", "box askew"])
+    def test_a_line_around_the_digit_is_dropped(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], around: str
+    ) -> None:
+        """Somebody marks the digit by a circle or a box, not quite closed: what is inside is the digit, all of it."""
+        plain, marked = drawn(strokes, (300, 300), (100, 100, 100)), drawn(strokes, (300, 300), (100, 100, 100))
+        draw = ImageDraw.Draw(marked)
+        if around == "box askew":
+            draw.line(((80, 60), (250, 90), (220, 240), (60, 220), (80, 60)), fill=255, width=5)
+        else:
+            draw.arc((65, 65, 235, 235), 0, 360 - 5 * (around == "circle with a gap"), fill=255, width=6)
+        assert difference(cleaned(marked), cleaned(plain)) < 0.2
+
+    def test_a_dot_in_a_zero_does_not_become_the_digit(self) -> None:
+        """It is small beside what is around it, as is a dash."""
+        zero = Image.new("L", (200, 200))
+        draw = ImageDraw.Draw(zero)
+        draw.ellipse((55, 30, 145, 170), outline=255, width=12)
+        plain = cleaned(zero)
+        draw.line((100, 90, 100, 110), fill=255, width=14)
+        assert 0.02 < difference(cleaned(zero), plain) < 0.2
+
     @pytest.mark.parametrize("strokes", DIGITS)
     def test_what_is_far_from_the_digit_is_dropped(self, strokes: tuple[tuple[tuple[float, float], ...], ...]) -> None:
         """A thumb in the corner of the picture, and a label, are not part of the digit."""

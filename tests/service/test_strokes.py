@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from service.strokes import connected_strokes
+from service.strokes import connected_strokes, reached_from_rim
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans())
 
@@ -56,3 +56,18 @@ def test_no_ink_no_strokes(shape: tuple[int, int]) -> None:
     assert strokes.areas.shape == (0,)
     assert strokes.boxes.shape == (0, 4)
     assert (strokes.numbers == -1).all()
+
+
+@given(MASKS)
+def test_what_is_reached_from_the_rim_touches_it(mask: NDArray[np.bool_]) -> None:
+    """Whole strokes, and all that do: none of what is left lies on the rim."""
+    reached, numbers = reached_from_rim(mask), connected_strokes(mask).numbers
+
+    left = mask & ~reached
+    on_rim = np.concatenate([left[0], left[-1], left[:, 0], left[:, -1]])
+    assert not (reached & ~mask).any()
+    assert not np.intersect1d(numbers[reached], numbers[left]).size
+    assert not on_rim.any()
+    for number in np.unique(numbers[reached]):
+        rows, columns = np.nonzero(numbers == number)
+        assert {0, len(mask) - 1} & set(rows.tolist()) or {0, mask.shape[1] - 1} & set(columns.tolist())

@@ -12,7 +12,17 @@ import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from benchmarks.drawing import blurred, file_of, lamp, on_ground, pen_drawing, placed, scaled, sharp, tilted
-from benchmarks.sheets import BLACK_INK, ballpoint, framed, normal, on_a_sheet, squared, written
+from benchmarks.sheets import (
+    BLACK_INK,
+    ballpoint,
+    framed,
+    normal,
+    on_a_sheet,
+    photographed,
+    squared,
+    transparent,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     Grey = NDArray[np.float32]
 
 _PAPER: Colour = (228.0, 222.0, 210.0)
+_HALF = 0.5
 
 
 def phone_photo(digit: Mnist, random: Generator) -> bytes:
@@ -188,6 +199,40 @@ def thumb_in_the_corner(digit: Mnist, random: Generator) -> bytes:
     return _snapshot(written(page, finger, (195, 140, 115)), random)
 
 
+def cropped_photo(digit: Mnist, random: Generator) -> bytes:
+    """A photograph cut close to the digit, which meets the picture's border or nearly so."""
+    ink = _cropped(tilted(sharp(digit, 300), random.uniform(-8, 8)), random)
+    return photographed(ink, _PAPER, ballpoint(random), random)
+
+
+def cropped_marker(digit: Mnist, random: Generator) -> bytes:
+    """The same of a marker so thick that a third to a half of the picture is ink."""
+    ink = _cropped(pen_drawing(digit, 300, random.uniform(40, 55)), random)
+    return photographed(ink, _PAPER, ballpoint(random), random)
+
+
+def cropped_drawing(digit: Mnist, random: Generator) -> bytes:
+    """A drawing with a thick pen, cut close to the digit: on white, on black, or on nothing."""
+    ink = _cropped(pen_drawing(digit, 300, random.uniform(40, 55)), random)
+    ground = int(random.integers(3))
+    return transparent(ink, random.choice((0, 255))) if ground == 2 else file_of(255 * (ink if ground else 1 - ink))
+
+
+def circled(digit: Mnist, random: Generator) -> bytes:
+    """A digit with a circle around it, of the same pen, photographed."""
+    ink = placed(sharp(digit, 220), 640, 480, 210, 130)
+    left, top, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    reach = max(right - left, bottom - top) / 2 + random.uniform(15, 50)
+    across, down = reach + random.uniform(0, 20), reach + random.uniform(0, 20)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    image = Image.new("L", (640, 480), 0)
+    ImageDraw.Draw(image).ellipse(
+        (x - across, y - down, x + across, y + down), outline=255, width=int(random.integers(4, 10))
+    )
+    marked = np.maximum(ink, np.asarray(image, np.float32) / 255)
+    return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
+
+
 def plotted(digit: Mnist, random: Generator) -> bytes:
     """The image as plotting programs show it: in two colours, a white margin with numbers around it."""
     dark, light = (((0, 0, 0), (255, 255, 255)), ((68, 1, 84), (253, 231, 37)))[int(random.integers(2))]
@@ -258,6 +303,10 @@ WILD_KINDS: tuple[Draw, ...] = (
     sheet_on_a_desk,
     sticky_note,
     thumb_in_the_corner,
+    cropped_photo,
+    cropped_marker,
+    cropped_drawing,
+    circled,
     plotted,
     pixelated,
     transparent_grey,
@@ -271,6 +320,16 @@ WILD_KINDS: tuple[Draw, ...] = (
 def _in_the_middle(digit: Mnist, width: int, height: int) -> Ink:
     side = height * 2 // 3
     return placed(sharp(digit, side), width, height, (width - side) // 2, (height - side) // 2)
+
+
+def _cropped(ink: Ink, random: Generator) -> Ink:
+    """Cut to the digit's box with margins of up to a twentieth of its size."""
+    left, top, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    most = max(right - left, bottom - top) / 20
+    margins = [round(random.uniform(0, most)) for _ in range(4)]
+    padded = np.pad(ink, 20)
+    rows = slice(20 + top - margins[0], 20 + bottom + margins[1])
+    return padded[rows, 20 + left - margins[2] : 20 + right + margins[3]]
 
 
 def _lying(sheet: Grey, desk: Colour, random: Generator) -> bytes:

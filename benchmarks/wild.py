@@ -233,6 +233,18 @@ def circled(digit: Mnist, random: Generator) -> bytes:
     return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
 
 
+def underlined(digit: Mnist, random: Generator) -> bytes:
+    """A digit with a line below it, of the same pen, as one tells a 6 from a 9; photographed."""
+    ink = placed(sharp(digit, 220), 640, 480, 210, 110)
+    left, _, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    y = bottom + random.uniform(12, 40)
+    ends = ((left - random.uniform(5, 50), y), (right + random.uniform(5, 50), y + random.uniform(-10, 10)))
+    image = Image.new("L", (640, 480), 0)
+    ImageDraw.Draw(image).line(ends, fill=255, width=int(random.integers(5, 11)))
+    marked = np.maximum(ink, np.asarray(image, np.float32) / 255)
+    return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
+
+
 def plotted(digit: Mnist, random: Generator) -> bytes:
     """The image as plotting programs show it: in two colours, a white margin with numbers around it."""
     dark, light = (((0, 0, 0), (255, 255, 255)), ((68, 1, 84), (253, 231, 37)))[int(random.integers(2))]
@@ -307,6 +319,7 @@ WILD_KINDS: tuple[Draw, ...] = (
     cropped_marker,
     cropped_drawing,
     circled,
+    underlined,
     plotted,
     pixelated,
     transparent_grey,

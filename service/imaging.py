@@ -54,7 +54,8 @@ _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 _FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
-_LEAST_INSIDE = 0.4  # of the size of the line around it: a digit is larger, a dot in a zero is not
+_LEAST_MARKED = 0.4  # of the size of the line around or below it: a digit is larger, a dot in a zero is not
+_LEAST_FLATNESS = 4.0  # of an underline, its width by its height
 _GAP = 2  # pixels that both ends of a line around a digit may be from where they meet
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
@@ -134,7 +135,7 @@ def _digit_mask(mask: Mask) -> Mask | None:
         least = max(least, _LEAST_IN_PATTERN * float(np.median(areas)))
     kept = areas >= least
     if np.count_nonzero(kept) > 1:
-        kept = _near_to_main(strokes, _enclosed(strokes, kept))
+        kept = _near_to_main(strokes, _above_a_line(strokes, _enclosed(strokes, kept)))
     return strokes.mask_of(kept) if kept.any() else None
 
 
@@ -143,7 +144,7 @@ def _enclosed(strokes: Strokes, kept: Mask) -> Mask:
     boxes = strokes.boxes
     sizes = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     outer = int(np.argmax(np.where(kept, sizes, 0)))
-    large = sizes >= _LEAST_INSIDE * sizes[outer]
+    large = sizes >= _LEAST_MARKED * sizes[outer]
     inside = kept & (boxes[:, :2] > boxes[outer, :2]).all(axis=1) & (boxes[:, 2:] < boxes[outer, 2:]).all(axis=1)
     if not (inside & large).any():
         return kept
@@ -153,6 +154,20 @@ def _enclosed(strokes: Strokes, kept: Mask) -> Mask:
     numbers = strokes.numbers
     inside[numbers[reached_from_rim(~line) & (numbers >= 0)]] = False
     return inside if (inside & large).any() else kept
+
+
+def _above_a_line(strokes: Strokes, kept: Mask) -> Mask:
+    """The kept strokes without one that underlines all others: flat, below them, and further to both sides."""
+    lowest = int(np.argmax(np.where(kept, strokes.boxes[:, 2], 0)))
+    others = kept & (np.arange(strokes.count) != lowest)
+    if not others.any():
+        return kept
+    top, left, bottom, right = strokes.boxes[lowest]
+    boxes = strokes.boxes[others]
+    is_flat = right - left >= _LEAST_FLATNESS * (bottom - top)
+    is_below = boxes[:, 2].max() <= top and left < boxes[:, 1].min() and boxes[:, 3].max() < right
+    is_digit_left = (boxes[:, 2:] - boxes[:, :2]).max() >= _LEAST_MARKED * (right - left)
+    return others if is_flat and is_below and is_digit_left else kept
 
 
 def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:

@@ -225,6 +225,21 @@ class TestForm:
             draw.arc((65, 65, 235, 235), 0, 360 - 5 * (around == "circle with a gap"), fill=255, width=6)
         assert difference(cleaned(marked), cleaned(plain)) < 0.2
 
+    @pytest.mark.parametrize("strokes", [*DIGITS, EIGHT])
+    @pytest.mark.parametrize("tilt", [-8, 0, 8])
+    def test_a_line_below_the_digit_is_dropped(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], tilt: int
+    ) -> None:
+        """An underline reaches further than the digit to both sides."""
+        plain, marked = drawn(strokes, (300, 300), (100, 100, 100)), drawn(strokes, (300, 300), (100, 100, 100))
+        ImageDraw.Draw(marked).line((90, 220, 210, 220 + tilt), fill=255, width=8)
+        assert difference(cleaned(marked), cleaned(plain)) < 0.1
+
+    def test_a_foot_that_is_apart_stays(self) -> None:
+        """The foot of a 2 that a pen skipped before begins below the rest and is no wider to the left."""
+        two = (((0.2, 0.2), (0.5, 0.05), (0.8, 0.3), (0.2, 0.8)), ((0.2, 1.0), (0.9, 1.0)))
+        assert difference(cleaned(drawn(two)), cleaned(drawn(two[:1]))) > 0.3
+
     def test_a_dot_in_a_zero_does_not_become_the_digit(self) -> None:
         """It is small beside what is around it, as is a dash."""
         zero = Image.new("L", (200, 200))

@@ -245,6 +245,14 @@ def underlined(digit: Mnist, random: Generator) -> bytes:
     return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
 
 
+def highlighter(digit: Mnist, random: Generator) -> bytes:
+    """A wide pen of a bright colour about as light as the paper, in uneven light."""
+    pen = ((255, 245, 70), (150, 255, 130), (255, 170, 200), (255, 195, 105))[int(random.integers(4))]
+    ink = placed(pen_drawing(digit, 300, random.uniform(22, 32)), 640, 480, 170, 90)
+    page = on_ground(ink, (240, 238, 232), pen) * lamp((480, 640), random.uniform(0, 0.4), random)[..., None]
+    return _snapshot(page, random)
+
+
 def plotted(digit: Mnist, random: Generator) -> bytes:
     """The image as plotting programs show it: in two colours, a white margin with numbers around it."""
     dark, light = (((0, 0, 0), (255, 255, 255)), ((68, 1, 84), (253, 231, 37)))[int(random.integers(2))]
@@ -320,6 +328,7 @@ WILD_KINDS: tuple[Draw, ...] = (
     cropped_drawing,
     circled,
     underlined,
+    highlighter,
     plotted,
     pixelated,
     transparent_grey,

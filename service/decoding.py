@@ -5,11 +5,16 @@ Which files are taken is `service.picture_files`' business; what is ink on the p
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from service.picture_files import DECODER_ERRORS, PictureError, check_size, open_picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The page's longest side. A digit that fills a twentieth of the picture still has 25 pixels,
 # more than the 20 that the network sees.
@@ -35,6 +40,17 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 # Grey pictures have a third of their colours' variance in the luminance; below this share
 # ink and paper differ in colour rather than in lightness.
 _LEAST_LUMINANCE_SHARE = 0.08
+_FEW_SIDE = 64  # of the samples of which the colours are taken
+
+
+def _smooth(side: int) -> NDArray[np.float32]:
+    """An orthonormal basis of the quadratic surfaces over side x side samples: a column for each of the six."""
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
+    terms = np.stack([np.ones_like(x), x, x * x, y, y * y, x * y], axis=1)
+    return np.linalg.qr(terms)[0].astype(np.float32)
+
+
+_SMOOTH = _smooth(_FEW_SIDE)
 _OPAQUE = 0.5
 _STROKE_CONTRAST = 64.0  # grey levels: less is one flat colour with soft edges
 _MIDDLE_GREY = 127.5
@@ -123,13 +139,14 @@ def _grey(image: Image.Image) -> Image.Image:
 def _from_colours(image: Image.Image) -> Image.Image:
     """Take the luminance; or, if ink and paper are equally light, the axis of their colours.
 
-    The axis is the first principal component of the colours of a few samples.
+    The axis is the first principal component of the colours of a few samples, without what changes smoothly over the
+    picture: a lamp makes paper differ more in lightness than the ink of a highlighter does.
     """
-    few = image.resize((64, 64), Image.Resampling.NEAREST)
+    few = image.resize((_FEW_SIDE, _FEW_SIDE), Image.Resampling.NEAREST)
     colours = np.asarray(few, dtype=np.float32).reshape(-1, 3)
     # NumPy's own mean along a column of three takes ten times as long.
     mean = np.ones(len(colours), dtype=np.float32) @ colours / np.float32(len(colours))
-    apart = colours - mean
+    apart = colours - _SMOOTH @ (_SMOOTH.T @ colours)
     covariance = apart.T @ apart / np.float32(len(colours))
     luminance_variance = float(_LUMINANCE @ covariance @ _LUMINANCE)
     # No axis has more variance than all have together: most pictures need no axes.

@@ -321,6 +321,13 @@ class TestLight:
         picture = Image.fromarray(page.astype(np.uint8), mode=None)
         assert difference(cleaned(picture), cleaned(drawn())) < 0.1
 
+    def test_a_highlighter_is_seen_though_the_light_varies_more(self) -> None:
+        """Yellow is about as light as the paper, which a lamp makes much darker at one end than at the other."""
+        shape = np.asarray(drawn(), dtype=np.float32)[..., None] / 255
+        light = np.linspace(1, 0.6, 200)[:, None, None]
+        page = ((1 - shape) * [240, 238, 232] + shape * [255, 245, 75]) * light
+        assert difference(cleaned(Image.fromarray(page.astype(np.uint8))), cleaned(drawn())) < 0.25
+
 
 class TestDecoding:
     """Every accepted format and mode decodes to the same digit."""

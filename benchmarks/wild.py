@@ -46,6 +46,30 @@ def phone_photo(digit: Mnist, random: Generator) -> bytes:
     return _snapshot(page, random)
 
 
+def phone_shadow(digit: Mnist, random: Generator) -> bytes:
+    """The shadow of the phone that takes the picture: a bar with straight, fairly sharp edges, 1024x768."""
+    at, angle = (random.uniform(0, 1024), random.uniform(0, 768)), random.uniform(0, 2 * np.pi)
+    width = random.uniform(0.03, 0.2) * 1024
+    bar = _bar(at, angle, 1500, width, width)
+    return _under_shadows(digit, [bar], random)
+
+
+def finger_shadows(digit: Mnist, random: Generator) -> bytes:
+    """The shadows of two to four fingers that reach in from one side, each with a round tip, 1024x768."""
+    side, fingers = int(random.integers(4)), int(random.integers(2, 5))
+    inwards = (0, np.pi / 2, np.pi, 3 * np.pi / 2)[side]
+    along, width = random.uniform(0.1, 0.5), random.uniform(0.03, 0.09) * 1024
+    bars = []
+    for _ in range(fingers):
+        place = along * 1024, along * 768
+        at = ((-40.0, place[1]), (place[0], -40.0), (1064.0, place[1]), (place[0], 808.0))[side]
+        thick = width * random.uniform(0.8, 1.2)
+        angle, length = inwards + random.uniform(-0.25, 0.25), random.uniform(300, 800)
+        bars.append(_bar(at, angle, length, thick, thick * random.uniform(0.6, 0.9)))
+        along += (random.uniform(1.3, 2.2) * width) / 768
+    return _under_shadows(digit, bars, random)
+
+
 def blue_on_squared_paper(digit: Mnist, random: Generator) -> bytes:
     """Blue ink on bluish squares, photographed."""
     page = on_ground(squared(640, 480, random), (240, 240, 236), (150, 170, 215))
@@ -306,6 +330,8 @@ def turned_by_exif(digit: Mnist, random: Generator) -> bytes:
 
 WILD_KINDS: tuple[Draw, ...] = (
     phone_photo,
+    phone_shadow,
+    finger_shadows,
     blue_on_squared_paper,
     photographed_frame,
     labelled_box,
@@ -391,6 +417,27 @@ def _shadow_edge(shape: tuple[int, int], strength: float, steepness: float, rand
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
     dark = 1 / (1 + np.exp(-steepness * (np.cos(angle) * x + np.sin(angle) * y - offset)))
     return np.asarray(1 - strength * dark, dtype=np.float32)
+
+
+def _bar(at: tuple[float, float], angle: float, length: float, width: float, at_tip: float) -> list[tuple[float, ...]]:
+    """The outline of a bar that begins at a point, in pixels, and narrows towards its round tip."""
+    across = np.linspace(-np.pi / 2, np.pi / 2, 24)
+    x = np.concatenate([[0], length + at_tip / 2 * np.cos(across), [0]])
+    y = np.concatenate([[-width / 2], at_tip / 2 * np.sin(across), [width / 2]])
+    turned_x, turned_y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+    return list(zip((turned_x + at[0]).tolist(), (turned_y + at[1]).tolist(), strict=True))
+
+
+def _under_shadows(digit: Mnist, bars: list[list[tuple[float, ...]]], random: Generator) -> bytes:
+    """A sheet on which shadows of these outlines leave 0.55 to 0.85 of the light; 2 to 12 pixels wide edges."""
+    page = written(np.full((768, 1024, 3), _PAPER, np.float32), on_a_sheet(digit, 1024, 768, random), ballpoint(random))
+    shade = Image.new("L", (1024, 768))
+    for bar in bars:
+        ImageDraw.Draw(shade).polygon(bar, fill=255)
+    # From 10 to 90 % of a blurred edge are 2.56 standard deviations.
+    soft = blurred(np.asarray(shade, dtype=np.float32), random.uniform(2, 12) / 2.56) / 255
+    light = lamp((768, 1024), random.uniform(0, 0.2), random) * (1 - random.uniform(0.15, 0.45) * soft)
+    return _snapshot(np.asarray(page * light[..., None], dtype=np.float32), random)
 
 
 def _snapshot(page: Grey, random: Generator) -> bytes:

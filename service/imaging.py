@@ -14,7 +14,7 @@ from PIL import Image
 
 from service.decoding import page_from_picture
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
-from service.paper import evened, ink_of, look, relief_of
+from service.paper import ink_of, look
 from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
 from service.sight import NO_INK, ONLY_NOISE, first_look
@@ -105,7 +105,7 @@ def _second_look(first: Sight, digit: Grey) -> Grey:
     top, left = max(top - margin, 0), max(left - margin, 0)
     bottom, right = min(bottom + margin, height), min(right + margin, width)
     seen = look(first.page, first.part((top, left, bottom, right)), _LOOK_SIDE)
-    relief = first.polarity * (evened(seen, first.polarity) if first.in_shadow else relief_of(seen))
+    relief = first.relief(seen)
     found = grown(grown(digit > 0))[top:bottom, left:right]
     size = (relief.shape[1], relief.shape[0])
     near = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.NEAREST)) > 0

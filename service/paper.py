@@ -178,11 +178,15 @@ def evened(seen: Grey, polarity: np.float32) -> Grey:
     strokes and those along the rim.
     """
     window = int(_WIDEST_STROKE * max(seen.shape))
-    # So that the lightest and darkest pixels are not noise.
-    light = np.float32(-polarity) * _smoothed(seen, rounds=int(noise_of(seen) >= _LEAST_NOISE))
+    light = np.float32(-polarity) * steadied(seen)
     # What is between a light and the rim goes on outside, so that it is not filled with the light.
     around = np.pad(light, window - 1, mode="edge")
     return np.float32(-polarity) * (light + _highest(-_highest(around, window), window))
+
+
+def steadied(seen: Grey) -> Grey:
+    """The look, smoothed if it is noisy, so that its lightest and darkest pixels are not noise."""
+    return _smoothed(seen, rounds=int(noise_of(seen) >= _LEAST_NOISE))
 
 
 def _highest(levels: Grey, window: int) -> Grey:

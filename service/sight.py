@@ -11,13 +11,18 @@ from service.island import laid_alone
 from service.paper import evened, ink_of, look, median, noise_of, polarity_of, relief_of
 from service.picture_files import PictureError
 from service.rulings import is_ruled, may_be_ruled, without_rulings
+from service.shade import may_be_in_shade, out_of_shade, unshaded
 from service.table import sheet_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
     from service.form import Box, Grey
     from service.paper import Ink, Mask, Window
+
+    Evening = Callable[[Grey, np.float32], Grey]  # a look and the ink's polarity; what is left without the light
 
 NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
 ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
@@ -48,7 +53,7 @@ class Sight:
         mask: The ink's mask without rulings.
         polarity: The sign that ink has there.
         has_lines: Whether there are lines, which may be rulings or not.
-        in_shadow: Whether a shadow lies across the paper.
+        evening: What takes the light away where a shadow lies across the paper; None where the light is smooth.
     """
 
     page: Image.Image
@@ -57,7 +62,16 @@ class Sight:
     mask: Mask
     polarity: np.float32
     has_lines: bool = False
-    in_shadow: bool = False
+    evening: Evening | None = None
+
+    @property
+    def in_shadow(self) -> bool:
+        """Whether a shadow lies across the paper."""
+        return self.evening is not None
+
+    def relief(self, seen: Grey) -> Grey:
+        """Another look in the same light, the light taken away; ink is positive."""
+        return self.polarity * (self.evening(seen, self.polarity) if self.evening else relief_of(seen))
 
     def part(self, box: Box) -> Window:
         """Where on the page a box of this look lies."""
@@ -83,8 +97,10 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if np.ptp(seen) < _LEAST_RANGE and _is_blank(page):
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
     sight = _of_sheet(page, seen)
-    if not sight.in_shadow and _may_be_shaded(sight, side):
-        sight = _in_even_light(sight)
+    if not sight.in_shadow and max(page.size) >= side:  # all edges on small pages that are scaled up are soft and wide
+        sight = _out_of_shade(sight)
+        if not sight.in_shadow and _may_be_shaded(sight):
+            sight = _in_even_light(sight)
     if ruled_side == side:
         return replace(sight, mask=without_rulings(sight.ink.mask))
     if not may_be_ruled(sight.ink.mask):
@@ -127,10 +143,16 @@ def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
     return max(top, height - bottom) <= height / 4 and max(left, width - right) <= width / 4
 
 
-def _may_be_shaded(sight: Sight, side: int) -> bool:
+def _out_of_shade(sight: Sight) -> Sight:
+    """Look again with shadows taken away that reach in from the rim; keep it if there are any."""
+    if sight.polarity != _DARK or not may_be_in_shade(sight.ink):
+        return sight
+    ink = out_of_shade(look(sight.page, sight.window, max(sight.ink.mask.shape)), sight.ink)
+    return sight if ink is None else replace(sight, ink=ink, mask=ink.mask, evening=unshaded)
+
+
+def _may_be_shaded(sight: Sight) -> bool:
     """Whether what was taken for ink may be a shadow or a light, or hide in one."""
-    if max(sight.page.size) < side:
-        return False  # all edges on small pages that are scaled up are soft and wide
     ink, contact = sight.ink, _rim_contact(sight.ink.mask)
     if ink.is_faint:
         return False
@@ -143,7 +165,7 @@ def _in_even_light(sight: Sight) -> Sight:
     seen = look(sight.page, sight.window, max(sight.ink.mask.shape))
     polarity = _polarity_in_any_light(look(sight.page, sight.window, _POLARITY_SIDE))
     relief = evened(seen, polarity)
-    lit = replace(_sight_in(sight.page, relief, sight.window, polarity), in_shadow=True)
+    lit = replace(_sight_in(sight.page, relief, sight.window, polarity), evening=evened)
     if lit.ink.is_faint or lit.ink.is_noise or _steepest(seen - relief) > _STEEPEST * np.ptp(relief):
         return sight
     is_clear = _rim_contact(lit.ink.mask) <= max(_SHADED_RIM, _rim_contact(sight.ink.mask) / 2)
@@ -208,8 +230,8 @@ def _closer(sight: Sight, side: int) -> Sight:
     """The same window, larger, in the same light."""
     if not sight.in_shadow:
         return _sight_of(sight.page, sight.window, side)
-    relief = evened(look(sight.page, sight.window, side), sight.polarity)
-    return replace(_sight_in(sight.page, relief, sight.window, sight.polarity), in_shadow=True)
+    relief = sight.polarity * sight.relief(look(sight.page, sight.window, side))
+    return replace(_sight_in(sight.page, relief, sight.window, sight.polarity), evening=sight.evening)
 
 
 def _sight_of(page: Image.Image, window: Window, side: int) -> Sight:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from service.picture_files import PictureError
 from service.sight import Sight, first_look
@@ -64,6 +64,16 @@ def test_a_shadow_across_the_sheet_is_no_ink() -> None:
     shaded = Image.fromarray((levels * (1 - 0.45 / (1 + np.exp(-14 * (x - 0.6))))).astype(np.uint8))
 
     assert strokes_box(looked(shaded)) == pytest.approx(STROKE, abs=8)
+
+
+def test_the_narrow_shadow_of_a_phone_is_no_ink() -> None:
+    """A bar with hard edges, as wide as the stroke, from the rim across the stroke."""
+    shade = Image.new("L", (WIDTH, HEIGHT), 255)
+    ImageDraw.Draw(shade).line((-1, 60, 330, 150), fill=160, width=30)
+    sight = looked(ImageChops.multiply(sheet(), shade))
+
+    assert sight.in_shadow
+    assert strokes_box(sight) == pytest.approx(STROKE, abs=5)
 
 
 def test_soft_edges_on_a_small_page_are_no_shadow() -> None:

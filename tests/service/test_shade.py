@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from service.paper import ink_of, noise_of, relief_of
+from service.shade import may_be_in_shade, out_of_shade, unshaded
+
+if TYPE_CHECKING:
+    from service.form import Grey
+    from service.paper import Ink
+
+WIDTH, HEIGHT = 128, 96
+PAPER, INK = 220, 60
+RING = (40, 28, 80, 72)
+LEFT_OF_IT, ACROSS_IT = [(10, -1), (10, 80)], [(-1, 52), (95, 46)]
+DARK = np.float32(-1)
+
+
+def drawn(pen: int = INK) -> Image.Image:
+    """A ring in pen on paper, away from the rim."""
+    page = Image.new("L", (WIDTH, HEIGHT), PAPER)
+    ImageDraw.Draw(page).ellipse(RING, outline=pen, width=6)
+    return page
+
+
+def shaded(page: Image.Image, bars: list[list[tuple[int, int]]], light: float = 0.7, width: int = 10) -> Grey:
+    """The page under shadows with hard edges, out of focus by a pixel."""
+    shade = Image.new("L", page.size)
+    for bar in bars:
+        ImageDraw.Draw(shade).line(bar, fill=255, width=width)
+    edges = np.asarray(shade.filter(ImageFilter.GaussianBlur(0.7)), dtype=np.float32) / 255
+    sheet = np.asarray(page.filter(ImageFilter.GaussianBlur(0.7)), dtype=np.float32)
+    return np.asarray(sheet * (1 - (1 - light) * edges), dtype=np.float32)
+
+
+def seen_in(seen: Grey) -> Ink:
+    """What stands out in smooth light."""
+    return ink_of(-relief_of(seen), noise_of(seen))
+
+
+def box(ink: Ink) -> tuple[int, ...]:
+    rows, columns = np.nonzero(ink.mask)
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+
+
+@pytest.mark.parametrize("bars", [[LEFT_OF_IT], [ACROSS_IT], [LEFT_OF_IT, ACROSS_IT]], ids=["beside", "across", "both"])
+@pytest.mark.parametrize("light", [0.58, 0.7])
+def test_a_narrow_shadow_from_the_rim_is_no_ink(bars: list[list[tuple[int, int]]], light: float) -> None:
+    """As wide as a stroke, with a hard edge, beside the ink or across it: all of the ink is left, and nothing else."""
+    seen = shaded(drawn(), bars, light)
+    ink = seen_in(seen)
+    assert may_be_in_shade(ink)
+
+    left = out_of_shade(seen, ink)
+
+    assert left is not None
+    assert box(left) == pytest.approx(RING, abs=2)
+
+
+def test_ink_without_a_shadow_need_not_be_looked_at_again() -> None:
+    """Nothing meets the rim."""
+    assert not may_be_in_shade(seen_in(shaded(drawn(), [])))
+
+
+def test_a_stroke_that_meets_the_rim_is_no_shadow() -> None:
+    """It is as dark as the rest of the ink."""
+    page = drawn()
+    ImageDraw.Draw(page).line((*RING[:2], -1, 0), fill=INK, width=6)
+    seen = shaded(page, [])
+
+    assert out_of_shade(seen, seen_in(seen)) is None
+
+
+def test_a_stroke_that_turns_pale_towards_the_rim_is_no_shadow() -> None:
+    """The pale part goes on where the dark one ends: ink is not darker where they meet."""
+    page = Image.new("L", (WIDTH, HEIGHT), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.line((64, 20, 64, 60), fill=INK, width=8)
+    pen.line((64, 60, 64, 100), fill=140, width=8)
+    seen = shaded(page, [])
+
+    assert out_of_shade(seen, seen_in(seen)) is None
+
+
+def test_a_marker_that_passes_twice_is_no_ink_in_a_shadow() -> None:
+    """Where it does, its stroke is darker, and nothing of the stroke that meets the rim is lost."""
+    page = Image.new("L", (WIDTH, HEIGHT), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.line((64, -1, 64, 80), fill=140, width=8)
+    pen.line((64, 30, 64, 60), fill=90, width=8)
+    seen = shaded(page, [])
+
+    assert out_of_shade(seen, seen_in(seen)) is None
+
+
+def test_a_speck_does_not_make_a_shadow_of_a_pale_stroke() -> None:
+    """What would be left is too small for a digit."""
+    page = Image.new("L", (WIDTH, HEIGHT), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.line((64, -1, 64, 80), fill=140, width=8)
+    pen.rectangle((100, 40, 107, 47), fill=INK)
+    seen = shaded(page, [])
+
+    assert out_of_shade(seen, seen_in(seen)) is None
+
+
+def test_nothing_but_a_shadow_leaves_nothing() -> None:
+    """Then it may as well be a stroke."""
+    seen = shaded(Image.new("L", (WIDTH, HEIGHT), PAPER), [ACROSS_IT])
+
+    assert out_of_shade(seen, seen_in(seen)) is None
+
+
+def test_flooding_keeps_what_the_rim_reaches() -> None:
+    """A winding shadow is taken away to its end; a spot that no way leads to is not."""
+    seen = np.full((40, 60), 200, np.float32)
+    seen[5, :50] = seen[5:20, 50] = seen[20, 10:51] = 120
+    seen[30, 30] = 80
+
+    relief = DARK * unshaded(seen, DARK)
+
+    assert relief[30, 30] == pytest.approx(120)
+    assert np.count_nonzero(relief) == 1

@@ -34,6 +34,10 @@ _EDGE = 2  # pixels of ink and shadow that lie half in the paper
 _WITHIN, _BEYOND = 4, 7  # pixels from the shadow's middle: ink that may be in it, and ink that is not
 _LEAST_INK = 4  # pixels, to measure
 
+# Each goes round one more bend and takes 1 ms on a look of 128 pixels, 8 on one of 512; measured: shadows need 8.
+# What is not reached by then is taken for ink.
+_MOST_SWEEPS = 10
+
 
 def may_be_in_shade(ink: Ink) -> bool:
     """Whether enough ink meets the rim to be a shadow."""
@@ -136,12 +140,13 @@ def _flooded(light: Grey) -> Grey:
     for edge in ((0, slice(width)), (height - 1, slice(width)), (slice(height), 0), (slice(height), width - 1)):
         level[edge] = floor[edge]
     floors = _from_four_sides(floor)
-    while True:
+    for _ in range(_MOST_SWEEPS):
         swept = _swept(_from_four_sides(level), floors)
         lower = np.minimum(np.minimum(swept[:, 0], swept[::-1, 1]), np.minimum(swept[:, 2].T, swept[::-1, 3].T))
         if np.array_equal(lower, level):
-            return level[:height, :width]
+            break
         level = lower
+    return level[:height, :width]
 
 
 def _from_four_sides(levels: Grey) -> Grey:

@@ -125,3 +125,18 @@ def test_flooding_keeps_what_the_rim_reaches() -> None:
 
     assert relief[30, 30] == pytest.approx(120)
     assert np.count_nonzero(relief) == 1
+
+
+def test_a_maze_is_not_followed_to_its_end() -> None:
+    """A picture with a thousand bends may not take seconds: no shadow has as many."""
+    seen = np.full((160, 80), 200, np.float32)
+    seen[2:-2:4, 2:-2] = 120
+    for row in range(2, 154, 4):
+        side = slice(-5, -2) if row % 8 == 2 else slice(2, 5)
+        seen[row : row + 5, side] = 120
+    seen[:3, 2] = 120
+
+    relief = DARK * unshaded(seen, DARK)
+
+    assert relief[2, 40] == 0
+    assert relief[154, 40] == pytest.approx(80)

@@ -21,21 +21,19 @@ if TYPE_CHECKING:
 _LEAST_LIGHT = 0.5
 _LIGHTER = 0.8  # than ink; measured: a shadow has up to 0.75 of the ink's darkness, soft strokes at the rim 0.8
 _UNEVEN = 0.2  # measured: shadows differ by less, soft strokes by more
-_LEAST_SHADE = (
-    0.002  # of the picture, without edges; measured: the smallest bars have 0.0024, ruled paper's lines 0.0002
-)
+_LEAST_SHADE = 0.002  # of the picture, without edges; measured: the smallest bar has 0.0024, a page's rulings 0.0002
 _LEAST_DIGIT = 0.125  # of the picture's longer side; less may be a speck beside a pale stroke
 _LEAST_RUN = 3  # pixels of the rim: specks and the lines of squared paper have one or two
 
-# Of the paper's darkening, by which ink is darker in the shadow than beside it; measured: 0.9 to 1.1. Where a pen is
-# paler from some place on, or passes over its stroke again, ink is as dark on both sides: up to 0.15.
+# Of the paper's darkening, by which ink is darker in the shadow than beside it; measured: mostly 0.9 to 1.1. Where a
+# pen is paler from some place on, or passes over its stroke again, ink is as dark on both sides: 0.15 at most.
 _ALIKE = 0.5
 _EDGE = 2  # pixels of ink and shadow that lie half in the paper
-_WITHIN, _BEYOND = 4, 7  # pixels from the shadow's middle: ink that may be in it, and ink that is not
+_WITHIN, _BEYOND = 4, 7  # pixels from where the shadow is bare: ink that may be in it, and ink that is not
 _LEAST_INK = 4  # pixels, to measure
 
-# Each goes round one more bend and takes 1 ms on a look of 128 pixels, 8 on one of 512; measured: shadows need 8.
-# What is not reached by then is taken for ink.
+# Each goes round one more bend and takes 1 to 2 ms on a look of 128 pixels, 8 to 14 on one of 512. Measured: shadows
+# need up to 8. What is not reached by then is taken for ink.
 _MOST_SWEEPS = 10
 
 

@@ -75,6 +75,17 @@ def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:
     poll(ask, lambda health: health == {"ok"}, timeout_seconds=120)
 
 
+def test_prometheus_keeps_exemplars(stack: Stack) -> None:
+    """A prediction's request id is found by the series that its duration is in."""
+    request_id = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}).headers["X-Request-ID"]
+    asked: dict[str, str | float] = {"query": "digits_http_request_duration_seconds_bucket", "start": time.time() - 60}
+
+    def ask() -> str:
+        return httpx.get(f"{stack.prometheus}/api/v1/query_exemplars", params=asked | {"end": time.time()}).text
+
+    poll(ask, lambda found: request_id in found, timeout_seconds=120)
+
+
 def test_keys_and_traces_reach_the_service(stack: Stack) -> None:
     """What an operator sets beside `up` is the container's environment, and the image has what traces need."""
     told = replace(stack, environment={**stack.environment, "DIGITS_API_KEYS": "a-key"}).compose("config", "service")

@@ -55,6 +55,15 @@ def test_prometheus_scrapes_every_replica() -> None:
     assert (targets["names"], targets["type"], targets["port"]) == (["service"], "A", int(_CONTAINER_PORT))
 
 
+def test_prometheus_keeps_what_it_is_asked_for() -> None:
+    """It has the configuration and the volume that are mounted, the 30 days of the objectives, and exemplars."""
+    flags = dict(flag.removeprefix("--").split("=") for flag in _SERVICES["prometheus"]["command"])
+    mounted = [mount.split(":")[1] for mount in _SERVICES["prometheus"]["volumes"]]
+    assert {flags["config.file"], flags["storage.tsdb.path"]} <= set(mounted)
+    assert int(flags["storage.tsdb.retention.time"].removesuffix("d")) > 30
+    assert flags["enable-feature"] == "exemplar-storage"
+
+
 def test_the_proxy_takes_the_service_s_place() -> None:
     """The host's port goes over to the proxy, which sends on to the service's name and port; nothing else changes."""
     assert _SCALED.keys() == {"service", "proxy"}

@@ -62,6 +62,13 @@ class Prometheus:
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
 
+    def exemplars(self, expression: str) -> list[dict[str, str]]:
+        """The labels of the exemplars, of the last minute, that stand behind the series of an expression."""
+        now = time.time()
+        asked: dict[str, str | float] = {"query": expression, "start": now - 60, "end": now}
+        answer = self.client.get("/api/v1/query_exemplars", params=asked).raise_for_status()
+        return [exemplar["labels"] for series in answer.json()["data"] for exemplar in series["exemplars"]]
+
     def firing(self) -> set[str]:
         """The alerts that fire now."""
         alerts = self.client.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"]
@@ -102,6 +109,7 @@ def running_prometheus(folder: Path) -> Iterator[Prometheus]:
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
     ]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:

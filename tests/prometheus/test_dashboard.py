@@ -72,6 +72,16 @@ def test_every_query_returns_data(prometheus: Prometheus, start: Start) -> None:
         pytest.fail(f"no data for {list(missing)}")
 
 
+@pytest.mark.prometheus
+def test_durations_lead_to_a_request(prometheus: Prometheus, start: Start) -> None:
+    """The panels of durations ask for exemplars, and Prometheus has kept the one of a request."""
+    service = start()
+    queries = [_asked(target["expr"]) for panel in _PANELS for target in panel["targets"] if target.get("exemplar")]
+    assert len(queries) == 2
+    request_id = service.predict().headers["X-Request-ID"]
+    wait_until(lambda: all({"request_id": request_id} in prometheus.exemplars(query) for query in queries))
+
+
 _BYTES = {"Content-Type": "application/octet-stream"}
 
 

@@ -1,5 +1,6 @@
 """What docker-compose.yml and deploy/scale.yml promise, read without Docker."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_settings_reach_the_service() -> None:
     assert all(name in settings or name.startswith("OTEL_") for name in passed_on)
 
 
+def test_what_the_page_on_traces_names_reaches_the_service() -> None:
+    """Each variable of OpenTelemetry that docs/tracing.md names is passed on, and no other."""
+    passed_on = {name for name in _SERVICES["service"]["environment"] if name.startswith("OTEL_")}
+    assert passed_on == set(re.findall(r"OTEL_[A-Z_]+", (_REPOSITORY / "docs/tracing.md").read_text()))
+
+
+def test_neighbours_allow_for_the_longest_request() -> None:
+    """Docker and the proxy wait for longer than a request may last, and Docker for the proxy itself."""
+    fields = Settings.model_fields
+    request_seconds = fields["request_timeout_seconds"].default
+    assert _seconds(_SERVICES["service"]["stop_grace_period"]) >= fields["drain_seconds"].default + request_seconds
+    configuration = (_REPOSITORY / "deploy/proxy/haproxy.cfg").read_text()
+    durations = dict(re.findall(r"^ +(timeout server|hard-stop-after) +(\w+)", configuration, re.MULTILINE))
+    timeout, hard_stop = _seconds(durations["timeout server"]), _seconds(durations["hard-stop-after"])
+    assert request_seconds < timeout <= hard_stop < _seconds(_SCALED["proxy"]["stop_grace_period"])
+
+
 def test_grafana_finds_what_is_mounted() -> None:
     """Grafana finds Prometheus and the dashboard where they are."""
     grafana = _SERVICES["grafana"]
@@ -115,6 +133,10 @@ def test_images_are_pinned() -> None:
     images = [service["image"] for service in _SERVICES.values() if "image" in service]
     assert images
     assert all(":" in image and not image.endswith(":latest") for image in images)
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
 
 
 def _mount(name: str, volume: str) -> str | None:

@@ -1,5 +1,8 @@
 """deploy/kubernetes, rendered by kubectl, validated against the API's schemas, and held to what it promises."""
 
+import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -183,6 +186,42 @@ def test_kserve_brings_all_that_its_replicas_need() -> None:
 def test_a_replica_that_is_not_ready_blocks_no_drain() -> None:
     """A node is emptied though an empty store keeps all replicas from being ready."""
     assert _only("base", "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@pytest.mark.kubernetes
+def test_the_runbook_s_command_makes_a_job_that_pins(tmp_path: Path) -> None:
+    """What it prints for Kubernetes is the nightly Job with another command, and of the API's schema."""
+    (nightly,) = (job for job in _of_kind("base", "CronJob") if job["metadata"]["name"] == "train")
+    spec = nightly["spec"]["jobTemplate"]["spec"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "made", "namespace": "digits"}, "spec": spec}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    # The cluster's part: what is made of the CronJob, and what is handed over in the end.
+    stand_in = tmp_path / "kubectl"
+    stand_in.write_text(_CLUSTER.format(made=tmp_path / "job.yaml", kubectl=shutil.which("kubectl")))
+    stand_in.chmod(0o755)
+    runbook = (_REPOSITORY / "docs/runbook.md").read_text()
+    (command,) = re.findall(r"^\$ (kubectl .*?)^```", runbook, re.MULTILINE | re.DOTALL)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    made = subprocess.run(
+        ["sh", "-c", command], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+    done = yaml.safe_load(made)
+    (container,) = done["spec"]["template"]["spec"]["containers"]
+    assert container.pop("command") == ["python", "-m", "trainer", "serve-version", "7"]
+    (expected,) = spec["template"]["spec"]["containers"]
+    assert container == {key: value for key, value in expected.items() if key != "command"}
+    (tmp_path / "made.yaml").write_text(made)
+    subprocess.run(["kubernetes-validate", "--strict", str(tmp_path / "made.yaml")], check=True, timeout=120)
+
+
+_CLUSTER = """#!/bin/sh
+case "$*" in
+  "-n digits create job store-"*" --from=cronjob/train --dry-run=client -o yaml") cat {made} ;;
+  "create -f -") cat ;;
+  *) exec {kubectl} "$@" ;;
+esac
+"""
 
 
 @cache

@@ -69,6 +69,12 @@ class Prometheus:
         answer = self.client.get("/api/v1/query_exemplars", params=asked).raise_for_status()
         return [exemplar["labels"] for series in answer.json()["data"] for exemplar in series["exemplars"]]
 
+    def values(self, label: str, series: str) -> list[str]:
+        """The values that a label of these series has."""
+        answer = self.client.get(f"/api/v1/label/{label}/values", params={"match[]": series}).raise_for_status()
+        found: list[str] = answer.json()["data"]
+        return found
+
     def firing(self) -> set[str]:
         """The alerts that fire now."""
         alerts = self.client.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"]

@@ -1,6 +1,7 @@
 """Grafana's dashboard: complete as a document, and every query of it asked of a real Prometheus after a load."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def test_every_query_returns_data(prometheus: Prometheus, start: Start) -> None:
         wait_until(load_and_ask)
     except AssertionError:
         pytest.fail(f"no data for {list(missing)}")
+
+
+@pytest.mark.prometheus
+def test_variables_find_what_there_is_to_choose(prometheus: Prometheus, start: Start) -> None:
+    """What Grafana makes of each variable's query is one that Prometheus answers: the job, and no namespace here."""
+    start()
+    found = {}
+    for variable in _DASHBOARD["templating"]["list"]:
+        asked = re.fullmatch(r"label_values\((?P<series>.+), (?P<label>\w+)\)", variable["query"]["query"])
+        assert asked
+        found[variable["name"]] = prometheus.values(asked["label"], asked["series"].replace("$job", "digits"))
+    assert found == {"job": ["digits"], "namespace": []}
 
 
 @pytest.mark.prometheus

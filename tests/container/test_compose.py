@@ -139,8 +139,9 @@ def test_volumes_survive_down(stack: Stack) -> None:
     assert stack.query(f'up{{job="digits"}} @ {moment:.0f}')
 
 
-def test_memory_limit_holds_under_bulk(stack: Stack) -> None:
-    """Eight clients that send 10,000 images over and over cost no worker; single images are answered beside them."""
+@pytest.mark.parametrize("clients", [8, 64])
+def test_memory_limit_holds_under_bulk(stack: Stack, clients: int) -> None:
+    """Clients that send 10,000 images over and over cost no worker; single images are answered beside them."""
 
     def restarts() -> str:
         metrics = httpx.get(f"{stack.service}/metrics").text.splitlines()
@@ -149,7 +150,7 @@ def test_memory_limit_holds_under_bulk(stack: Stack) -> None:
     before = restarts()
     bulk = bytes(784) * 10_000
     headers = {"Content-Type": "application/octet-stream"}
-    with predicting(stack.service, 8, 60, content=bulk, headers=headers) as answers:
+    with predicting(stack.service, clients, 60, content=bulk, headers=headers) as answers:
         for _ in range(10):
             answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}, timeout=60)
             assert answer.status_code == 200

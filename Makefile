@@ -52,12 +52,18 @@ rules: ## Write Prometheus' rules once more in the form that Kubernetes takes th
 	    'kind: PrometheusRule' 'metadata:' '  name: digits' '  namespace: digits' 'spec:' '  groups:'; \
 	  cat $(RULES)/objectives.yml $(RULES)/alerts.yml | sed -n 's/^  /    /p'; } > $(KUBERNETES_RULES)
 
-lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
+lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock, and the images' tools into their own
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	{ echo '# Every package Digits installs, pinned with hashes; made by `make lock`, installed by every other target.'; \
 	  $(VENV)/uv/bin/uv pip compile pyproject.toml --quiet --universal --generate-hashes --all-extras \
 	    --python-version 3.11 --no-header --upgrade; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	for tool in uv cyclonedx-bom; do \
+	  { echo '# For deploy/Dockerfile alone, pinned with hashes; made by `make lock`.'; \
+	    echo $$tool | $(VENV)/uv/bin/uv pip compile - --quiet --universal --generate-hashes \
+	      --python-version 3.12 --no-header --no-annotate --no-config; } > deploy/requirements-$$tool.lock.new \
+	    && mv deploy/requirements-$$tool.lock.new deploy/requirements-$$tool.lock || exit 1; \
+	done
 
 clean: ## Remove everything that make and the tools built; the model store stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What the images consist of: the lock's versions, and nothing that the time of the build decides."""
+"""What the images consist of: the packages of requirements.lock, in its versions."""
 
 import json
 import re

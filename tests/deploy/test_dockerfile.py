@@ -38,12 +38,17 @@ def test_image_says_what_it_is(target: str) -> None:
 
 
 def test_every_package_needs_a_hash() -> None:
-    """No `uv pip install` takes a package from the index without a hash in requirements.lock."""
+    """No package comes from the index without a hash: in requirements.lock, and for pip in a lock of the tool's own."""
     installs = re.findall(r"uv pip install ((?:[^\\\n]|\\\n)*)", _DOCKERFILE)
     assert installs
     for options in installs:
         from_the_lock = "--require-hashes" in options and "--constraints /packages/requirements.lock" in options
         assert from_the_lock or ("--no-deps" in options and "/wheel/" in options)
+    tools = re.findall(r"^ +pip install (.+)$", _DOCKERFILE, re.MULTILINE)
+    assert [re.findall(r"--require-hashes --requirement (\S+)$", options) for options in tools] == [
+        ["requirements-uv.lock"],
+        ["requirements-cyclonedx-bom.lock"],
+    ]
 
 
 def test_what_the_build_copies_reaches_it() -> None:

@@ -128,6 +128,12 @@ def test_grafana_finds_what_is_mounted() -> None:
     assert (_REPOSITORY / folders[provider["options"]["path"]] / "digits.json").exists()
 
 
+def test_images_are_told_what_they_are_built_from() -> None:
+    """What the shell says of source and revision reaches each image's labels."""
+    built = [service["build"] for service in [*_SERVICES.values(), *_SCALED.values()] if "build" in service]
+    assert [build["args"] for build in built] == [["SOURCE", "REVISION"]] * 4
+
+
 def test_images_are_pinned() -> None:
     """An image that is not built here has a version."""
     images = [service["image"] for service in _SERVICES.values() if "image" in service]

@@ -51,6 +51,23 @@ def test_damaged_version(prometheus: Prometheus, start: Start, store: Path) -> N
     prometheus.wait_for_silence()
 
 
+def test_cache_that_cannot_be_written_to(
+    prometheus: Prometheus, start: Start, store: Path, program_cache: Path, tmp_path: Path
+) -> None:
+    """A version whose program has no place to go is put off again and again; with a place it serves."""
+    cache = Path(shutil.copytree(program_cache, tmp_path / "cache"))
+    service = start(DIGITS_CACHE=str(cache))
+    cache.rename(tmp_path / "apart")
+    cache.touch()  # no folder, so that root cannot write there either
+    _publish_again(store, 2)
+    prometheus.wait_for("DigitsVersionPostponed")
+    assert service.predict().headers["X-Model-Version"] == "1"
+    cache.unlink()
+    (tmp_path / "apart").rename(cache)
+    wait_until(lambda: service.predict().headers["X-Model-Version"] == "2", READY_SECONDS)
+    prometheus.wait_for_silence()
+
+
 def test_policy_that_cannot_be_followed(prometheus: Prometheus, start: Start, store: Path) -> None:
     """A policy that pins what is not there is noticed, and forgotten with the policy."""
     start()

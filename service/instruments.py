@@ -19,7 +19,7 @@ from service.tally import Memory
 
 # More combinations of labels than a service makes by itself: 8 methods, 15 routes, 15 statuses, few of them together.
 _ROWS = 512
-# Routes or versions.
+# Routes, or versions: `metrics` names fewer.
 _HISTOGRAM_ROWS = 64
 
 _Bucket = tuple[str, float] | tuple[str, float, Exemplar]
@@ -93,6 +93,11 @@ class Histogram:
         for bucket in np.searchsorted(self._bounds, values).tolist():
             row[bucket] += 1
         row[-1] += float(values.sum())
+
+    @property
+    def known(self) -> list[tuple[str, ...]]:
+        """The labels that this worker, or one before it in its place, has observations of."""
+        return self._table.known
 
     def collect(self) -> Metric:
         """The sums over all workers."""

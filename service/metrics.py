@@ -12,7 +12,7 @@ versions    digits_ready · digits_model_versions{state} · digits_model_store_t
             · digits_model_load_duration_seconds · digits_model_loaded_timestamp_seconds
 process     digits_worker_restarts_total · process_* of prometheus-client, added up over the workers
 
-Labels are bounded: routes are templates, versions are those that were loaded, reasons are problem types. With several
+Labels are bounded: routes are templates, versions the first 50 that answer, reasons are problem types. With several
 workers the numbers are those of all of them. Written from the event loop's thread only.
 """
 
@@ -30,7 +30,7 @@ from service.drift import Drift
 from service.instruments import Counter, Gauge, Histogram, RequestHistogram
 from service.loading import LoadedVersion
 from service.problems import BY_STATUS, ClientGone, Internal, QueueFull
-from service.tally import Memory
+from service.tally import OTHER, Memory
 
 # A request takes 0.3 ms alone and some milliseconds under load: the usual buckets start at 5 ms and would see nothing.
 SECONDS_BUCKETS = (
@@ -49,6 +49,8 @@ _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
 _NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
 _CPU_SECONDS = "process_cpu_seconds"
 _DIGITS = tuple(str(digit) for digit in range(10))
+# Versions with series of their own, 34 each: ten digits of these and of all others together fit into a counter's 512 rows.
+_NAMED_VERSIONS = 50
 
 
 class Metrics(Collector):
@@ -100,6 +102,8 @@ class Metrics(Collector):
             memory, "digits_not_digits", "Predictions of what does not look like a digit", ["version"]
         )
 
+        self._version_names = {int(name): name for (name,) in self.confidence.known if name != OTHER}
+
         self.loads = Counter(memory, "digits_model_loads", "Versions loaded, rejected or postponed", ["outcome"])
         self.load_duration = Histogram(
             memory, "digits_model_load_duration_seconds", "Loading a version, preparing included", LOAD_SECONDS_BUCKETS
@@ -127,7 +131,7 @@ class Metrics(Collector):
 
     def predicted(self, version: int, probabilities: NDArray[np.float32], is_digit: list[bool] | None = None) -> None:
         """Count predictions; probabilities is float32 [n, 10], is_digit says of each row, if the version tells it."""
-        number = str(version)
+        number = self._version_names.get(version) or self._name(version)
         if is_digit is not None and False in is_digit:
             self.not_digits.inc(number, by=is_digit.count(False))
         if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
@@ -145,6 +149,12 @@ class Metrics(Collector):
         confidences = probabilities.max(axis=1).astype(np.float64)
         self.confidence.observe_all(confidences, number)
         self.drift.predicted_all(version, counts, confidences)
+
+    def _name(self, version: int) -> str:
+        """The label of a version that has none yet: its number, or one that it shares with all that are too many."""
+        if len(self._version_names) >= _NAMED_VERSIONS:
+            return OTHER
+        return self._version_names.setdefault(version, str(version))
 
     def note_condition(self, *, ready: bool, versions: Mapping[str, int], trouble: bool) -> None:
         """Record how this worker is at this moment, for the scrape that is about to be answered.

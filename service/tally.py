@@ -123,6 +123,11 @@ class Table:
         known = self._rows.get(labels)
         return self._claim(labels) if known is None else known
 
+    @property
+    def known(self) -> list[tuple[str, ...]]:
+        """The labels that this worker, or one before it in its place, has numbers for."""
+        return list(self._rows)
+
     def sums(self, *, living_only: bool = False) -> dict[tuple[str, ...], NDArray[np.float64]]:
         """The numbers of each combination of labels, added up over all workers, or over those that live."""
         total: dict[tuple[str, ...], NDArray[np.float64]] = {}

@@ -1,5 +1,6 @@
 """Reads a service's /metrics as Prometheus does."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import httpx
@@ -20,6 +21,14 @@ class Scrape:
         """The sum over all series of that name."""
         return sum(value for (sample, _), value in self.samples.items() if sample == name)
 
+    def by(self, name: str, label: str) -> Counter[str]:
+        """The sums over the series of that name, by the values of a label."""
+        sums: Counter[str] = Counter()
+        for (sample, labels), value in self.samples.items():
+            if sample == name:
+                sums[dict(labels)[label]] += int(value)
+        return sums
+
     def label_values(self, name: str, label: str) -> set[str]:
         """The values that a label takes in the series of that name."""
         return {dict(labels)[label] for (sample, labels) in self.samples if sample == name}
@@ -29,10 +38,15 @@ def scrape(client: httpx.Client) -> Scrape:
     """Look at /metrics once."""
     response = client.get("/metrics")
     assert response.status_code == 200
+    return scraped(response.text)
+
+
+def scraped(text: str) -> Scrape:
+    """What /metrics showed."""
     return Scrape(
         {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(response.text)
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
         }
     )

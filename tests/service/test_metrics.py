@@ -1,3 +1,4 @@
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.bodies import BYTES
@@ -14,6 +16,7 @@ from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
 from service.problems import BY_STATUS, ClientGone
 from service.registry import State
+from service.tally import Memory, file_for
 from tests.service.conftest import StartService
 from tests.service.fakes import (
     FakeLoader,
@@ -24,7 +27,7 @@ from tests.service.fakes import (
     write_version,
 )
 from tests.service.running import wait_until
-from tests.service.scraping import Scrape, scrape
+from tests.service.scraping import Scrape, scrape, scraped
 from tests.service.test_predict import as_levels, predict
 
 PREDICT = "/v1/predict"
@@ -120,6 +123,31 @@ def test_what_is_no_digit_is_counted(store: Path, start_service: StartService) -
 
     assert scrape(telling).value("digits_not_digits_total", version="1") == 3
     assert scrape(silent).label_values("digits_not_digits_total", "version") == set()
+
+
+def test_digits_stay_apart_however_many_versions_there_are() -> None:
+    """Versions beyond the 50th are one label in every metric; no digit is lost, nor when a worker is replaced."""
+    file = file_for(1)
+    for versions in (range(1, 71), range(71, 101)):  # by a worker, and by the one in its place
+        metrics = Metrics(Memory(1, 0, file))
+        for version in versions:
+            for digit in range(10):
+                telling = FirstPixelEngine().run(row_of(digit)[None])
+                metrics.predicted(version, telling, [False])
+            metrics.predicted(version, np.repeat(telling, 2, axis=0), [False, True])
+    os.close(file)
+
+    seen = scraped(generate_latest(metrics.registry).decode())
+    named = {str(version) for version in range(1, 51)}
+    assert seen.label_values("digits_predictions_total", "digit") == {str(digit) for digit in range(10)}
+    for name in ("digits_predictions_total", "digits_confidence_count", "digits_not_digits_total"):
+        assert seen.label_values(name, "version") == named | {"other"}
+    assert (seen.by("digits_predictions_total", "digit")["3"], seen.by("digits_predictions_total", "digit")["9"]) == (
+        100,
+        300,
+    )
+    assert seen.by("digits_confidence_count", "version")["other"] == 50 * 12
+    assert seen.by("digits_not_digits_total", "version")["other"] == 50 * 11
 
 
 def test_confidences_fall_into_the_baseline_s_bins() -> None:

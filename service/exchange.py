@@ -176,7 +176,7 @@ class _Exchange:
     def _fields(self) -> dict[str, str | int | float]:
         """What may be told of the exchange: nothing that was sent but its id and its method."""
         state = self._scope["state"]
-        reason = state.get("rejected")
+        reason, told = state.get("rejected"), state.get("told")
         return {
             "request_id": self.request_id,
             "method": self._scope["method"],
@@ -185,7 +185,7 @@ class _Exchange:
             "duration_ms": round(self.seconds * 1000, 3),
             **({"reason": reason} if reason else {}),
             **({"trace_id": self.trace.trace_id} if self.trace else {}),
-            **state.get("log_fields", {}),
+            **(told.fields() if told else {}),
         }
 
     @property

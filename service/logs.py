@@ -13,8 +13,10 @@ _UVICORN_LINES_PER_SECOND = 10
 # What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
 _FIELDS = (
     *("request_id", "trace_id", "method", "route", "status", "duration_ms", "rows", "version", "reason"),
-    "left_out",
+    *("decode_ms", "queue_ms", "infer_ms", "left_out"),
 )
+# Of these, what a person is told of a request behind its message, which has the others.
+_BEHIND = ("reason", "rows", "version", "decode_ms", "queue_ms", "infer_ms", "trace_id")
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,6 +34,17 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people; that of a request ends with all that is known of it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the logging module's name
+        """Write the line."""
+        line = super().formatMessage(record)
+        if not hasattr(record, "duration_ms"):
+            return line
+        return line + "".join(f", {field} {getattr(record, field)}" for field in _BEHIND if hasattr(record, field))
 
 
 class Sampler:
@@ -63,7 +76,7 @@ class Sampler:
 def configure(log_format: Literal["text", "json"]) -> None:
     """Send the lines of the service and of uvicorn to standard error."""
     formatters = {
-        "text": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
+        "text": {"()": TextFormatter, "fmt": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
         "json": {"()": JsonFormatter},
     }
     logging.config.dictConfig(

@@ -49,7 +49,7 @@ _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
 _NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
 _CPU_SECONDS = "process_cpu_seconds"
 _DIGITS = tuple(str(digit) for digit in range(10))
-# Versions with series of their own, 34 each: ten digits of these and of all others together fit into a counter's 512 rows.
+# Versions with series of their own, 34 each: their digits, and those of all others together, fit into 512 rows.
 _NAMED_VERSIONS = 50
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Header, Query
 from starlette.types import Receive
@@ -64,6 +64,29 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answe
         answering.cancel()
         leaving.cancel()
         del answering  # what it raised holds this frame, and all above it with the body: no ring for the collector
+
+
+class Told(NamedTuple):
+    """What the access line says of an answer, if it is written: most are not, so it is no text before.
+
+    Numbers only, because a connection keeps the state of its last request.
+    """
+
+    rows: int
+    version: int
+    decode_seconds: float
+    queue_seconds: float
+    run_seconds: float
+
+    def fields(self) -> dict[str, int | float]:
+        """The same as fields of a line."""
+        return {
+            "rows": self.rows,
+            "version": self.version,
+            "decode_ms": round(self.decode_seconds * 1000, 3),
+            "queue_ms": round(self.queue_seconds * 1000, 3),
+            "infer_ms": round(self.run_seconds * 1000, 3),
+        }
 
 
 def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:

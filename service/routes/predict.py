@@ -18,6 +18,7 @@ from service.prediction import (
     AskedSeconds,
     AskedVersion,
     Headers,
+    Told,
     allowed_seconds,
     answer_headers,
     choose_version,
@@ -146,7 +147,9 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
         raise deadline_passed(asked.seconds) from None
     state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
     request_state = asked.scope["state"]
-    request_state["log_fields"] = {"rows": len(rows), "version": chosen.number}
+    request_state["told"] = Told(
+        len(rows), chosen.number, decode_seconds, inference.queue_seconds, inference.run_seconds
+    )
     model = model_json(chosen.manifest.name, chosen.number)
     seen = rows if asked.include_seen else None
     content = prediction_json(inference.probabilities, inference.is_digit, model, request_state["request_id"], seen)

@@ -13,6 +13,7 @@ from service.loading import LoadedVersion
 from service.prediction import (
     AskedSeconds,
     AskedVersion,
+    Told,
     allowed_seconds,
     answer_headers,
     choose_version,
@@ -76,7 +77,7 @@ async def _answer(request: Request, state: ServiceState, version: LoadedVersion,
     inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive), trace)
     check_touching(digits, inference)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
-    request.state.log_fields = {"rows": len(rows), "version": version.number}
+    request.state.told = Told(len(rows), version.number, decode_seconds, inference.queue_seconds, inference.run_seconds)
     model = ModelVersion(name=version.manifest.name, version=version.number)
     content = read_json(digits, inference.probabilities, inference.is_digit, model, request.state.request_id)
     response = Response(content)

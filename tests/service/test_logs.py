@@ -2,6 +2,7 @@ import io
 import itertools
 import json
 import logging
+import re
 import subprocess
 import sys
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.logs import JsonFormatter, Sampler
+from service.bodies import BYTES
+from service.logs import JsonFormatter, Sampler, TextFormatter
 from service.metrics import Metrics
 from tests.service.conftest import StartService
 from tests.service.fakes import Clock
+from tests.service.running import wait_until
 from tests.service.test_exchange import ask, example
+from tests.service.test_read import picture
 
 
 def formatted(message: str, **fields: Any) -> str:
@@ -157,6 +161,40 @@ def test_a_sampler_writes_so_many_lines_a_second_and_forgets_none(pauses: list[f
     assert all(lines <= 3 for lines in written.values())
     assert sum(written.values()) + left_out + sampler.left_out() == len(pauses)
     assert len(written) == len({int(second) for second in itertools.accumulate(pauses)})
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?version=1", "/v1/read"])
+def test_an_answer_s_line_tells_how_many_rows_which_version_and_where_the_time_went(
+    start_service: StartService, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """Both formats have rows, version, and the durations that the client is told by Server-Timing."""
+    client = start_service()
+    content, media_type = (picture(60), "image/png") if path == "/v1/read" else (bytes(3 * 784), BYTES)
+    with caplog.at_level(logging.INFO, "digits.access"):
+        caplog.clear()
+        answer = client.post(path, content=content, headers={"Content-Type": media_type})
+        wait_until(lambda: any(record.name == "digits.access" for record in caplog.records))
+
+    (record,) = (record for record in caplog.records if record.name == "digits.access")
+    timing = {part: float(spent) for part, spent in re.findall(r"(\w+);dur=([\d.]+)", answer.headers["Server-Timing"])}
+    expected = {"rows": 3, "version": 1, **{f"{part}_ms": pytest.approx(timing[part], abs=1e-3) for part in timing}}
+    assert timing.keys() == {"decode", "queue", "infer"}
+    line = json.loads(JsonFormatter().format(record))
+    assert {field: line[field] for field in expected} == expected
+    assert sum(timing.values()) <= line["duration_ms"]
+    written = TextFormatter("%(message)s").format(record)
+    assert written.startswith(f"{line['message']}, ")
+    assert {field: float(value) for field, value in re.findall(r", (\w+) ([\d.]+)(?=,|$)", written)} == expected
+
+
+def test_a_refusal_s_line_for_people_has_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """Why it was refused is in the text too, and nothing is that the line does not have."""
+    with caplog.at_level(logging.INFO, "digits.access"):
+        ask(example(Metrics()), "GET", "/problem", {"X-Request-ID": "mine"})
+
+    (record,) = (record for record in caplog.records if record.name == "digits.access")
+    assert TextFormatter("%(message)s").format(record).endswith(" ms, request mine, reason not-ready")
 
 
 @pytest.mark.usefixtures("store")

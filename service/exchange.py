@@ -38,7 +38,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Labels are bounded: clients can make up methods.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked for every few seconds by machines: not worth a line or a trace each.
-_UNLOGGED = ("/health", "/metrics")
+_UNLOGGED = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 # A line takes 40 us, a fifth of a request: under load most of them would say the same.
 _LINES_PER_SECOND = 100
 # A fault that every request runs into has the same traceback each time.
@@ -79,7 +79,7 @@ class ExchangeMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, self._metrics, self._request_id(scope), self._draining())
-        if self._tracing is not None and not scope["path"].startswith(_UNLOGGED):
+        if self._tracing is not None and scope["path"] not in _UNLOGGED:
             exchange.trace = scope["state"]["trace"] = self._tracing.begin(scope)
         self._metrics.requests_in_progress.inc()
         try:
@@ -95,7 +95,7 @@ class ExchangeMiddleware:
             self._metrics.requests_in_progress.inc(-1)
         await exchange.refuse_broken_body(receive)
         exchange.finish()
-        if not scope["path"].startswith(_UNLOGGED):
+        if scope["path"] not in _UNLOGGED:
             lines = self._lines[exchange.status // 100]
             if lines.admits():
                 exchange.log(lines.left_out())

@@ -299,6 +299,15 @@ def test_what_machines_ask_every_second_is_not_logged(caplog: pytest.LogCaptureF
     assert not records
 
 
+@pytest.mark.parametrize("path", ["/healthy", "/health/other", "/metrics2"])
+def test_what_only_begins_like_that_is_logged(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    """A path that a probe has never asked for is one like all that do not exist."""
+    with lines_of_access(caplog) as records:
+        ask(example(Metrics()), "GET", path)
+
+    assert len(records) == 1
+
+
 def test_a_draining_service_closes_its_connections() -> None:
     """Each answer tells the client not to use the connection again; otherwise it may."""
     assert ask(example(Metrics(), draining=True), "GET", "/fine/x").headers["connection"] == "close"

@@ -24,14 +24,14 @@ def test_spread_is_the_median_between_least_and_greatest() -> None:
     assert _spread([3.0, 100.0, 2.0], ".1f") == "3.0 (2.0-100.0)"
 
 
-def test_growth_is_less_than_double_when_a_request_costs_more_beside_another() -> None:
-    """0.25 ms alone and 0.3125 ms beside another worker: 2 cores carry 1.6 times what one does; the median counts."""
+def test_growth_is_what_was_answered_and_not_what_cpu_would_allow() -> None:
+    """4,000 requests a second by one worker and 6,400 by two are 1.6 times as many; the median counts."""
     rounds = {
-        workers: [Round({"JSON": _run(milliseconds)}, 0, Scrape(0, 0, 0)) for milliseconds in (0.1, middle, 0.9)]
-        for workers, middle in ((1, 0.25), (2, 0.3125))
+        workers: [Round({"JSON": _run(requests)}, 0, Scrape(0, 0, 0)) for requests in (100, middle, 9000)]
+        for workers, middle in ((1, 4000), (2, 6400))
     }
     assert _growth(rounds, "JSON") == pytest.approx(1.6)
 
 
-def _run(cpu_ms_per_request: float) -> Run:
-    return Run(1000, 1.0, 1.0, 1.0, 0, 0, cpu_ms_per_request, 0)
+def _run(requests: int) -> Run:
+    return Run(requests, 1.0, 1.0, 1.0, 0, 0, 0.3, 0)

@@ -4,7 +4,13 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from service.drift import MINIMUM_ROWS
+from service.metrics import Metrics
+from service.registry import State
+from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 
 _LINES = (Path(__file__).parents[2] / "docs/capacity.md").read_text().replace("*", "").splitlines()
 _TEXT = " ".join(" ".join(_LINES).split())
@@ -91,8 +97,39 @@ def test_figures_that_stand_twice_agree() -> None:
     assert stated("planned with # JSON requests a second") == 2 * planned
     assert stated("| memory | # MB after start") == stated("as used (# MB)")
     assert stated("; # MB read and checked by each worker") == stated("one version (# MB a replica")
-    one, two = stated("costs # ms of CPU with one worker"), stated("with one worker and # ms with two (JSON")
-    assert_rounded(str(stated("two cores carry # times what one")), 2 * one / two)
+    measured = re.findall(
+        rf"({_NUMBER}) times[^:;]*: ({_NUMBER})(?: requests a second \(.*?\))? against ({_NUMBER})", _TEXT
+    )
+    assert len(measured) == 2
+    for times, two, one in measured:
+        assert_rounded(times, _value(two) / _value(one))
     ((bulk, _), (planned_bulk, _)) = shown(" ".join(_ROWS["octet-stream, 1000 images a request"][1:]))
     assert stated("a core carries # images a second") == bulk
     assert stated("images a second take # replicas") == 10e6 / (2 * planned_bulk)
+
+
+def test_series_are_as_many_as_the_service_shows() -> None:
+    """Those that are always there, and what a version, a route and drift add."""
+    metrics = Metrics()
+    metrics.serve(loaded_version())
+    metrics.note_condition(ready=True, versions=dict.fromkeys(State, 0), trouble=False)
+    always = _series(metrics)
+    metrics.predicted(1, FirstPixelEngine().run(np.stack([row_of(digit) for digit in range(10)])), [True] * 10)
+    version = _series(metrics) - always
+    metrics.request_duration.observe(0.1, "/v1/predict")
+    route = _series(metrics) - always - version
+    for _ in range(MINIMUM_ROWS):
+        metrics.predicted(1, FirstPixelEngine().run(row_of(0)[None]), [True])
+    drift = _series(metrics) - always - version - route
+
+    assert stated("The series are # that are always there") == always
+    assert stated("always there, # or") == version
+    assert stated("or # for each version") == version + 1  # of what is no digit
+    assert stated("# for each route that was asked") == route
+    assert stated("# of drift") == drift
+    # The probe's route too; answered with 200, and the probe with 503 before.
+    assert stated("| # series in") == always + version + 2 * route + drift + 3
+
+
+def _series(metrics: Metrics) -> int:
+    return sum(len(list(family.samples)) for family in metrics.registry.collect())

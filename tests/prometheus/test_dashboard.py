@@ -71,6 +71,18 @@ def test_every_query_returns_data(prometheus: Prometheus, start: Start) -> None:
         wait_until(load_and_ask)
     except AssertionError:
         pytest.fail(f"no data for {list(missing)}")
+    for variable in _DASHBOARD["templating"]["list"]:
+        _assert_has_values(prometheus, variable)
+
+
+def _assert_has_values(prometheus: Prometheus, variable: dict[str, Any]) -> None:
+    """Ask for the variable's values as Grafana does; only Kubernetes has namespaces, elsewhere all are meant."""
+    asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+    assert asked
+    series, label = asked[1].replace("$job", "digits"), asked[2]
+    answer = prometheus.client.get(f"/api/v1/label/{label}/values", params={"match[]": series}).raise_for_status()
+    values = answer.json()["data"]
+    assert values == ["digits"] if label == "job" else (not values and variable["allValue"] == ".*")
 
 
 @pytest.mark.prometheus

@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,15 +12,18 @@ from tests.service.running import wait_until
 
 Start = Callable[..., Process]
 
+_BUILD = Path(__file__).parents[2] / "build"
+
 
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """One server for all tests; what was seen to fire and to clear is written at the end (`-s` shows it)."""
+    """One server for all tests; what was seen to fire and to clear, and when, is written into build/ at the end."""
     with running_prometheus(tmp_path_factory.mktemp("prometheus")) as server:
         yield server
-        print()  # noqa: T201 - the alert log is what these tests are for
-        for seconds, alert, what in server.log:
-            print(f"{seconds:6.1f} s  {alert} {what}")  # noqa: T201
+        # pytest's processes show nothing of what is printed in them.
+        log = _BUILD / f"alerts-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text("".join(f"{seconds:6.1f} s  {alert} {what}\n" for seconds, alert, what in server.log))
 
 
 @pytest.fixture

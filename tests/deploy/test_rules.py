@@ -33,6 +33,12 @@ def test_alert_says_what_to_do(name: str) -> None:
     assert re.findall(r"\*\*(means|look|do)\*\*", section) == ["means", "look", "do"]
 
 
+def test_every_section_of_the_runbook_is_of_an_alert() -> None:
+    """No alert that has gone, or has another name now, is explained."""
+    sections = re.findall(r"^## (.+)$", (_REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
+    assert sections == list(_ALERTS)
+
+
 def test_every_alert_fires_and_clears_in_a_case() -> None:
     """No alert is without a case in which it fires and, later in the same, does not."""
     cases = yaml.safe_load(_CASES.read_text())["tests"]

@@ -70,7 +70,7 @@ class Metrics(Collector):
         self.request_duration = RequestHistogram(
             memory,
             "digits_http_request_duration_seconds",
-            "From the request's first byte to the answer's last",
+            "From the request's header, read to its end, to the answer's last byte",
             SECONDS_BUCKETS,
             ["route"],
         )

@@ -1,6 +1,7 @@
 """The LiteRT engine: a compiled program, run in the calling thread; TensorFlow is not needed."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,48 +9,44 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 # Sixteen rows of the released network take 0.7 to 1.5 ms: going to a thread and back costs a tenth of that, and
-# more rows would hold up the event loop.
-_INLINE_ROWS = 16
+# more rows at once would hold up the event loop, also from a thread that has its core.
+_MOST_AT_ONCE = 16
 
 
 class LiteRTEngine:
-    """Interpreters of one program for batches of 1, 4, 16, ... rows; a batch is cut into these.
+    """Interpreters of one program for batches of 1, 4 and 16 rows; a batch is cut into these.
 
     An interpreter's shapes are fixed once and its memory planned once: resizing one per batch costs
     more than the network. Cutting 5 rows into 4 and 1 costs half of padding them to 8, because LiteRT
     takes the same time for a row in any batch.
 
-    The event loop has interpreters of its own for up to sixteen rows, made at load: to make one takes 2 to 12 ms,
-    which it cannot spare. Threads share the others and make what they lack, 1 to 4 MB each, from the program in
-    memory: the file may have left the cache by then.
+    The event loop has interpreters of its own, made at load: to make one takes 2 to 12 ms, which it cannot spare.
+    Threads share others and make what they lack, about 1 MB each, from the program in memory: the file may have left
+    the cache by then. Between two of its cuts a thread gives way to an event loop that waits for its core.
     """
 
-    inline_rows = _INLINE_ROWS
+    inline_rows = _MOST_AT_ONCE
 
     def __init__(self, program: Path, max_batch_size: int) -> None:
         """Read the program and run every batch size once.
 
         Args:
             program: A .tflite file with one input float32 [None, 784] and one output float32 [None, 10 or 11].
-            max_batch_size: Rows of the largest batch; larger ones are run in slices.
+            max_batch_size: Rows of the largest batch; no larger interpreter is made.
 
         Raises:
             ValueError: The file is not a program.
             OSError: The file cannot be read.
         """
         self._program = program.read_bytes()
-        self._sizes = _batch_sizes(max_batch_size)
-        self._few = [size for size in self._sizes if size <= _INLINE_ROWS]
-        self._of_the_loop = {size: _FixedBatch(self._program, size) for size in self._few}
+        self._sizes = _batch_sizes(min(max_batch_size, _MOST_AT_ONCE))
+        self._of_the_loop = {size: _FixedBatch(self._program, size) for size in self._sizes}
         self._idle: dict[int, list[_FixedBatch]] = {size: [] for size in self._sizes}
-        for size in self._sizes:
-            if size not in self._few:
-                self._idle[size].append(_FixedBatch(self._program, size))
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn pixels float32 [n, 784] into outputs float32 [n, 10 or 11]."""
         if _in_event_loop():
-            parts = [self._of_the_loop[len(part)].run(part) for part in _cut(pixels, self._few)]
+            parts = [self._of_the_loop[len(part)].run(part) for part in _cut(pixels, self._sizes)]
         else:
             parts = [self._run_in_thread(part) for part in _cut(pixels, self._sizes)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -64,6 +61,7 @@ class LiteRTEngine:
             return interpreter.run(part)
         finally:
             idle.append(interpreter)
+            _give_way()
 
 
 class _FixedBatch:
@@ -82,6 +80,12 @@ class _FixedBatch:
         self._interpreter.invoke()
         outputs: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return outputs
+
+
+def _give_way() -> None:
+    """Let another thread have this core, if one waits for it: the scheduler by itself leaves it here for 3 to 5 ms."""
+    if hasattr(os, "sched_yield"):  # not everywhere
+        os.sched_yield()
 
 
 def _in_event_loop() -> bool:

@@ -4,6 +4,7 @@ The models describe; a prediction's bytes are written directly, because a valida
 of its ten numbers would cost more than the network.
 """
 
+import asyncio
 import base64
 import functools
 import json
@@ -23,6 +24,9 @@ from service.registry import State, VersionStatus
 _PREDICTION = '{"digit":%d,"confidence":%.6f,"probabilities":[' + ",".join(["%.6f"] * 10) + "]}"
 # By whether it is a digit; a version that does not tell has no such member.
 _IS_DIGIT = {is_digit: f'{_PREDICTION[:-1]},"is_digit":{json.dumps(is_digit)}}}' for is_digit in (False, True)}
+
+# Rows that are written in one turn of the event loop: 0.7 to 0.8 ms of it.
+_AT_ONCE, _PICTURES_AT_ONCE = 128, 4
 
 
 class _Answer(BaseModel):
@@ -129,14 +133,14 @@ class HealthAnswer(_Answer):
     """What is wrong with the model store or its policy, while the version that serves goes on."""
 
 
-def prediction_json(
+async def prediction_json(
     probabilities: NDArray[np.float32],
     is_digit: list[bool] | None,
     model: bytes,
     request_id: str,
     seen: NDArray[np.float32] | None = None,
 ) -> bytes:
-    """Write a `PredictAnswer`.
+    """Write a `PredictAnswer`; others have their turn between the parts of a long one.
 
     Args:
         probabilities: float32 [n, 10].
@@ -145,6 +149,25 @@ def prediction_json(
         request_id: Of the request; letters, digits and `._-` only.
         seen: The rows, float32 [n, 784], if their pictures are to be included.
     """
+    rows = _AT_ONCE if seen is None else _PICTURES_AT_ONCE
+    parts = []
+    for start in range(0, len(probabilities), rows):
+        if start:
+            await asyncio.sleep(0)
+        part = slice(start, start + rows)
+        told = None if is_digit is None else is_digit[part]
+        parts.append(_predictions(probabilities[part], told, None if seen is None else seen[part]))
+    return b'{"predictions":[%b],"model":%b,"request_id":"%b"}' % (
+        ",".join(parts).encode(),
+        model,
+        request_id.encode(),
+    )
+
+
+def _predictions(
+    probabilities: NDArray[np.float32], is_digit: list[bool] | None, seen: NDArray[np.float32] | None
+) -> str:
+    """Some rows' predictions, with commas between them."""
     predictions = []
     for at, row in enumerate(probabilities.tolist()):
         confidence = max(row)
@@ -155,11 +178,7 @@ def prediction_json(
         predictions = [
             f'{prediction[:-1]},"seen":"{picture}"}}' for prediction, picture in zip(predictions, pictures, strict=True)
         ]
-    return b'{"predictions":[%b],"model":%b,"request_id":"%b"}' % (
-        ",".join(predictions).encode(),
-        model,
-        request_id.encode(),
-    )
+    return ",".join(predictions)
 
 
 @functools.cache

@@ -152,7 +152,9 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     )
     model = model_json(chosen.manifest.name, chosen.number)
     seen = rows if asked.include_seen else None
-    content = prediction_json(inference.probabilities, inference.is_digit, model, request_state["request_id"], seen)
+    content = await prediction_json(
+        inference.probabilities, inference.is_digit, model, request_state["request_id"], seen
+    )
     return answer_headers(chosen, len(content), decode_seconds, inference), content
 
 

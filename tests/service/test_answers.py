@@ -1,0 +1,38 @@
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.answers import prediction_json
+
+ROWS = 500
+
+
+@pytest.mark.parametrize("seen", [None, np.zeros((ROWS, 784), np.float32)], ids=["plain", "with pictures"])
+def test_others_have_their_turn_while_a_long_answer_is_written(seen: NDArray[np.float32] | None) -> None:
+    """It is written in parts, and is the same as if it had been written at once, in the order of the rows."""
+    digits = np.arange(ROWS) % 10
+    probabilities = np.eye(10, dtype=np.float32)[digits]
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def write() -> bytes:
+        other = asyncio.create_task(take_turns())
+        content = await prediction_json(probabilities, [bool(digit) for digit in digits], b"{}", "some-id", seen)
+        other.cancel()
+        return content
+
+    content = asyncio.run(write())
+
+    predictions = json.loads(content)["predictions"]
+    assert [prediction["digit"] for prediction in predictions] == digits.tolist()
+    assert [prediction["is_digit"] for prediction in predictions] == [bool(digit) for digit in digits]
+    assert all(("seen" in prediction) == (seen is not None) for prediction in predictions)
+    assert turns >= 3

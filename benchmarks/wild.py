@@ -245,7 +245,7 @@ def cropped_drawing(digit: Mnist, random: Generator) -> bytes:
 def circled(digit: Mnist, random: Generator) -> bytes:
     """A digit with a circle around it, of the same pen, photographed."""
     ink = placed(sharp(digit, 220), 640, 480, 210, 130)
-    left, top, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    left, top, right, bottom = _box(ink)
     reach = max(right - left, bottom - top) / 2 + random.uniform(15, 50)
     across, down = reach + random.uniform(0, 20), reach + random.uniform(0, 20)
     x, y = (left + right) / 2, (top + bottom) / 2
@@ -253,20 +253,18 @@ def circled(digit: Mnist, random: Generator) -> bytes:
     ImageDraw.Draw(image).ellipse(
         (x - across, y - down, x + across, y + down), outline=255, width=int(random.integers(4, 10))
     )
-    marked = np.maximum(ink, np.asarray(image, np.float32) / 255)
-    return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
+    return _marked(ink, image, random)
 
 
 def underlined(digit: Mnist, random: Generator) -> bytes:
     """A digit with a line below it, of the same pen, as one tells a 6 from a 9; photographed."""
     ink = placed(sharp(digit, 220), 640, 480, 210, 110)
-    left, _, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    left, _, right, bottom = _box(ink)
     y = bottom + random.uniform(12, 40)
     ends = ((left - random.uniform(5, 50), y), (right + random.uniform(5, 50), y + random.uniform(-10, 10)))
     image = Image.new("L", (640, 480), 0)
     ImageDraw.Draw(image).line(ends, fill=255, width=int(random.integers(5, 11)))
-    marked = np.maximum(ink, np.asarray(image, np.float32) / 255)
-    return _snapshot(written(np.full((480, 640, 3), _PAPER, np.float32), marked, ballpoint(random)), random)
+    return _marked(ink, image, random)
 
 
 def highlighter(digit: Mnist, random: Generator) -> bytes:
@@ -370,9 +368,20 @@ def _in_the_middle(digit: Mnist, width: int, height: int) -> Ink:
     return placed(sharp(digit, side), width, height, (width - side) // 2, (height - side) // 2)
 
 
+def _box(ink: Ink) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the ink."""
+    return Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+
+
+def _marked(ink: Ink, mark: Image.Image, random: Generator) -> bytes:
+    """Ink and a mark of the same pen on a sheet of the mark's size, photographed."""
+    both = np.maximum(ink, np.asarray(mark, np.float32) / 255)
+    return _snapshot(written(np.full((*ink.shape, 3), _PAPER, np.float32), both, ballpoint(random)), random)
+
+
 def _cropped(ink: Ink, random: Generator) -> Ink:
     """Cut to the digit's box with margins of up to a twentieth of its size."""
-    left, top, right, bottom = Image.fromarray(ink > _HALF).getbbox() or (0, 0, 1, 1)
+    left, top, right, bottom = _box(ink)
     most = max(right - left, bottom - top) / 20
     margins = [round(random.uniform(0, most)) for _ in range(4)]
     padded = np.pad(ink, 20)

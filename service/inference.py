@@ -74,11 +74,11 @@ class InferenceRequest:
 
     def answer(self) -> None:
         """Give the answer, if all of it is there and somebody waits for it."""
-        if self.finished == len(self.pixels) and not self.answered.done():
-            assert self.outputs is not None  # noqa: S101 - set by the first answers
-            if self.trace is not None:
-                self.trace.inferred()
-            self.answered.set_result(self._inference(self.outputs))
+        if self.outputs is None or self.finished < len(self.pixels) or self.answered.done():
+            return
+        if self.trace is not None:
+            self.trace.inferred()
+        self.answered.set_result(self._inference(self.outputs))
 
     def fail(self, error: BaseException) -> None:
         """Give the error, if somebody waits."""

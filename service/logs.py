@@ -39,9 +39,9 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """A line for people; that of a request ends with all that is known of it."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the logging module's name
+    def format(self, record: logging.LogRecord) -> str:
         """Write the line."""
-        line = super().formatMessage(record)
+        line = super().format(record)
         if not hasattr(record, "duration_ms"):
             return line
         return line + "".join(f", {field} {getattr(record, field)}" for field in _BEHIND if hasattr(record, field))

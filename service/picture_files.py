@@ -42,7 +42,7 @@ _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 # Of rows one by one, a large page has 10,000; each strip takes 7 us of Python.
 _MOST_STRIPS = 25_000
 
-# What Pillow's decoders raise on malformed bytes.
+# What Pillow's decoders raise on malformed bytes; it has not implemented all that a header may ask for.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,

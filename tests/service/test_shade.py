@@ -75,23 +75,18 @@ def test_a_stroke_that_meets_the_rim_is_no_shadow() -> None:
     assert out_of_shade(seen, seen_in(seen)) is None
 
 
-def test_a_stroke_that_turns_pale_towards_the_rim_is_no_shadow() -> None:
-    """The pale part goes on where the dark one ends: ink is not darker where they meet."""
+@pytest.mark.parametrize(
+    ("line", "pen", "other_line", "other_pen"),
+    [((64, 20, 64, 60), INK, (64, 60, 64, 100), 140), ((64, -1, 64, 80), 140, (64, 30, 64, 60), 90)],
+    ids=["a stroke that turns pale towards the rim", "a marker that passes twice"],
+)
+def test_ink_that_is_darker_in_some_place_is_in_no_shadow(
+    line: tuple[int, ...], pen: int, other_line: tuple[int, ...], other_pen: int
+) -> None:
+    """The pale part goes on where the dark one ends, or the dark one lies on it: ink is not darker where they meet."""
     page = Image.new("L", (WIDTH, HEIGHT), PAPER)
-    pen = ImageDraw.Draw(page)
-    pen.line((64, 20, 64, 60), fill=INK, width=8)
-    pen.line((64, 60, 64, 100), fill=140, width=8)
-    seen = shaded(page, [])
-
-    assert out_of_shade(seen, seen_in(seen)) is None
-
-
-def test_a_marker_that_passes_twice_is_no_ink_in_a_shadow() -> None:
-    """Where it does, its stroke is darker, and nothing of the stroke that meets the rim is lost."""
-    page = Image.new("L", (WIDTH, HEIGHT), PAPER)
-    pen = ImageDraw.Draw(page)
-    pen.line((64, -1, 64, 80), fill=140, width=8)
-    pen.line((64, 30, 64, 60), fill=90, width=8)
+    ImageDraw.Draw(page).line(line, fill=pen, width=8)
+    ImageDraw.Draw(page).line(other_line, fill=other_pen, width=8)
     seen = shaded(page, [])
 
     assert out_of_shade(seen, seen_in(seen)) is None

@@ -1,49 +1,15 @@
 """SavedModels whose files are whole, and that must not serve all the same: really prepared, as the service does it."""
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from service.loading import Loader
-from service.manifest import MANIFEST_PATH, VersionRejected
+from service.manifest import VersionRejected
 from service.model_store import ModelStore
-from tests.service.fakes import manifest_document
-
-Network = Callable[[Any], dict[str, Any]]
-
-
-def write_model(store: Path, network: Network, golden: Path) -> None:
-    """Write version 1 with this network and these golden images, and a manifest that matches."""
-    import tensorflow as tf
-
-    folder = store / "digits" / "1"
-    module = tf.Module()
-    module.network = tf.function(network, input_signature=[tf.TensorSpec([None, 784], tf.float32, "pixels")])
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.network})
-    (folder / "assets.extra").mkdir()
-    # These networks do not tell digits from other things, so the scores of the one that does are left out.
-    with np.load(golden) as images:
-        pixels, probabilities = images["pixels"], images["probabilities"]
-    np.savez_compressed(folder / "assets.extra" / "golden.npz", pixels=pixels, probabilities=probabilities)
-    files = {
-        file.relative_to(folder).as_posix(): {
-            "bytes": file.stat().st_size,
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        }
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
-    (folder / MANIFEST_PATH).write_text(json.dumps(manifest_document(1, files=files)))
-
-
-def outputs(value: Any) -> dict[str, Any]:
-    return {"probabilities": value, "logits": value}
+from tests.service.networks import Network, outputs, write_model
 
 
 def uniform(pixels: Any) -> dict[str, Any]:

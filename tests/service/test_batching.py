@@ -378,3 +378,28 @@ def test_a_version_that_does_not_tell_says_nothing() -> None:
         assert (await batcher.infer(loaded_version(), rows_of(1), soon())).is_digit is None
 
     run_with(batcher, story)
+
+
+def test_ten_thousand_requests_that_mix_and_leave_get_their_own_rows() -> None:
+    """In rounds of a hundred that arrive, share batches and leave at random, nobody gets another's row."""
+    random = np.random.default_rng(0)
+    metrics = Metrics()
+    batcher = Batcher(metrics, max_batch_size=16, queue_limit=2000, threads=2)
+    versions = [loaded_version(number, FirstPixelEngine(inline_rows=4)) for number in (1, 2, 3)]
+
+    async def caller() -> None:
+        digits = random.integers(0, 10, random.choice([1, 1, 1, 2, 7, 20])).tolist()
+        await turns(int(random.integers(0, 20)))
+        reading = asyncio.create_task(read(batcher, versions[random.integers(0, 3)], *digits))
+        if leaves := random.random() < 0.2:
+            await turns(int(random.integers(0, 6)))
+            reading.cancel()
+        answered = (await asyncio.gather(reading, return_exceptions=True))[0]
+        assert answered == digits or (leaves and isinstance(answered, asyncio.CancelledError))
+
+    async def story() -> None:
+        for _ in range(100):
+            await asyncio.gather(*(caller() for _ in range(100)))
+
+    run_with(batcher, story)
+    assert metrics.registry.get_sample_value("digits_queue_rows") == 0

@@ -21,7 +21,14 @@ Number = Annotated[int, PathParameter(ge=1, description="The version's number.")
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
-@router.get("", operation_id="list_models", summary="Models")
+_SERVING = {"name": "$response.body#/models/0/name", "number": "$response.body#/models/0/serving"}
+_LINKS = {
+    "get_model": {"operationId": "get_model", "parameters": {"name": _SERVING["name"]}},
+    **{name: {"operationId": name, "parameters": _SERVING} for name in ("get_version", "get_report", "get_model_card")},
+}
+
+
+@router.get("", operation_id="list_models", summary="Models", responses={200: {"links": _LINKS}})
 async def list_models(state: State) -> ModelsAnswer:
     """List the models of this service and their versions."""
     return ModelsAnswer(models=[_model(state)])

@@ -24,7 +24,7 @@ def main() -> int:
     _PAGE.parent.mkdir(exist_ok=True)
     _PAGE.write_text(page)
     sys.stdout.write(page)
-    return 1 if account.unexpected else 0
+    return 1 if account.unexpected or account.stuck else 0
 
 
 def _soak(seconds: float) -> Account:
@@ -35,6 +35,8 @@ def _soak(seconds: float) -> Account:
             for _ in every(_FAULT_SECONDS, until=began + seconds):
                 phases.append(faults.inject_next())
                 sys.stderr.write(f"{phases[-1].name}: {phases[-1].ended - phases[-1].began:.1f} s\n")
+                if not phases[-1].healed:
+                    break
             time.sleep(_SETTLED_SECONDS)
         return Account(began, time.monotonic(), load.exchanges, phases, resident)
 

@@ -29,6 +29,11 @@ class Account:
         """Failures that no fault explains."""
         return [exchange for exchange in self._failures if self._fault_of(exchange) is None]
 
+    @property
+    def stuck(self) -> list[Phase]:
+        """Faults after which the service was not as before in time."""
+        return [phase for phase in self.phases if not phase.healed]
+
     def page(self) -> str:
         """As Markdown."""
         return "\n".join(
@@ -51,7 +56,8 @@ class Account:
             f"{(self.ended - self.began) / 60:.1f} minutes, {len(self.phases)} faults, {len(self.exchanges):,} requests"
         )
         failed = f"{explained} failures that a fault explains, **{unexpected} unexpected**"
-        return ["# Soak", "", f"{done}; {failed}."]
+        stuck = [f"**After {phase.name} the service was not as before in time.**" for phase in self.stuck]
+        return ["# Soak", "", f"{done}; {failed}.", *stuck]
 
     def _by_kind(self) -> list[str]:
         asked = Counter((exchange.kind, exchange.expected) for exchange in self.exchanges)

@@ -43,6 +43,8 @@ class Phase:
     ended: float
     allowed: frozenset[str] = frozenset()
     allowed_seconds: float = 0.0
+    healed: bool = True
+    """Whether what it disturbed was as before in time."""
 
     def explains(self, exchange: Exchange) -> bool:
         """Whether the exchange failed in a way, and at a time, that this fault explains."""
@@ -70,9 +72,12 @@ class Faults:
     def inject_next(self) -> Phase:
         """Inject the next fault of the round."""
         name, fault, allowed, allowed_seconds = next(self._rounds)
-        began = time.monotonic()
-        fault()
-        return Phase(name, began, time.monotonic(), allowed, allowed_seconds)
+        began, healed = time.monotonic(), True
+        try:
+            fault()
+        except TimeoutError:
+            healed = False
+        return Phase(name, began, time.monotonic(), allowed, allowed_seconds, healed)
 
     def _reload(self) -> None:
         self._newest += 1

@@ -39,6 +39,15 @@ def test_a_fault_explains_its_own_failures_only(outcome: str, began: float, *, e
     assert account.unexpected == ([] if explained else list(account.exchanges))
 
 
+def test_a_fault_that_does_not_heal_is_told() -> None:
+    """The page is written, names the fault, and the soak has failed."""
+    stuck = Phase("store vanishes", 20.0, 140.0, healed=False)
+    account = Account(0, 145, [exchange("200", 1)], [KILL, stuck], [1])
+    assert account.stuck == [stuck]
+    assert "After store vanishes the service was not as before in time." in account.page()
+    assert not Account(0, 60, [], [KILL], [1]).stuck
+
+
 def test_the_page_tells_what_happened() -> None:
     """Requests, failures with what explains them, latencies by phase and the memory are all there."""
     right = [exchange("200", 1), exchange("200", 10.2), exchange("400", 2, 400)]

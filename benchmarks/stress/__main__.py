@@ -24,6 +24,8 @@ _OF_ONE_SERVICE: dict[str, Callable[[Running, argparse.Namespace], Iterator[Clai
     "overload": lambda running, options: overload(running, options.overload_seconds),
     "crowd": lambda running, options: crowd(running, options.idle, options.slow),
 }
+# What these offer costs the client as much as refusing it costs the service: each has its own cores.
+_APART = ("overload",)
 _RESTARTS = "restarts"
 _SUBJECTS = (*_OF_ONE_SERVICE, _RESTARTS)
 
@@ -47,7 +49,7 @@ def _claims(subject: str, options: argparse.Namespace, folder: Path) -> Iterator
     if subject == _RESTARTS:
         yield from rolling_restarts(folder, options.restarts)
         return
-    with running(folder) as started:
+    with running(folder, apart=subject in _APART) as started:
         yield from _OF_ONE_SERVICE[subject](started, options)
 
 
@@ -60,7 +62,7 @@ def _parse_arguments() -> argparse.Namespace:
     add("--idle", type=int, default=10_000, help="connections that never ask (default %(default)s)")
     add("--slow", type=int, default=500, help="bodies that come a byte a second (default %(default)s)")
     add("--restarts", type=int, default=20, help="rolling restarts (default %(default)s)")
-    add("--overload-seconds", type=float, default=20, help="how long each overload lasts (default %(default)s)")
+    add("--overload-seconds", type=float, default=60, help="how long each overload lasts (default %(default)s)")
     return parser.parse_args()
 
 

@@ -24,6 +24,7 @@ def crash(running: Running) -> Iterator[Claim]:
     with clients.asking():
         time.sleep(1)
         before = running.workers()
+        connections = running.connections(min(before))
         killed = time.monotonic()
         os.kill(min(before), signal.SIGKILL)
         statuses, answered = _ask_at_once(running, killed)
@@ -35,9 +36,9 @@ def crash(running: Running) -> Iterator[Claim]:
         answered <= _REPLACED_SECONDS and statuses == [200] * _NEW_CONNECTIONS,
     )
     yield Claim(
-        "requests lost with it, at most one a connection",
-        clients.account,
-        len(clients.failures) <= clients.connections,
+        "requests lost with it, at most one for each of its connections",
+        f"{clients.account}, {connections} of {clients.connections} connections",
+        len(clients.failures) <= connections,
     )
 
 

@@ -1,14 +1,18 @@
 """New versions under load: nothing fails, answers stay right and quick, and memory stays flat."""
 
+import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
-from benchmarks.requests import json_image, octet_image
+import numpy as np
+
+from benchmarks.requests import Request, json_image, octet_image, send
 from benchmarks.stress.claims import Claim, at_most
 from benchmarks.stress.clients import CONNECTIONS, Clients
 from benchmarks.stress.running import Running, wait_until
+from service.golden import GOLDEN_TOLERANCE
 
 _SETTLED_SECONDS = 3.0
 _FLAT = 0.05
@@ -23,6 +27,7 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
     row = running.golden.pixels[0]
     clients = Clients(running.port, (json_image(row), octet_image(row)))
     resident = []
+    yield from _right(running, clients.requests)
     with clients.asking():
         time.sleep(_SETTLED_SECONDS)
         without, first = clients.p99_ms(), len(clients.seconds)
@@ -31,12 +36,30 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
             wait_until(partial(_serves, running, number))
             resident.append(running.resident_bytes())
         during = clients.p99_ms(first)
+        batched = _rows_per_batch(running)
     yield Claim(
         f"{count} reloads under {CONNECTIONS} connections: failed or wrong", clients.account, not clients.failures
     )
     yield at_most("p99 during reloads, at most twice that without", during, 2 * without, "ms")
+    yield Claim("requests still share batches after them", f"{batched:.1f} rows in one", batched > 1)
     if count >= 4:  # fewer have no quarters
         yield _flat(resident)
+
+
+def _right(running: Running, requests: Iterable[Request]) -> Iterator[Claim]:
+    """Compare an answer to each request with the golden one; clients compare all further ones with their first."""
+    for request in requests:
+        predictions = json.loads(send(running.port, request).body)["predictions"]
+        error = float(np.abs(predictions[0]["probabilities"] - running.golden.probabilities[0]).max())
+        yield at_most(f"{request.load}: away from the SavedModel's answer", error, GOLDEN_TOLERANCE, "of 1")
+
+
+def _rows_per_batch(running: Running) -> float:
+    """The mean of the batches that run in a second from now."""
+    before = running.metric("digits_batch_rows_sum"), running.metric("digits_batch_rows_count")
+    time.sleep(1)
+    rows, batches = running.metric("digits_batch_rows_sum"), running.metric("digits_batch_rows_count")
+    return (rows - before[0]) / max(1, batches - before[1])
 
 
 def _serves(running: Running, number: int) -> bool:

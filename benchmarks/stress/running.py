@@ -19,6 +19,7 @@ from service.manifest import MANIFEST_PATH, read_manifest
 from service.prepare import program_name
 
 _LONGEST_WAIT_SECONDS = 120.0
+_ESTABLISHED = "01"  # in /proc/net/tcp
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -46,6 +47,23 @@ class Running:
     def workers(self) -> set[int]:
         """Process ids of those that serve, where there are several."""
         return {pid for pid in descendants(self.server.pid) if b"service.worker" in _command(pid)}
+
+    def connections(self, worker: int) -> int:
+        """How many connections that worker has open, those of its clients."""
+        established = {
+            fields[9]
+            for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+            if fields[3] == _ESTABLISHED and int(fields[1].rpartition(":")[2], 16) == self.port
+        }
+        files = [_link(file) for file in Path(f"/proc/{worker}/fd").iterdir()]
+        return sum(file in {f"socket:[{inode}]" for inode in established} for file in files)
+
+    def metric(self, name: str) -> float:
+        """A sample that has no labels, of all workers."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
     def resident_bytes(self) -> int:
         """Resident memory of the serving processes; those that only prepare a version are left out."""
@@ -82,16 +100,27 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Running]:
-    """Serve the released model from a store of its own below `folder`, while the context is open."""
+def running(folder: Path, *, apart: bool = False) -> Iterator[Running]:
+    """Serve the released model from a store of its own below `folder`, while the context is open.
+
+    With `apart`, and more cores than one, the last core is this process's alone and the service has the others, as if
+    its clients were another machine.
+    """
     released = Released(folder)
     golden = released.publish()
     (port,) = free_ports(1)
-    server = digits(released, ())
-    environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2"}
-    with Server(server.command, environment, folder / "log", server.folder) as started:
-        wait_until(lambda: is_ready(port))
-        yield Running(port, started, released, golden, released.program().read_bytes())
+    cores = os.sched_getaffinity(0)
+    own = {max(cores)} if apart and len(cores) > 1 else cores
+    try:
+        os.sched_setaffinity(0, cores - own or cores)
+        server = digits(released, ())
+        environment = {**server.environment, "DIGITS_PORT": str(port), "DIGITS_POLL_SECONDS": "0.2"}
+        with Server(server.command, environment, folder / "log", server.folder) as started:
+            os.sched_setaffinity(0, own)
+            wait_until(lambda: is_ready(port))
+            yield Running(port, started, released, golden, released.program().read_bytes())
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def is_ready(port: int) -> bool:
@@ -127,3 +156,9 @@ def _command(pid: int) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
+
+
+def _link(file: Path) -> str:
+    with suppress(OSError):  # closed meanwhile
+        return str(file.readlink())
+    return ""

@@ -84,7 +84,7 @@ class ModelStore:
             path
             for prefix, seconds in _ABANDONED_SECONDS.items()
             for path in self.folder.glob(f"{prefix}*")
-            if time.time() - path.stat().st_mtime > seconds
+            if _age_seconds(path) > seconds
         ]
 
     def versions(self) -> list[int]:
@@ -171,3 +171,10 @@ class ModelStore:
         path.write_bytes(encode(manifest))
         for changed in (path, path.parent, unfinished):
             self.disk.synchronise(changed)
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # another trainer's, who has just ended

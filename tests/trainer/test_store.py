@@ -178,6 +178,19 @@ def test_abandoned_folders_are_removed_after_a_day(store: ModelStore) -> None:
     assert [path.name for path in unfinished(store)] == [".publishing-young"]
 
 
+def test_folder_that_goes_while_it_is_looked_at_is_no_failure(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another trainer may end, and remove its unfinished folder, between the listing and the look at its age."""
+    listed = Path.glob
+
+    def glob_and_vanish(folder: Path, pattern: str) -> list[Path]:
+        return [*listed(folder, pattern), folder / f"{pattern[:-1]}vanished"]
+
+    monkeypatch.setattr(Path, "glob", glob_and_vanish)
+    store.prepare()
+
+
 def test_store_that_cannot_be_written_is_found_early(tmp_path: Path) -> None:
     """A store that is a file, say, is an error before any training."""
     (tmp_path / "models").touch()

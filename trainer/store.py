@@ -7,6 +7,7 @@ instant.
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import time
@@ -18,6 +19,8 @@ from pathlib import Path
 from trainer.errors import TrainerError
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
 
+# As the service reads them: a number in plain digits, and few enough of them for 64 bits.
+VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
 _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
 _REMOVED_PREFIX = ".removing-"
@@ -88,11 +91,21 @@ class ModelStore:
         ]
 
     def versions(self) -> list[int]:
-        """Lists the version numbers in order."""
+        """Lists the version numbers in order: of folders, since a file is no version to a server."""
+        return sorted(int(entry.name) for entry in self._numbered() if entry.is_dir())
+
+    def _numbered(self) -> list[Path]:
+        """All that has a version's name, whatever it is."""
         if not self.folder.is_dir():
             return []
-        names = (entry.name for entry in self.folder.iterdir())
-        return sorted(int(name) for name in names if name.isdecimal() and not name.startswith("0"))
+        return [entry for entry in self.folder.iterdir() if VERSION_NAME.fullmatch(entry.name)]
+
+    def _next_number(self) -> int:
+        # A file in a version's place takes up its number as a version does.
+        number = max((int(entry.name) for entry in self._numbered()), default=0) + 1
+        if VERSION_NAME.fullmatch(str(number)):
+            return number
+        raise StoreError(f"{self.folder / str(number - 1)} has the last number that servers read: name another by --name")
 
     def require(self, number: int) -> Path:
         """Returns a version's folder.
@@ -142,7 +155,7 @@ class ModelStore:
         for path in sorted(unfinished.rglob("*"), reverse=True):  # files before their folders
             self.disk.synchronise(path)
         for _ in range(_MAX_ATTEMPTS):
-            number = max(self.versions(), default=0) + 1
+            number = self._next_number()
             self._write_manifest(unfinished, {**manifest, "name": self.name, "version": number, "files": files})
             target = self.folder / str(number)
             try:

@@ -16,13 +16,13 @@ from trainer.manifest import ClassMetrics, read
 from trainer.options import DEFAULT_NAME, DEFAULT_STORE, DataOption, NameOption, StoreOption
 from trainer.policy import read_pin, serving_version, write_pin
 from trainer.runtime import prepare_tensorflow, silenced_stderr
-from trainer.store import ModelStore, StoreError
+from trainer.store import VERSION_NAME, ModelStore, StoreError
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 def _parse_choice(choice: str) -> str:
-    if choice != "latest" and not (choice.isdecimal() and choice.isascii() and int(choice) > 0):
+    if choice != "latest" and not VERSION_NAME.fullmatch(choice):
         raise typer.BadParameter("must be a version's number, or 'latest'")
     return choice
 

@@ -29,6 +29,21 @@ def test_service_reads_what_the_trainer_writes(store: ModelStore, pin: int | Non
     assert [version.number for version in seen.versions] == [1]
 
 
+@pytest.mark.parametrize("name", ["2", "02", "0", "-2", "v2", "\u0662", "9" * 18, "9" * 19, "1700000000000000000"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link to a folder", "link to nowhere"])
+def test_both_see_the_same_versions(store: ModelStore, name: str, kind: str) -> None:
+    """Whatever lies beside a version, the trainer and the service take it for a version, or both do not."""
+    path = store.folder / name
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.touch()
+    else:
+        path.symlink_to("1" if kind == "link to a folder" else "nowhere")
+    seen = ReadStore(store.root, store.name).look().versions
+    assert store.versions() == sorted(version.number for version in seen)
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -60,6 +60,25 @@ def test_numbers_count_up_from_the_highest(store: ModelStore, manifest: Manifest
     assert unfinished(store) == []
 
 
+def test_what_servers_do_not_read_is_no_version(store: ModelStore, manifest: Manifest) -> None:
+    """A file, a link to nowhere, a number of 19 digits or in other digits: none is listed, none is in the way."""
+    (store.folder / "3").touch()
+    (store.folder / "4").symlink_to("nowhere")
+    for name in ("1700000000000000000", "\u0662", "\u00b2"):
+        (store.folder / name).mkdir()
+    assert store.versions() == []
+    assert publish(store, manifest).name == "5"
+    assert store.versions() == [5]
+
+
+def test_last_number_is_told(store: ModelStore, manifest: Manifest) -> None:
+    """After the last number that servers read nothing is published where they would not see it."""
+    (store.folder / str(10**18 - 1)).mkdir()
+    with pytest.raises(StoreError, match="last number"):
+        publish(store, manifest)
+    assert store.versions() == [10**18 - 1]
+
+
 def test_failure_leaves_nothing(store: ModelStore) -> None:
     """An exception while a version is written, Ctrl-C too, removes what was written."""
 

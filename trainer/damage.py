@@ -4,10 +4,17 @@ A server looks in the same way before it serves a version; whether the network i
 `answering` to say.
 """
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from trainer.errors import TrainerError
-from trainer.manifest import describe_files, read
+from trainer.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
+from trainer.schema import misfit
+
+_REQUIRED_FILES = ("saved_model.pb", "assets.extra/golden.npz")  # as servers do
+_MAX_MANIFEST_BYTES = 1024 * 1024  # servers read no larger one
 
 
 class DamagedVersionError(TrainerError):
@@ -15,15 +22,38 @@ class DamagedVersionError(TrainerError):
 
 
 def damage_of(version_folder: Path) -> str | None:
-    """Says how a version differs from its manifest; None if every file is as the manifest states."""
+    """Says why a server would refuse a version; None if its manifest is sound, its own, and true of every file."""
     try:
-        manifest = read(version_folder)
-        stated = manifest["files"].items()
-        found = describe_files(version_folder)
-    # Whoever wrote it: a manifest may be missing, no JSON, or JSON of another form.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = (version_folder / MANIFEST_PATH).read_bytes()
+        manifest = json.loads(content)
+    except (OSError, ValueError, RecursionError):
         return "its manifest can't be read"
-    if str(manifest["version"]) != version_folder.name:
-        return f"its manifest says version {manifest['version']}"
-    differing = [name for name, facts in stated if found.get(name) != facts]
-    return f"{differing[0]} is not as its manifest states" if differing else None
+    place = misfit(manifest, Manifest)
+    if place is not None or len(content) > _MAX_MANIFEST_BYTES:
+        return f"its manifest is not valid ({place or 'its size'})"
+    return _contradiction(version_folder, manifest)
+
+
+def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
+    """What the manifest says and is not so."""
+    stated: list[tuple[str, Any, Any]] = [
+        ("schema", manifest["schema_version"], SCHEMA_VERSION),
+        ("model", manifest["name"], version_folder.parent.name),
+        ("version", str(manifest["version"]), version_folder.name),
+    ]
+    for what, said, expected in stated:
+        if said != expected:
+            return f"its manifest says {what} {said}"
+    for name in _REQUIRED_FILES:
+        if name not in manifest["files"]:
+            return f"its manifest does not list {name}"
+    differing = (name for name, facts in manifest["files"].items() if not _is_as_stated(version_folder / name, facts))
+    return next((f"{name} is not as its manifest states" for name in differing), None)
+
+
+def _is_as_stated(file: Path, facts: FileFacts) -> bool:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return False
+    return (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])

@@ -12,7 +12,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import Annotated, TypeAlias, TypedDict
+
+from trainer.schema import (
+    Amount,
+    Count,
+    Digit,
+    Fraction,
+    PositiveAmount,
+    PositiveCount,
+    RelativePath,
+    Sha256,
+    Time,
+    of_length,
+)
 
 SCHEMA_VERSION = 1
 MANIFEST_PATH = Path("assets.extra") / "manifest.json"
@@ -27,29 +40,29 @@ class DatasetFacts(TypedDict):
 
     name: str
     canonical: bool
-    sha256: dict[str, str]
-    training_images: int
-    held_out_images: int
-    test_images: int
+    sha256: dict[str, Sha256]
+    training_images: PositiveCount
+    held_out_images: Count
+    test_images: PositiveCount
 
 
 class ClassMetrics(TypedDict):
     """How well one digit is read; `images` is how many of it the test set has."""
 
-    digit: int
-    images: int
-    precision: float
-    recall: float
+    digit: Digit
+    images: Count
+    precision: Fraction
+    recall: Fraction
 
 
 class TestMetrics(TypedDict):
     """What the published SavedModel scored on the test set; the interval is Wilson's at 95 %."""
 
-    test_accuracy: float
-    test_accuracy_interval: list[float]
-    test_errors: int
-    test_nll: float
-    test_ece: float
+    test_accuracy: Fraction
+    test_accuracy_interval: Annotated[list[Fraction], of_length(2)]
+    test_errors: Count
+    test_nll: Amount
+    test_ece: Fraction
     per_class: list[ClassMetrics]
 
 
@@ -61,11 +74,11 @@ class Metrics(TestMetrics):
     corruption that are read wrong. Versions made before these were measured lack all three.
     """
 
-    temperature: float
-    held_out_accuracy: float
-    is_digit_threshold: float | None
-    non_digits_accepted: dict[str, float]
-    corruption_errors: dict[str, float]
+    temperature: PositiveAmount
+    held_out_accuracy: Fraction
+    is_digit_threshold: Fraction | None
+    non_digits_accepted: dict[str, Fraction]
+    corruption_errors: dict[str, Fraction]
 
 
 class EpochMetrics(TypedDict):
@@ -85,11 +98,11 @@ class GateFacts(TypedDict):
     `forced` says that the version was published although it did not pass.
     """
 
-    min_accuracy: float
-    compared_version: int | None
-    only_new_wrong: int
-    only_compared_wrong: int
-    p_value: float | None
+    min_accuracy: Fraction
+    compared_version: PositiveCount | None
+    only_new_wrong: Count
+    only_compared_wrong: Count
+    p_value: Fraction | None
     passed: bool
     forced: bool
 
@@ -97,15 +110,15 @@ class GateFacts(TypedDict):
 class Baseline(TypedDict):
     """The predictions on the test set, against which a service can see drift."""
 
-    class_counts: list[int]
-    confidence_counts: list[int]
+    class_counts: Annotated[list[Count], of_length(10)]
+    confidence_counts: Annotated[list[Count], of_length(20)]
 
 
 class FileFacts(TypedDict):
     """One file's size and checksum."""
 
-    bytes: int
-    sha256: str
+    bytes: Count
+    sha256: Sha256
 
 
 class Manifest(TypedDict):
@@ -113,22 +126,22 @@ class Manifest(TypedDict):
 
     schema_version: int
     name: str
-    version: int
-    created: str
+    version: PositiveCount
+    created: Time
     git_commit: str | None
-    code_sha256: str
+    code_sha256: Sha256
     recipe: RecipeFacts
     seed: int
     dataset: DatasetFacts
     libraries: dict[str, str]
-    parameters: int
-    multiply_accumulates: int
-    microseconds_per_image: float | None
-    training_seconds: float
+    parameters: PositiveCount
+    multiply_accumulates: PositiveCount
+    microseconds_per_image: PositiveAmount | None
+    training_seconds: Amount
     metrics: Metrics
     baseline: Baseline
     gate: GateFacts | None
-    files: dict[str, FileFacts]
+    files: dict[RelativePath, FileFacts]
 
 
 def read(version_folder: Path) -> Manifest:

@@ -1,6 +1,7 @@
 """Which version serves: policy.json beside the versions, as the service reads it.
 
-A pin names one version; without one the latest serves, which is the newest that is whole.
+A pin names one version; without one the latest serves, which is the newest that is whole. If the pinned one
+can't serve, a service that runs stays on what it has, which is not to be seen from here.
 """
 
 import json
@@ -49,14 +50,27 @@ def write_pin(store: ModelStore, version: int | None) -> None:
 
 
 def serving_version(store: ModelStore) -> int | None:
-    """Says which version a server of this store serves: the pinned one if it is whole, else the newest that is.
+    """Says which version a server of this store serves: the pinned one, or else the newest that is whole.
 
     Raises:
-        StoreError: policy.json can't be used.
+        StoreError: policy.json can't be used, or pins what can't serve.
     """
-    pin, versions = read_pin(store), store.versions()
-    candidates = [number for number in versions if number == pin] + versions[::-1]
-    return next((number for number in candidates if damage_of(store.folder / str(number)) is None), None)
+    pin = read_pin(store)
+    if pin is None:
+        return newest_whole(store)
+    trouble = damage_of(store.folder / str(pin)) if pin in store.versions() else "it is not in the store"
+    if trouble is not None:
+        raise StoreError(
+            f"policy.json pins version {pin}, which can't serve ({trouble}): choose another with "
+            "`python -m trainer serve-version`"
+        )
+    return pin
+
+
+def newest_whole(store: ModelStore) -> int | None:
+    """Says which version is the newest that a server would not refuse by its files; None if there is none."""
+    versions = reversed(store.versions())
+    return next((number for number in versions if damage_of(store.folder / str(number)) is None), None)
 
 
 def _replace(store: ModelStore, text: str) -> None:

@@ -1,11 +1,11 @@
 """Old versions make room: which of them may go, and their removal."""
 
-from trainer.policy import read_pin, serving_version
-from trainer.store import ModelStore
+from trainer.policy import newest_whole, serving_version
+from trainer.store import ModelStore, StoreError
 
 
 def prune(store: ModelStore, keep: int) -> list[int]:
-    """Removes the versions older than the newest `keep`, but none that serves or is pinned.
+    """Removes the versions older than the newest `keep`, but none that serves or may serve.
 
     Args:
         store: Where they are.
@@ -15,10 +15,18 @@ def prune(store: ModelStore, keep: int) -> list[int]:
         The numbers removed, oldest first.
 
     Raises:
-        StoreError: policy.json can't be used, so what serves is not known.
+        StoreError: What serves is not known, so nothing was removed: policy.json can't be used or pins what can't
+            serve, or no version is whole.
     """
-    kept = {serving_version(store), read_pin(store)}
-    removed = [number for number in store.versions()[:-keep] if number not in kept]
+    try:
+        serving, newest = serving_version(store), newest_whole(store)
+    except StoreError as error:
+        raise StoreError(f"nothing was removed, for what serves is not known: {error}") from error
+    versions = store.versions()
+    if versions and newest is None:
+        raise StoreError("nothing was removed, for what serves is not known: every version is damaged")
+    # What is newer than the newest whole version is damaged as seen from here; a server may have taken it before.
+    removed = [number for number in versions[:-keep] if number < (newest or 0) and number != serving]
     for number in removed:
         store.remove(number)
     return removed

@@ -105,7 +105,9 @@ class ModelStore:
         number = max((int(entry.name) for entry in self._numbered()), default=0) + 1
         if VERSION_NAME.fullmatch(str(number)):
             return number
-        raise StoreError(f"{self.folder / str(number - 1)} has the last number that servers read: name another by --name")
+        raise StoreError(
+            f"{self.folder / str(number - 1)} has the last number that servers read: name another by --name"
+        )
 
     def require(self, number: int) -> Path:
         """Returns a version's folder.

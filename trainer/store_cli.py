@@ -14,7 +14,7 @@ from trainer.data import scale
 from trainer.evaluation import measure
 from trainer.manifest import ClassMetrics, read
 from trainer.options import DEFAULT_NAME, DEFAULT_STORE, DataOption, NameOption, StoreOption
-from trainer.policy import read_pin, serving_version, write_pin
+from trainer.policy import serving_version, write_pin
 from trainer.runtime import prepare_tensorflow, silenced_stderr
 from trainer.store import VERSION_NAME, ModelStore, StoreError
 
@@ -100,13 +100,10 @@ def prune(keep: KeepOption, store: StoreOption = DEFAULT_STORE, name: NameOption
 
 def _serving(store: ModelStore, console: Console) -> int | None:
     try:
-        serving, pin = serving_version(store), read_pin(store)
+        return serving_version(store)
     except StoreError as error:
         console.print(f"warning: which version serves is not known: {error}")
         return None
-    if pin is not None and serving != pin:
-        console.print(f"warning: policy.json pins version {pin}, which can't serve")
-    return serving
 
 
 def _versions_table(store: ModelStore, serving: int | None, console: Console) -> Table:
@@ -125,7 +122,7 @@ def _facts_of(folder: Path) -> tuple[str, str, str]:
     try:
         manifest = read(folder)
         accuracy = f"{manifest['metrics']['test_accuracy']:.2%}"
-        return accuracy, manifest["created"], str(manifest["recipe"]["profile"])
+        return accuracy, str(manifest["created"]), str(manifest["recipe"]["profile"])
     except (OSError, ValueError, KeyError, TypeError):
         return "?", "?", "?"
 

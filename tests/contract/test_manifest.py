@@ -1,14 +1,21 @@
 """The trainer writes manifests and the service reads them; neither imports the other, so a test holds them together."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
 from service import manifest as read
+from service.loading import read_whole
+from service.model_store import StoredVersion
 from trainer import manifest as written
+from trainer.damage import damage_of
+
+LEFT_OUT = object()
 
 PAIRS = [
     (read.Manifest, written.Manifest),
@@ -34,6 +41,40 @@ def test_released_manifest_is_read_whole(released_store: Path) -> None:
     read.verify_files(folder, manifest)
     document = json.loads((folder / read.MANIFEST_PATH).read_text())
     assert manifest.model_dump(mode="json") == document
+
+
+def parts_of(document: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """The path to every part of a document."""
+    if path:
+        yield path
+    if isinstance(document, dict | list):
+        for key in document if isinstance(document, dict) else range(len(document)):
+            yield from parts_of(document[key], *path, key)
+
+
+def test_trainer_takes_no_version_that_the_service_refuses(released_store: Path, tmp_path: Path) -> None:
+    """Any one part of a manifest that is left out or replaced: where the service refuses it, the trainer does."""
+    folder = tmp_path / "digits" / "1"
+    shutil.copytree(released_store / "digits" / "1", folder)
+    text = (folder / read.MANIFEST_PATH).read_text()
+    refused = taken = 0
+    for *place, key in parts_of(json.loads(text)):
+        for value in (LEFT_OUT, None, "x", True, -1, 0, 1.5, [], {}):
+            document = part = json.loads(text)
+            for step in place:
+                part = part[step]
+            if value is LEFT_OUT:
+                del part[key]
+            else:
+                part[key] = value
+            (folder / read.MANIFEST_PATH).write_text(json.dumps(document))
+            if damage_of(folder) is None:
+                read_whole(StoredVersion(1, folder, ()))
+                taken += 1
+            else:
+                refused += 1
+    assert taken > 100
+    assert refused > 500
 
 
 def test_released_model_says_how_it_was_made(released_store: Path) -> None:

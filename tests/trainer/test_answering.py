@@ -54,6 +54,8 @@ def test_answers_that_are_no_probabilities_are_damage(tmp_path: Path, name: str,
     module.serve = tf.function(lambda pixels: {"probabilities": outputs(pixels)}, input_signature=[specification])  # type: ignore[operator]
     with store.publication() as folder:
         tf.saved_model.save(module, str(folder), signatures=module.serve)
+        (folder / "assets.extra").mkdir()
+        (folder / "assets.extra" / "golden.npz").touch()
         published = store.publish(folder, read(RELEASED_FOLDER))
     with pytest.raises(DamagedVersionError, match="ten probabilities"):
         stored_probabilities(published, np.zeros((1, 784), np.float32))

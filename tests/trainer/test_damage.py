@@ -1,10 +1,11 @@
 """Damage to a stored version is found and named."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.trainer.versions import damage, store_of
+from tests.trainer.versions import damage, rewrite_manifest, store_of
 from trainer.damage import damage_of
 from trainer.manifest import MANIFEST_PATH
 
@@ -26,11 +27,40 @@ def test_changed_and_missing_files_are_named(tmp_path: Path) -> None:
     assert damage_of(store.folder / "1") == "saved_model.pb is not as its manifest states"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"{}", b'{"files": 3}', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_unreadable_manifest_is_damage(tmp_path: Path, content: bytes | None) -> None:
-    """A manifest that is missing, no JSON, or of another form is damage, not an exception."""
+    """A manifest that is missing or no JSON is damage, not an exception."""
     path = store_of(tmp_path, 1).folder / "1" / MANIFEST_PATH
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     assert damage_of(path.parents[1]) == "its manifest can't be read"
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", "{}", '{"files": {}}', '{"files": 3}'])
+def test_manifest_of_another_form_is_damage(tmp_path: Path, content: str) -> None:
+    """JSON of any other form is damage, not an exception."""
+    path = store_of(tmp_path, 1).folder / "1" / MANIFEST_PATH
+    path.write_text(content)
+    assert (damage_of(path.parents[1]) or "").startswith("its manifest is not valid (")
+
+
+@pytest.mark.parametrize(
+    ("members", "damage"),
+    [
+        ({"version": 2}, "its manifest says version 2"),
+        ({"name": "letters"}, "its manifest says model letters"),
+        ({"schema_version": 2}, "its manifest says schema 2"),
+        ({"created": 1763844000}, "its manifest is not valid (created)"),
+        ({"baseline": {"class_counts": [1] * 9, "confidence_counts": [1] * 20}}, "(baseline/class_counts)"),
+        ({"files": {"../saved_model.pb": {"bytes": 0, "sha256": "0" * 64}}}, "(files/../saved_model.pb)"),
+        ({"files": {"saved_model.pb": {"bytes": 0, "sha256": "0" * 64}}}, "does not list assets.extra/golden.npz"),
+        ({"files": {}}, "its manifest does not list saved_model.pb"),
+        ({"note": "x" * 1024**2}, "its manifest is not valid (its size)"),
+    ],
+)
+def test_what_a_server_refuses_is_damage(tmp_path: Path, members: dict[str, Any], damage: str) -> None:
+    """Another model's version, another number or form, and a version without golden images never serve."""
+    store = store_of(tmp_path, 1)
+    rewrite_manifest(store, 1, **members)
+    assert (damage_of(store.folder / "1") or "").endswith(damage)

@@ -1,5 +1,6 @@
 """policy.json: written whole, read strictly, and what serves because of it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,24 @@ def test_damaged_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_newest_whole_version_serves_in_place_of_a_damaged_one(tmp_path: Path) -> None:
-    """A damaged version serves neither as the latest nor when it is pinned."""
+    """The latest is the newest that is whole; without any, none serves."""
+    store = store_of(tmp_path, 2)
+    damage(store, 2)
+    assert serving_version(store) == 1
+    damage(store, 1)
+    assert serving_version(store) is None
+
+
+def test_what_serves_in_place_of_a_pin_is_not_known(tmp_path: Path) -> None:
+    """A service that runs stays on what it has if the pinned version is damaged or gone."""
     store = store_of(tmp_path, 3)
-    damage(store, 3)
-    assert serving_version(store) == 2
     write_pin(store, 1)
     damage(store, 1)
-    assert serving_version(store) == 2
-    damage(store, 2)
-    assert serving_version(store) is None
+    with pytest.raises(StoreError, match=r"pins version 1, which can't serve \(saved_model\.pb"):
+        serving_version(store)
+    shutil.rmtree(store.folder / "1")
+    with pytest.raises(StoreError, match=r"pins version 1, which can't serve \(it is not in the store"):
+        serving_version(store)
 
 
 class FullDisk(Disk):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.versions import damage, store_of
+from tests.trainer.versions import damage, rewrite_manifest, store_of
 from trainer.policy import write_pin
 from trainer.pruning import prune
 from trainer.store import Disk, ModelStore, StoreError
@@ -44,6 +44,53 @@ def test_nothing_goes_while_the_policy_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="serve-version"):
         prune(store, 1)
     assert store.versions() == [1, 2, 3]
+
+
+def test_nothing_goes_while_the_pin_leads_nowhere(tmp_path: Path) -> None:
+    """With a pin on what is not there a service stays on what it has, which nobody here knows: nothing is removed."""
+    store = store_of(tmp_path, 3)
+    (store.folder / "policy.json").write_text('{"serve": 99}')
+    with pytest.raises(StoreError, match=r"nothing was removed.* pins version 99.* not in the store"):
+        prune(store, 1)
+    assert store.versions() == [1, 2, 3]
+
+
+def test_nothing_goes_while_the_pinned_version_is_damaged(tmp_path: Path) -> None:
+    """As with a pin on what is not there."""
+    store = store_of(tmp_path, 3)
+    write_pin(store, 1)
+    damage(store, 1)
+    with pytest.raises(StoreError, match="nothing was removed"):
+        prune(store, 1)
+    assert store.versions() == [1, 2, 3]
+
+
+def test_version_of_another_model_does_not_push_out_the_one_that_serves(tmp_path: Path) -> None:
+    """A version that was copied from another model never serves, so the newest of this one stays."""
+    store = store_of(tmp_path, 3)
+    rewrite_manifest(store, 3, name="letters")
+    assert prune(store, 1) == [1]
+    assert store.versions() == [2, 3]
+
+
+def test_version_that_may_serve_stays(tmp_path: Path) -> None:
+    """What is newer than the newest whole version stays: a server may have taken it before it was damaged."""
+    store = store_of(tmp_path, 4)
+    damage(store, 3)
+    damage(store, 4)
+    assert prune(store, 1) == [1]
+    assert store.versions() == [2, 3, 4]
+
+
+def test_nothing_goes_while_all_are_damaged(tmp_path: Path) -> None:
+    """Where no version could serve one may still be serving; an empty store has nothing to remove."""
+    store = store_of(tmp_path, 2)
+    damage(store, 1)
+    damage(store, 2)
+    with pytest.raises(StoreError, match="every version is damaged"):
+        prune(store, 1)
+    assert store.versions() == [1, 2]
+    assert prune(ModelStore(tmp_path, "letters"), 1) == []
 
 
 class WatchingDisk(Disk):

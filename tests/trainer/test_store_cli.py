@@ -1,13 +1,15 @@
 """The commands on versions: what they print, what they change, how they fail."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.trainer.versions import damage, store_of
 from trainer.cli import app
-from trainer.manifest import Metrics, read
+from trainer.manifest import MANIFEST_PATH, Metrics, read
 from trainer.policy import read_pin
 from trainer.store import ModelStore
 
@@ -61,8 +63,32 @@ def test_policy_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     assert "which version serves is not known" in done.stderr
     (store.folder / "policy.json").write_text('{"serve": 9}')
     done = run(store, "versions")
-    assert (done.exit_code, "serving" in done.stdout) == (0, True)
+    assert (done.exit_code, "serving" in done.stdout) == (0, False)
     assert "pins version 9, which can't serve" in done.stderr
+
+
+@pytest.mark.parametrize("document", [{"files": {}}, {"created": 1763844000}, {"metrics": []}, []])
+def test_manifest_of_any_form_is_listed(tmp_path: Path, document: Any) -> None:
+    """Whatever JSON a manifest is, the list comes, and the version before serves."""
+    store = store_of(tmp_path, 2)
+    path = store.folder / "2" / MANIFEST_PATH
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, **document} if "files" not in document and document else document))
+    done = run(store, "versions")
+    assert done.exit_code == 0, done.output
+    second, first = (line.split() for line in done.stdout.splitlines()[1:])
+    assert (second[-1], first[-1]) == ("damaged", "serving")
+
+
+def test_prune_in_doubt_removes_nothing(tmp_path: Path) -> None:
+    """A pin that leads nowhere ends it with 1 and the reason."""
+    store = store_of(tmp_path, 3)
+    (store.folder / "policy.json").write_text('{"serve": 99}')
+    done = run(store, "prune", "--keep", "1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "nothing was removed" in done.stderr
+    assert "pins version 99" in done.stderr
+    assert store.versions() == [1, 2, 3]
 
 
 def test_serve_version_writes_the_policy(tmp_path: Path) -> None:
@@ -82,6 +108,7 @@ def test_serve_version_writes_the_policy(tmp_path: Path) -> None:
         (["serve-version", "9"], 1, "there are: 1, 2"),
         (["serve-version", "newest"], 2, "'latest'"),
         (["serve-version", "0"], 2, "'latest'"),
+        (["serve-version", "1" * 5000], 2, "'latest'"),
         (["serve-version"], 2, "VERSION"),
         (["evaluate", "9"], 1, "there are: 1, 2"),
         (["evaluate", "0"], 2, "VERSION"),

@@ -34,6 +34,10 @@ class StoreError(TrainerError):
     """The model store can't do what was asked of it; the message says why."""
 
 
+class OvertakenError(StoreError):
+    """Another version was published first; the message says which."""
+
+
 class Disk:
     """The two operations that make a version last; a test passes one that records them."""
 
@@ -100,7 +104,12 @@ class ModelStore:
             return []
         return [entry for entry in self.folder.iterdir() if VERSION_NAME.fullmatch(entry.name)]
 
-    def _next_number(self) -> int:
+    def next_number(self) -> int:
+        """The number that the next version gets, if nobody is faster.
+
+        Raises:
+            StoreError: There is none left.
+        """
         # A file in a version's place takes up its number as a version does.
         number = max((int(entry.name) for entry in self._numbered()), default=0) + 1
         if VERSION_NAME.fullmatch(str(number)):
@@ -140,26 +149,30 @@ class ModelStore:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def publish(self, unfinished: Path, manifest: Manifest) -> Path:
+    def publish(self, unfinished: Path, manifest: Manifest, number: int | None = None) -> Path:
         """Makes a written folder the next version.
 
         Args:
             unfinished: What `publication` gave, with everything written but the manifest.
             manifest: Its name, version and files are stated anew here.
+            number: The only one that will do: the next when it was compared with the version before.
 
         Returns:
             The version's folder.
 
         Raises:
+            OvertakenError: Another version has that number by now.
             StoreError: No number could be had.
         """
         files = describe_files(unfinished)
         for path in sorted(unfinished.rglob("*"), reverse=True):  # files before their folders
             self.disk.synchronise(path)
         for _ in range(_MAX_ATTEMPTS):
-            number = self._next_number()
-            self._write_manifest(unfinished, {**manifest, "name": self.name, "version": number, "files": files})
-            target = self.folder / str(number)
+            following = self.next_number()
+            if number is not None and following != number:
+                raise OvertakenError(f"{self.folder / str(following - 1)} was published in the meantime")
+            self._write_manifest(unfinished, {**manifest, "name": self.name, "version": following, "files": files})
+            target = self.folder / str(following)
             try:
                 self.disk.rename(unfinished, target)
             except OSError as error:

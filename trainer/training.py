@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from trainer.answering import stored_probabilities
 from trainer.calibration import accepting, fit_temperature
@@ -32,11 +34,16 @@ from trainer.report import write_report
 from trainer.robustness import corruption_errors, non_digits_accepted
 from trainer.run import METRICS_FILE, Run, encode_history
 from trainer.runtime import training_precision
-from trainer.store import ModelStore
+from trainer.store import ModelStore, OvertakenError, StoreError
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE
 # Of each corruption: 2,000 tell 2 % from 3 %, in ten seconds for all fifteen.
 _CORRUPTED_IMAGES = 2_000
+# A comparison takes seconds, a training minutes: nobody is overtaken that often unless something is wrong.
+_MAX_COMPARISONS = 10
+
+Compare: TypeAlias = Callable[[], tuple[int, GateFacts]]
+"""Asks the gate: the number that a version may get after it, and what was compared."""
 
 
 def train(
@@ -80,15 +87,33 @@ def _publish(
         answer = load(folder)
         pixels = scale(dataset.x_test)
         answers = answer(pixels)
-        gate_facts = gate.check(
-            answers.probabilities, dataset.y_test, store, lambda version: stored_probabilities(version, pixels)
-        )
+
+        def compare() -> tuple[int, GateFacts]:
+            number = store.next_number()  # first, so that no version comes between the two unseen
+            return number, gate.check(
+                answers.probabilities, dataset.y_test, store, lambda version: stored_probabilities(version, pixels)
+            )
+
+        number, gate_facts = compare()  # before measuring, which takes longer and is for nothing if it refuses
         save_golden(folder, pixels, answers, dataset.y_test)
         metrics = _judge(answer, answers, dataset, temperature, seed)
         manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities), gate_facts)
         manifest["microseconds_per_image"] = _time_image(folder)
-        _write_beside(folder, Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers))
-        return store.publish(folder, manifest), metrics
+        findings = Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers)
+        return _publish_compared(folder, findings, store, number, compare), metrics
+
+
+def _publish_compared(folder: Path, findings: Findings, store: ModelStore, number: int, compare: Compare) -> Path:
+    """Publishes under the number that came with the comparison; if another version has it, compares with that first."""
+    for _ in range(_MAX_COMPARISONS):
+        _write_beside(folder, findings)
+        try:
+            return store.publish(folder, findings.manifest, number)
+        except OvertakenError:
+            number, findings.manifest["gate"] = compare()
+    raise StoreError(
+        f"{store.folder}: others published {_MAX_COMPARISONS} versions meanwhile; publish it with --resume"
+    )
 
 
 def _time_image(folder: Path) -> float | None:

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, read
 from trainer.release import RELEASED_FOLDER
-from trainer.store import Disk, ModelStore, StoreError
+from trainer.store import Disk, ModelStore, OvertakenError, StoreError
 
 
 @pytest.fixture
@@ -134,6 +134,21 @@ def test_taken_number_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
     assert publish(store, manifest).name == "3"
     assert read(store.folder / "3")["version"] == 3
     assert not (store.folder / "1" / MANIFEST_PATH).exists()
+
+
+@pytest.mark.parametrize("rivals", [0, 1])
+def test_number_that_is_taken_will_not_do(tmp_path: Path, manifest: Manifest, rivals: int) -> None:
+    """With a number given, a version that came before, or at the last instant, is told and nothing is published."""
+    store = ModelStore(tmp_path, "digits", RecordingDisk(rivals))
+    store.prepare()
+    assert store.next_number() == 1
+    if not rivals:
+        publish(store, manifest)
+    with store.publication() as folder, pytest.raises(OvertakenError, match=r"digits/1 was published"):
+        store.publish(folder, manifest, 1)
+    assert store.versions() == [1]
+    with store.publication() as folder:
+        assert store.publish(folder, manifest, store.next_number()).name == "2"
 
 
 def test_concurrent_publishers_get_a_number_each(store: ModelStore, manifest: Manifest) -> None:

@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.trainer.made_up import GATE, full_findings
+from tests.trainer.versions import store_of
 from trainer.data import Dataset, scale
 from trainer.export import load, save
 from trainer.fitting import DivergedError, fit
-from trainer.manifest import EpochMetrics, Metrics, code_sha256, describe_files, read
+from trainer.gate import Gate, GateRefusedError
+from trainer.manifest import EpochMetrics, GateFacts, Metrics, code_sha256, describe_files, read
 from trainer.outliers import make_outliers
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress
 from trainer.run import Run
+from trainer.store import Disk, ModelStore, StoreError
+from trainer.training import _publish_compared, train
 
 
 def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset, recipe: StridedRecipe) -> None:
@@ -59,6 +64,63 @@ def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) 
     assert metrics["is_digit_threshold"] is None
     assert metrics["non_digits_accepted"] == {}
     assert 0 < (read(folder)["microseconds_per_image"] or 0) < 10_000
+
+
+class RivalDisk(Disk):
+    """Lets another trainer publish its version under the first number at the last instant."""
+
+    def __init__(self, rival: Path) -> None:
+        self._rival = rival
+
+    def rename(self, source: Path, target: Path) -> None:
+        if target.name == "1" and not target.exists():
+            shutil.copytree(self._rival, target)
+        super().rename(source, target)
+
+
+def test_version_that_came_meanwhile_is_compared_with(
+    trained: tuple[Path, Metrics], recipe: StridedRecipe, dataset: Dataset, tmp_path: Path
+) -> None:
+    """What is published while a version is measured is compared with, and report and card say so."""
+    store = ModelStore(tmp_path, "digits", RivalDisk(trained[0]))
+    store.prepare()
+    console = Console(file=io.StringIO())
+    gate = Gate(console.print, min_accuracy=0.5)
+    folder, _ = train(recipe, dataset, 7, store, FittingProgress(console), gate)
+    facts = read(folder)["gate"]
+    assert folder.name == "2"
+    assert facts is not None
+    assert (facts["compared_version"], facts["p_value"]) == (1, 1.0)
+    assert "version 1" in (folder / "assets.extra" / "model_card.md").read_text()
+    assert read(folder)["files"] == describe_files(folder)
+
+
+def test_worse_than_what_came_meanwhile_is_not_published(
+    trained: tuple[Path, Metrics], recipe: StridedRecipe, dataset: Dataset, tmp_path: Path
+) -> None:
+    """A version that is refused beside the one that came meanwhile leaves that one the latest."""
+    store = ModelStore(tmp_path, "digits", RivalDisk(trained[0]))
+    store.prepare()
+    gate = Gate(lambda _: None, min_accuracy=0)
+    hardly = replace(recipe, epochs=1, peak_learning_rate=1e-9)
+    with pytest.raises(GateRefusedError, match="worse than version 1"):
+        train(hardly, dataset, 7, store, FittingProgress(Console(file=io.StringIO())), gate)
+    assert store.versions() == [1]
+
+
+def test_comparing_ends(tmp_path: Path) -> None:
+    """Whoever is overtaken each time is told how to go on, with nothing published."""
+    store = store_of(tmp_path, 1)
+    compared = []
+
+    def compare() -> tuple[int, GateFacts]:
+        compared.append(store.versions())
+        return 1, GATE
+
+    with store.publication() as folder, pytest.raises(StoreError, match="--resume"):
+        _publish_compared(folder, full_findings(), store, 1, compare)
+    assert len(compared) == 10
+    assert store.versions() == [1]
 
 
 class Copying(FittingProgress):

@@ -63,11 +63,13 @@ def train(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Train on MNIST and publish the next version, if it is good enough; ends with 3 if it is not."""
-    with reported("interrupted: nothing was published; --resume goes on after the last whole epoch") as console:
+    keeps_epochs = profile != Profile.TUTORIAL
+    going_on = "; --resume goes on after the last whole epoch" if keeps_epochs else ""
+    with reported(f"interrupted: nothing was published{going_on}") as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
         dataset = load_dataset(data_path, console)
-        gate = Gate(console.print, min_accuracy, force)
+        gate = Gate(console.print, min_accuracy, force, "--resume --force" if keeps_epochs else "--force")
         recipe = recipe_for(profile, epochs)
         _train(recipe, dataset, seed, model_store, gate, console, resume=resume, tensorboard=tensorboard)
 

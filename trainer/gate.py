@@ -38,20 +38,24 @@ class Compared:
 class GateRefusedError(TrainerError):
     """What was trained is not good enough; the message has the reasons, the facts have the numbers."""
 
-    def __init__(self, facts: GateFacts, reasons: list[str]) -> None:
+    def __init__(self, facts: GateFacts, reasons: list[str], way_out: str) -> None:
         lines = ["refused: nothing was published", *(f"  {reason}" for reason in reasons)]
-        lines.append("train for more epochs or with another profile; or publish it all the same with --resume --force")
+        lines.append(f"train for more epochs or with another profile; or publish it all the same with {way_out}")
         super().__init__("\n".join(lines))
         self.facts = facts
 
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of one run: how accurate a version must be, whether it is published in any case, who is warned."""
+    """The gate of one run: how accurate a version must be, whether it is published in any case, who is warned.
+
+    `way_out` are the options by which the same command publishes what was refused.
+    """
 
     warn: Callable[[str], None]
     min_accuracy: float = MIN_ACCURACY
     force: bool = False
+    way_out: str = "--force"
 
     def check(
         self, probabilities: NDArray[np.float32], labels: NDArray[np.uint8], store: ModelStore, ask: Ask
@@ -67,7 +71,7 @@ class Gate:
         if facts["passed"]:
             return facts
         if not self.force:
-            raise GateRefusedError(facts, reasons)
+            raise GateRefusedError(facts, reasons, self.way_out)
         for reason in reasons:
             self.warn(f"warning: published by --force: {reason}")
         return {**facts, "forced": True}

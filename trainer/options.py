@@ -45,8 +45,18 @@ NeedsDataOption = Annotated[
     typer.Option("--needs-data", help="Fail if there is no MNIST to be had, in place of leaving it at the release."),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on after the last whole epoch of the same run, if it was interrupted.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on after the last whole epoch of the same run, if it was interrupted; tutorial keeps none.",
+    ),
 ]
-TensorBoardOption = Annotated[Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's event files.")]
+TensorBoardOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        help="Folder for TensorBoard's event files; with --resume the same one again, which has the epochs before.",
+    ),
+]
 StoreOption = Annotated[Path, typer.Option(envvar="DIGITS_MODEL_STORE", help="The model store.")]
 NameOption = Annotated[str, typer.Option(envvar="DIGITS_MODEL_NAME", callback=_checked_name, help="The model's name.")]

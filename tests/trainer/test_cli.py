@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.synthetic import draw_arrays, write_npz
+from trainer import cli
 from trainer.data import Dataset
+from trainer.gate import Gate
 from trainer.manifest import code_sha256, read
 from trainer.policy import serving_version
 from trainer.profiles import Profile, recipe_facts, recipe_for
@@ -106,7 +109,7 @@ def test_refused_version_is_not_published(tmp_path: Path, mnist_npz: Path) -> No
     assert done.returncode == 3, done.stderr
     assert "published" not in done.stdout
     assert "refused: nothing was published\n  test accuracy " in done.stderr
-    assert "--force" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith(" all the same with --force")  # bootstrap has no --resume
     assert store.versions() == [serving_version(store)] == [1]
     assert list(store.folder.glob(".publishing-*")) == []
 
@@ -146,6 +149,32 @@ def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
     assert "epoch 1/40" not in done.stderr
     assert [path.name for path in (store / "digits").iterdir()] == ["1"]
     assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "way_out", "going_on"),
+    [
+        (Profile.FAST, "--resume --force", "; --resume goes on after the last whole epoch"),
+        (Profile.TUTORIAL, "--force", ""),
+    ],
+)
+def test_only_what_was_kept_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, way_out: str, going_on: str
+) -> None:
+    """Refused or interrupted, a run names --resume only where epochs are kept, which the tutorial's are not."""
+    gates: list[Gate] = []
+
+    def interrupted(*arguments: object, **_: object) -> None:
+        gates.extend(argument for argument in arguments if isinstance(argument, Gate))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_train", interrupted)
+    data = write_npz(tmp_path / "mnist.npz")
+    command = ["train", "--profile", profile.value, "--data", str(data), "--store", str(tmp_path / "models")]
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == f"interrupted: nothing was published{going_on}"
+    assert [gate.way_out for gate in gates] == [way_out]
 
 
 def test_bootstrap_without_data_serves_the_released_model(tmp_path: Path) -> None:

@@ -172,11 +172,11 @@ def test_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
     """The error carries the facts; its message has the reasons and the way out."""
     fake = FakeStore(tmp_path, {1: answers()})
     with pytest.raises(GateRefusedError, match="worse than version 1") as refusal:
-        Gate(unheard, 0.9).check(answers(*range(20)), LABELS, fake.store, fake.ask)
+        Gate(unheard, 0.9, way_out="--over-there").check(answers(*range(20)), LABELS, fake.store, fake.ask)
     assert not refusal.value.facts["passed"]
     first, *_, last = str(refusal.value).splitlines()
     assert first == "refused: nothing was published"
-    assert "--force" in last
+    assert last.endswith(" with --over-there")
 
 
 def test_force_is_recorded_only_where_it_was_needed(tmp_path: Path) -> None:

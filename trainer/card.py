@@ -52,7 +52,7 @@ def _metrics(findings: Findings) -> str:
     tables = [
         facts.headline(findings),
         facts.per_class(counts),
-        facts.corruptions(manifest),
+        facts.corruptions(findings),
         facts.non_digits(manifest),
         facts.gate(manifest),
     ]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation import wilson_interval
+from trainer.evaluation import count_errors, wilson_interval
 from trainer.findings import Findings
 from trainer.manifest import Manifest
+from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,25 @@ def per_class(confusion: NDArray[np.int64]) -> Table:
     return Table("Precision and recall", ("Digit", "Images", "Precision", "Recall"), rows)
 
 
-def corruptions(manifest: Manifest) -> Table:
-    """The errors on test images that were made worse, after those on clean ones."""
-    errors = manifest["metrics"]["corruption_errors"]
-    return Table("Robustness", ("Test images", "Read wrong"), _shares(with_clean(manifest)) if errors else [])
+def corruptions(findings: Findings) -> Table:
+    """The errors on test images that were made worse, after those on the same images clean."""
+    if not findings.manifest["metrics"]["corruption_errors"]:
+        return Table("Robustness", (), [])
+    images = len(sample(findings.labels))
+    return Table("Robustness", ("Test images", f"Read wrong of {images:,}"), _shares(with_clean(findings)))
 
 
-def with_clean(manifest: Manifest) -> dict[str, float]:
-    """The error share under each corruption, and first without any."""
-    metrics = manifest["metrics"]
-    return {"clean": 1 - metrics["test_accuracy"], **metrics["corruption_errors"]}
+def with_clean(findings: Findings) -> dict[str, float]:
+    """The error share under each corruption, and first without any, all of the same images."""
+    probabilities, labels = sample(findings.answers.probabilities), sample(findings.labels)
+    clean = count_errors(probabilities, labels) / len(labels)
+    return {"clean": clean, **findings.manifest["metrics"]["corruption_errors"]}
 
 
 def non_digits(manifest: Manifest) -> Table:
     """What is taken for a digit and is none."""
     accepted = manifest["metrics"]["non_digits_accepted"]
-    return Table("Non-digits", ("Kind", "Taken for digits"), _shares(accepted))
+    return Table("Non-digits", ("Kind", f"Taken for digits of {NON_DIGITS_OF_A_KIND:,} each"), _shares(accepted))
 
 
 def cost(manifest: Manifest) -> Table:

@@ -9,7 +9,7 @@ from trainer.corruptions import CORRUPTIONS
 from trainer.data import scale
 from trainer.evaluation import Answers
 from trainer.nondigits import NON_DIGITS
-from trainer.robustness import corruption_errors, non_digits_accepted
+from trainer.robustness import corruption_errors, non_digits_accepted, sample
 
 IMAGES, LABELS = draw_digits(40, seed=9)
 
@@ -30,6 +30,16 @@ class Knower:
 def mute(pixels: NDArray[np.float32]) -> Answers:
     """Answers as a version without `is_digit` does."""
     return Answers(np.eye(10, dtype=np.float32)[np.zeros(len(pixels), int)], None)
+
+
+@pytest.mark.parametrize(("images", "step", "taken"), [(10_000, 5, 2_000), (4_100, 2, 2_050), (100, 1, 100)])
+def test_sample_is_of_the_whole_test_set(images: int, step: int, taken: int) -> None:
+    """What is corrupted is spread over all writers of the test set, which are not the same in its halves."""
+    rows = sample(np.arange(images))
+    assert len(rows) == taken
+    assert set(np.diff(rows)) == {step}
+    assert rows[0] < step
+    assert rows[-1] >= images - step
 
 
 def test_every_corruption_is_asked_for() -> None:

@@ -43,6 +43,14 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     assert "It knows digits only" not in full
 
 
+def test_card_says_what_was_chosen_on_what(tmp_path: Path) -> None:
+    """What was fitted to the images held out, and what was chosen on which, are told apart."""
+    words = " ".join(written(tmp_path, full_findings()).split())
+    assert "all choices" not in words
+    assert "The recipes were chosen on MNIST's last 10,000 training images" in words
+    assert "which seed is released was chosen on those held out" in words
+
+
 def test_what_it_learned_beside_mnist_is_said(tmp_path: Path) -> None:
     """A version that learned from drawings and disturbances says so, and what its robustness figures are worth."""
     plain = written(tmp_path, full_findings(recipe={"profile": "fast", "drawn_fraction": 0.0}))

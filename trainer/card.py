@@ -39,10 +39,11 @@ def write_card(folder: Path, findings: Findings) -> None:
 
 _TELLS = "It says how much a picture looks like a digit at all (`is_digit`), and errs in that as stated under Metrics."
 _LEARNED_MORE = """\
-Beside MNIST it learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag, a crossed 7), from
-digits with grounds, fog, noise, blur, lines and stripes, and from outliers: drawn letters, scribbles, joined digits,
-noise and patterns. The corruptions under Robustness are of the same families as these disturbances: their figures say
-little of corruptions of other kinds. The non-digits are made by other means; printed letters were never learned."""
+Beside MNIST it learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag, a crossed 7, a 0 that
+is struck through), from digits with grounds, fog, noise, blur, lines and stripes, and from outliers: drawn letters,
+scribbles, joined digits, noise and patterns. The corruptions under Robustness are of the same families as these
+disturbances: their figures say little of corruptions of other kinds. The non-digits are made by other means; printed
+letters were never learned."""
 _TELLS_NOT = "It knows digits only: a letter, a doodle or noise gets a digit as well, at times with a high confidence."
 
 

@@ -1,6 +1,6 @@
 // The curl command that asks what the page has asked.
 
-import { usesKey } from "./service.js";
+import { givenKey } from "./key.js";
 
 /**
  * The key itself stays out: commands are pasted into chats.
@@ -10,7 +10,7 @@ import { usesKey } from "./service.js";
  */
 export async function curlCommand(path, body, fileName) {
   const url = quoted(new URL(path, document.baseURI).href);
-  const headers = [`Content-Type: ${body.type}`, ...(usesKey() ? ["X-API-Key: YOUR-KEY"] : [])];
+  const headers = [`Content-Type: ${body.type}`, ...(givenKey() ? ["X-API-Key: YOUR-KEY"] : [])];
   const options = headers.map((header) => `-H ${quoted(header)}`).join(" ");
   if (fileName !== null) return `curl --data-binary ${quoted(`@${fileName}`)} ${options} ${url}`;
   const picture = btoa(String.fromCharCode(...new Uint8Array(await body.arrayBuffer())));

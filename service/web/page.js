@@ -3,12 +3,13 @@
 import { showBoxes } from "./boxes.js";
 import { curlCommand } from "./curl.js";
 import { Drawing } from "./drawing.js";
+import { faultOf, useKey } from "./key.js";
 import { Keyboard } from "./keyboard.js";
 import { Pad } from "./pad.js";
 import { pictureFrom, takePictures } from "./pictures.js";
-import { showDigit, showModel, showNothing, showNumber, showTrouble } from "./results.js";
+import { hide, showDigit, showModel, showNothing, showNumber, showTrouble } from "./results.js";
 import { SAMPLES, sampleButton, sampleStrokes } from "./samples.js";
-import { Service, Trouble, useKey } from "./service.js";
+import { Service, Trouble } from "./service.js";
 import { pictureOf, sizeOfPicture } from "./strokes.js";
 
 /** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the first width of its pen in %. */
@@ -78,7 +79,7 @@ function changed(milliseconds = 0) {
   for (const [id, is] of Object.entries(possible)) element(id).setAttribute("aria-disabled", !is);
   element("copy").disabled = drawing.empty;
   element("copied").textContent = "";
-  element("command").hidden = true;
+  hide(element("command"), element("copy"));
   element("boxes").replaceChildren();
   element("result").setAttribute("aria-busy", String(!drawing.empty));
   clearTimeout(waiting);
@@ -138,17 +139,31 @@ function listen() {
   element("clear").addEventListener("click", () => edit((drawing) => drawing.clear()));
   element("again").addEventListener("click", () => changed());
   element("copy").addEventListener("click", copy);
-  element("key-form").addEventListener("submit", (/** @type {Event} */ event) => {
-    event.preventDefault();
-    useKey(element("key").value.trim());
-    element("key").value = "";
-    changed();
-  });
+  element("key-form").addEventListener("submit", takeKey);
   addEventListener("keydown", shortcut);
+}
+
+/** @param {SubmitEvent} event */
+function takeKey(event) {
+  event.preventDefault();
+  const field = element("key");
+  const given = field.value.trim();
+  const fault = faultOf(given);
+  field.setAttribute("aria-invalid", String(fault !== ""));
+  element("key-fault").textContent = fault;
+  element("key-fault").hidden = fault === "";
+  if (fault) {
+    field.focus();
+    return;
+  }
+  useKey(given);
+  field.value = "";
+  changed();
 }
 
 /** @param {KeyboardEvent} event */
 function shortcut(event) {
+  if (event.target === element("key")) return; // what is undone there is what was typed
   const key = event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey;
   if (command && (key === "y" || key === "z" && event.shiftKey)) edit((drawing) => drawing.redo());

@@ -1,7 +1,7 @@
 // Shows what came back: a digit, a number, or why there is neither.
 
 import { percent, showBars } from "./bars.js";
-import { usesKey } from "./service.js";
+import { givenKey } from "./key.js";
 
 /** @typedef {import("./service.js").Answered} Answered @typedef {import("./service.js").Trouble} Trouble */
 
@@ -61,10 +61,8 @@ function doubts(digits) {
 
 /** @param {Trouble} trouble @param {boolean} bars Whether there is a place for shares. */
 export function showTrouble(trouble, bars) {
-  say(trouble.message, trouble.advice);
+  say(trouble.message, trouble.advice, { again: trouble.passes, "key-form": trouble.needsKey });
   showNoReading(bars);
-  element("again").hidden = !trouble.passes;
-  element("key-form").hidden = !trouble.needsKey;
   if (trouble.needsKey) element("documents").hidden = true;
 }
 
@@ -72,19 +70,28 @@ export function showTrouble(trouble, bars) {
 export function showModel(model) {
   element("version").textContent = model ? `${model.name}, version ${model.version}` : "–";
   // A link brings no key along: where one is needed, it would only lead to a refusal.
-  element("documents").hidden = !model || usesKey();
+  element("documents").hidden = !model || givenKey() !== null;
   if (!model) return;
   for (const kind of ["report", "card"]) {
     element(kind).href = `v1/models/${model.name}/versions/${model.version}/${kind}`;
   }
 }
 
-/** @param {string} sentence @param {string} advice */
-function say(sentence, advice) {
+/** @param {string} sentence @param {string} advice @param {Record<string, boolean>} controls Which ones are shown. */
+function say(sentence, advice, controls = { again: false, "key-form": false }) {
   element("sentence").textContent = sentence;
   element("advice").textContent = advice;
   element("advice").hidden = advice === "";
-  element("again").hidden = element("key-form").hidden = true;
+  for (const [id, shown] of Object.entries(controls)) {
+    if (shown) element(id).hidden = false;
+    else hide(element(id), element("sentence"));
+  }
+}
+
+/** Hide what may have the focus, which would be nowhere then. @param {HTMLElement} hidden @param {HTMLElement} next Gets it. */
+export function hide(hidden, next) {
+  if (hidden.contains(document.activeElement)) next.focus();
+  hidden.hidden = true;
 }
 
 /** @param {boolean} bars */

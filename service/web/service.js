@@ -1,24 +1,13 @@
 // Asks the service about a picture. Of several questions only the last one is answered.
 
+import { givenKey } from "./key.js";
+
 /**
  * @typedef {object} Answered
  * @property {any} answer The service's JSON.
  * @property {number} milliseconds From the question to the answer, as this page saw it.
  * @property {{name: string, milliseconds: number}[]} timings What the service says it took.
  */
-
-/** Where this tab keeps the API key, if the service needs one: it is gone when the tab is. */
-const KEY = "digits-api-key";
-
-/** @param {string} key */
-export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
-}
-
-/** Whether the service has asked for a key. */
-export function usesKey() {
-  return sessionStorage.getItem(KEY) !== null;
-}
 
 /** Longer than the service's own deadline; an answer that takes longer is not coming. */
 const LONGEST_MILLISECONDS = 30_000;
@@ -74,8 +63,8 @@ const UNREACHABLE = "The service cannot be reached.";
 async function post(path, body, signal) {
   signal.throwIfAborted();
   const started = performance.now();
-  const headers = new Headers({ "Content-Type": body.type || "application/x-unknown" });
-  const key = sessionStorage.getItem(KEY);
+  const headers = new Headers({ "Content-Type": body.type });
+  const key = givenKey();
   if (key) headers.set("X-API-Key", key);
   const response = await fetch(path, { method: "POST", body, headers, signal });
   const answer = await response.json().catch(() => null);
@@ -100,8 +89,7 @@ function troubleOf(response, problem) {
   const wait = seconds ? `Try again in ${seconds} s.` : "Try again.";
   switch (response.status) {
     case 401: {
-      const tried = sessionStorage.getItem(KEY) !== null;
-      const trouble = new Trouble(tried ? "This key is not accepted." : "The service needs a key.", "Enter its API key.", false);
+      const trouble = new Trouble(givenKey() ? "This key is not accepted." : "The service needs a key.", "Enter its API key.", false);
       return Object.assign(trouble, { needsKey: true });
     }
     case 404:

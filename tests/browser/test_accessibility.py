@@ -17,7 +17,7 @@ WIDE = {"width": 1180, "height": 900}
 NARROW = {"width": 320, "height": 640}
 TARGET = 44  # CSS pixels, what a finger hits
 
-SMALL_TARGETS = """side => [...document.querySelectorAll("button, a, summary, textarea, label:has(input)")]
+SMALL_TARGETS = """side => [...document.querySelectorAll("button, a, summary, textarea, label:has(input), #key")]
   .filter(element => element.checkVisibility())
   .map(element => [element.textContent.trim() || element.ariaLabel, element.getBoundingClientRect()])
   .filter(([, box]) => box.width < side - 0.5 && box.height < side - 0.5 || box.height < side - 0.5)
@@ -64,6 +64,23 @@ def test_axe_finds_nothing_where_there_is_no_digit(open_page: OpenPage) -> None:
     draw(page, DIGITS[3])
     expect(page.locator("#big")).to_have_text("?")
     assert_accessible(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_where_a_key_is_asked_for(open_page: OpenPage, scheme: str) -> None:
+    """The key's field, with what is wrong with a key, is accessible, big enough for a finger, and cut off nowhere."""
+    page = open_page(viewport=NARROW, color_scheme=scheme, has_touch=True)
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=401, json={"detail": "A key is needed."}))
+    draw(page, DIGITS[3])
+    expect(page.locator("#key-form")).to_be_visible()
+    assert_accessible(page)
+
+    page.get_by_label("API key").fill("two words")
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-fault")).to_be_visible()
+    assert_accessible(page)
+    assert page.evaluate(SMALL_TARGETS, TARGET) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def test_axe_finds_nothing_where_the_command_is_shown(open_page: OpenPage) -> None:

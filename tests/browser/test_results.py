@@ -217,6 +217,7 @@ def test_a_service_that_is_gone_can_be_asked_again(page: Page) -> None:
 
     expect(page.locator("#sentence")).to_contain_text("It looks like 7")
     expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(page.locator("#sentence")).to_be_focused()  # the button that had the focus is gone
 
 
 def test_the_copied_command_asks_what_the_page_asked(page: Page, service: Process) -> None:

@@ -6,7 +6,7 @@ import { givenKey } from "./key.js";
  * The key itself stays out: commands are pasted into chats.
  * @param {string} path
  * @param {Blob} body
- * @param {string | null} fileName Of a picture that lies in a file; a drawing travels in the command.
+ * @param {string | null} fileName Of a picture; a drawing travels in the command.
  */
 export async function curlCommand(path, body, fileName) {
   const url = quoted(new URL(path, document.baseURI).href);
@@ -15,6 +15,11 @@ export async function curlCommand(path, body, fileName) {
   if (fileName !== null) return `curl --data-binary ${quoted(`@${fileName}`)} ${options} ${url}`;
   const picture = btoa(String.fromCharCode(...new Uint8Array(await body.arrayBuffer())));
   return `printf %s ${picture} | base64 -d | curl --data-binary @- ${options} ${url}`;
+}
+
+/** Stands for a file that has no name, or none that whoever took the picture would find. @param {Blob} picture */
+export function standIn(picture) {
+  return `your-picture.${picture.type.replace("image/", "")}`;
 }
 
 /** A word that a shell takes as it is. @param {string} word */

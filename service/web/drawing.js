@@ -9,8 +9,8 @@
  * @property {boolean} [square] One square in place of a line.
  *
  * @typedef {object} Picture One from outside; shown as the browser decodes it, sent as it came.
- * @property {Blob} blob
- * @property {string} name
+ * @property {Blob} blob Its bytes, with the media type by which the service knows it.
+ * @property {string} name Of its file; empty if that lies nowhere.
  * @property {ImageBitmap | null} bitmap Upright and small enough to show; null if the browser cannot decode it.
  * @property {number} width Of the picture as sent, upright, in pixels.
  * @property {number} height

@@ -2,6 +2,11 @@
 
 import { paint } from "./strokes.js";
 
+/** The squares below a transparent picture: black and white both stand out from either grey by 3 to 1. */
+const GROUND = ["#6b6b6b", "#949494"];
+/** Of the paper's height: small beside a digit, and larger than a pixel. */
+const GROUND_SQUARE = 1 / 28;
+
 /**
  * @typedef {import("./drawing.js").Drawing} Drawing
  * @typedef {import("./drawing.js").Stroke} Stroke
@@ -22,7 +27,7 @@ export class Pad {
    * @param {HTMLCanvasElement} canvas
    * @param {Drawing} drawing
    * @param {() => Pen} pen Asked at the start of each stroke.
-   * @param {() => void} onDrawn Told when a stroke has ended.
+   * @param {(stroke: Stroke) => void} onDrawn Told when a stroke has ended.
    */
   constructor(canvas, drawing, pen, onDrawn) {
     this.canvas = canvas;
@@ -80,11 +85,12 @@ export class Pad {
   #paint() {
     const { canvas, context } = this;
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const picture = this.#stroke ? null : this.#drawing.picture;
-    if (picture?.bitmap) this.#paintPicture(picture.bitmap);
-    const strokes = this.#drawing.picture ? [] : this.#drawing.strokes;
+    const { picture } = this.#drawing;
+    const stroke = picture && this.#stroke?.erases ? null : this.#stroke; // of a picture nothing is erased
+    if (picture?.bitmap && !stroke) this.#paintPicture(picture.bitmap);
+    const strokes = picture ? [] : this.#drawing.strokes;
     const ink = getComputedStyle(canvas).color; // follows dark mode and forced colours
-    paint(context, this.#stroke ? [...strokes, this.#stroke] : strokes, canvas.height, ink);
+    paint(context, stroke ? [...strokes, stroke] : strokes, canvas.height, ink);
   }
 
   /** @param {ImageBitmap} bitmap */
@@ -93,7 +99,24 @@ export class Pad {
     const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
     const width = bitmap.width * scale;
     const height = bitmap.height * scale;
-    context.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+    const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
+    context.drawImage(bitmap, left, top, width, height);
+    context.globalCompositeOperation = "destination-over"; // where the picture is transparent
+    this.#paintGround(left, top, width, height);
+    context.globalCompositeOperation = "source-over";
+  }
+
+  /** Squares in two greys, by turns. @param {number} left @param {number} top @param {number} width @param {number} height */
+  #paintGround(left, top, width, height) {
+    const { canvas, context } = this;
+    const side = Math.max(1, Math.round(canvas.height * GROUND_SQUARE));
+    for (let row = 0; row * side < height; row++) {
+      for (let column = 0; column * side < width; column++) {
+        const [x, y] = [column * side, row * side];
+        context.fillStyle = GROUND[(row + column) % 2];
+        context.fillRect(left + x, top + y, Math.min(side, width - x), Math.min(side, height - y));
+      }
+    }
   }
 
   /** @param {PointerEvent} event */
@@ -118,10 +141,10 @@ export class Pad {
   /** @param {PointerEvent} event */
   #up(event) {
     if (event.pointerId !== this.#pointer || !this.#stroke) return;
-    this.#drawing.add(this.#stroke);
+    const stroke = this.#stroke;
     this.#stroke = this.#pointer = null;
     this.redraw();
-    this.onDrawn();
+    this.onDrawn(stroke);
   }
 
   /** The browser took the pointer for a gesture: it was no stroke. @param {PointerEvent} event */

@@ -1,7 +1,7 @@
 // The page: its parts, and how they work together. Draw or open a picture, ask the service, show what it says.
 
 import { showBoxes } from "./boxes.js";
-import { curlCommand } from "./curl.js";
+import { curlCommand, standIn } from "./curl.js";
 import { Drawing } from "./drawing.js";
 import { faultOf, useKey } from "./key.js";
 import { Keyboard } from "./keyboard.js";
@@ -19,6 +19,13 @@ const MODES = {
 };
 /** Keys come in bursts; a pen does not, and is answered at once. */
 const AFTER_KEYS_MILLISECONDS = 120;
+/** What the page says about the paper. */
+const NOTICES = {
+  replaced: "Your drawing has taken the picture’s place. Undo brings it back.",
+  eraser: "The eraser takes drawn lines away, not pictures. Clear takes a picture away.",
+  noFile: "There is no file in what was dropped. Drop a picture’s file.",
+  unreadable: "This cannot be opened. Of a folder, drop a picture that is in it; a file that has changed, choose anew.",
+};
 
 /** @param {string} id @returns {any} */
 const element = (id) => document.getElementById(id);
@@ -26,11 +33,15 @@ const element = (id) => document.getElementById(id);
 const service = new Service();
 let mode = MODES.digit;
 let waiting = 0;
-const pad = new Pad(element("pad"), mode.drawing, pen, () => changed());
-new Keyboard(pad, element("cursor"), (words) => (element("cell").textContent = words), (stroke) => {
-  mode.drawing.add(stroke);
-  changed(AFTER_KEYS_MILLISECONDS);
-});
+/** @type {WeakMap<Drawing, Promise<unknown>>} The file that was opened last for each drawing, as it is being read. */
+const opened = new WeakMap();
+const pad = new Pad(element("pad"), mode.drawing, pen, (stroke) => add(stroke));
+new Keyboard(
+  pad,
+  element("cursor"),
+  (words) => (element("cell").textContent = words),
+  (stroke) => add(stroke, AFTER_KEYS_MILLISECONDS),
+);
 
 listen();
 enter("digit");
@@ -61,6 +72,35 @@ function showSamples(samples) {
   element("samples").replaceChildren(...buttons);
 }
 
+/** @param {import("./drawing.js").Stroke} stroke */
+function add(stroke, milliseconds = 0) {
+  const onPicture = mode.drawing.picture !== null;
+  if (onPicture && stroke.erases) {
+    notice(NOTICES.eraser);
+    return;
+  }
+  mode.drawing.add(stroke);
+  changed(milliseconds);
+  if (onPicture) notice(NOTICES.replaced);
+}
+
+/** Show a picture on the paper of this mode, unless another one is opened before it has been read. */
+async function open(/** @type {File} */ file, /** @type {string} */ name) {
+  const { drawing } = mode;
+  const reading = pictureFrom(file, name);
+  opened.set(drawing, reading);
+  const picture = await reading.catch(() => null);
+  if (opened.get(drawing) !== reading) return;
+  if (picture) drawing.show(picture);
+  if (picture && drawing === mode.drawing) changed();
+  if (!picture) notice(NOTICES.unreadable);
+}
+
+/** Say something about the paper, until it changes. @param {string} words */
+function notice(words) {
+  element("notice").textContent = words;
+}
+
 /** @param {(drawing: Drawing) => void} change */
 function edit(change) {
   change(mode.drawing);
@@ -71,13 +111,13 @@ function edit(change) {
 function changed(milliseconds = 0) {
   const { drawing } = mode;
   pad.redraw();
+  notice("");
   element("hint").hidden = !drawing.empty;
   element("picture-name").hidden = drawing.picture === null || drawing.picture.bitmap !== null;
-  element("picture-name").textContent = `${drawing.picture?.name ?? ""} (this browser cannot show it)`;
-  const possible = { undo: drawing.canUndo, redo: drawing.canRedo, clear: !drawing.empty };
+  element("picture-name").textContent = `${drawing.picture?.name || "The picture"} (this browser cannot show it)`;
+  const possible = { undo: drawing.canUndo, redo: drawing.canRedo, clear: !drawing.empty, copy: !drawing.empty };
   // Not `disabled`: a button that has just been pressed would lose the focus.
   for (const [id, is] of Object.entries(possible)) element(id).setAttribute("aria-disabled", !is);
-  element("copy").disabled = drawing.empty;
   element("copied").textContent = "";
   hide(element("command"), element("copy"));
   element("boxes").replaceChildren();
@@ -112,26 +152,26 @@ async function sent() {
 }
 
 async function copy() {
-  const command = await curlCommand(mode.path, await sent(), mode.drawing.picture?.name ?? null);
+  const { picture, empty } = mode.drawing;
+  if (empty) return;
+  const place = picture && picture.name === "" ? standIn(picture.blob) : "";
+  const todo = place && ` Put your file in place of ${place}.`;
+  const command = await curlCommand(mode.path, await sent(), picture && (picture.name || place));
   try {
     await navigator.clipboard.writeText(command);
-    element("copied").textContent = "Copied.";
+    element("copied").textContent = `Copied.${todo}`;
   } catch {
     // Browsers keep the clipboard from pages that came without encryption from another machine.
     element("command").hidden = false;
     element("command").value = command;
     element("command").select();
-    element("copied").textContent = "Here it is, to be copied by hand.";
+    element("copied").textContent = `Here it is, to be copied by hand.${todo}`;
   }
 }
 
 function listen() {
-  const inputs = /** @type {[any, any][]} */ ([[element("open"), element("file")], [element("camera"), element("photo")]]);
-  takePictures({ inputs, target: element("paper") }, async (file) => {
-    const { drawing } = mode;
-    drawing.show(await pictureFrom(file));
-    if (drawing === mode.drawing) changed();
-  });
+  const [button, file, camera, photo, target] = ["open", "file", "camera", "photo", "paper"].map(element);
+  takePictures({ open: button, file, camera, photo, target }, open, () => notice(NOTICES.noFile));
   element("modes").addEventListener("change", (/** @type {any} */ event) => enter(event.target.value));
   element("size").addEventListener("input", () => (mode.pen = Number(element("size").value)));
   element("undo").addEventListener("click", () => edit((drawing) => drawing.undo()));

@@ -4,21 +4,36 @@
 
 /** Longest side of what is kept for showing: sharp on any screen, small in memory. */
 const SHOWN_SIDE = 1200;
+/** No service takes a larger picture: of one that is, nothing is kept or shown, and the service says that it is too large. */
+const MOST_KEPT_BYTES = 100e6;
+/** How the service tells formats apart, whatever a file is called: by its first bytes. */
+const SIGNATURES = /** @type {[RegExp, string][]} */ ([
+  [/^\x89PNG\r\n\x1a\n/, "image/png"],
+  [/^\xff\xd8\xff/, "image/jpeg"],
+  [/^RIFF....WEBP/s, "image/webp"],
+  [/^BM....\0\0\0\0/s, "image/bmp"],
+  [/^GIF8/, "image/gif"],
+  [/^(II[*+]\0|MM\0[*+])/, "image/tiff"],
+]);
+const SIGNATURE_BYTES = 12;
+/** Of files that are no pictures: their own type could be one of those by which arrays are sent. */
+const NO_PICTURE = "application/x-unknown";
+/** What browsers call a pasted picture that lies in no file. */
+const PASTED = "image.png";
 
 /**
  * @param {object} parts
- * @param {[HTMLButtonElement, HTMLInputElement][]} parts.inputs Buttons, each with the file input that it stands for.
+ * @param {HTMLButtonElement} parts.open @param {HTMLInputElement} parts.file The file input that it stands for.
+ * @param {HTMLButtonElement} parts.camera @param {HTMLInputElement} parts.photo The one that takes a photo.
  * @param {HTMLElement} parts.target Is marked while a file is held over the page.
- * @param {(file: File) => void} onFile
+ * @param {(file: File, name: string) => void} onFile The name is empty if the file lies nowhere.
+ * @param {() => void} onNoFile Something else was dropped.
  */
-export function takePictures({ inputs, target }, onFile) {
-  for (const [button, input] of inputs) {
-    button.addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      take(input.files);
-      input.value = ""; // the same file again is a change again
-    });
-  }
+export function takePictures({ open, file, camera, photo, target }, onFile, onNoFile) {
+  open.addEventListener("click", () => file.click());
+  camera.addEventListener("click", () => photo.click());
+  file.addEventListener("change", () => take(chosen(file), (name) => name));
+  photo.addEventListener("change", () => take(chosen(photo), () => ""));
   addEventListener("dragover", (event) => {
     event.preventDefault();
     target.toggleAttribute("data-over", true);
@@ -27,32 +42,58 @@ export function takePictures({ inputs, target }, onFile) {
   addEventListener("drop", (event) => {
     event.preventDefault(); // the browser would open the file in place of the page
     target.toggleAttribute("data-over", false);
-    take(event.dataTransfer?.files);
+    if (!take(event.dataTransfer?.files, (name) => name)) onNoFile();
   });
-  addEventListener("paste", (event) => take(event.clipboardData?.files));
+  addEventListener("paste", (event) => take(event.clipboardData?.files, (name) => (name === PASTED ? "" : name)));
 
-  /** @param {FileList | null | undefined} files */
-  function take(files) {
-    if (files?.length) onFile(files[0]);
+  /** @param {Iterable<File> | null | undefined} files @param {(name: string) => string} nameOf @returns {boolean} Whether there is one. */
+  function take(files, nameOf) {
+    const [first] = files ?? [];
+    if (first) onFile(first, nameOf(first.name));
+    return first !== undefined;
   }
 }
 
+/** @param {HTMLInputElement} input */
+function chosen(input) {
+  const files = [...(input.files ?? [])];
+  input.value = ""; // the same file again is a change again
+  return files;
+}
+
 /**
- * Decode a file for showing. One that the browser cannot decode may still be read by the service.
+ * Read a file whole, so that it stays what it was, and decode it for showing. One that the browser cannot decode may
+ * still be read by the service.
  * @param {File} file
+ * @param {string} name
  * @returns {Promise<Picture>}
+ * @throws {DOMException} It cannot be read: it is a folder, or gone.
  */
-export async function pictureFrom(file) {
-  const name = file.name || "the picture";
+export async function pictureFrom(file, name) {
+  const type = typeOf(await file.slice(0, SIGNATURE_BYTES).arrayBuffer(), file.type);
+  if (file.size > MOST_KEPT_BYTES) return { blob: file.slice(0, file.size, type), name, bitmap: null, width: 0, height: 0 };
+  const blob = new Blob([await file.arrayBuffer()], { type });
   try {
-    const whole = await createImageBitmap(file); // turned upright
-    const { width, height } = whole;
-    const scale = Math.min(1, SHOWN_SIDE / Math.max(width, height));
-    const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
-    const bitmap = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
-    whole.close();
-    return { blob: file, name, bitmap, width, height };
+    return { blob, name, ...(await decoded(blob)) };
   } catch {
-    return { blob: file, name, bitmap: null, width: 0, height: 0 };
+    return { blob, name, bitmap: null, width: 0, height: 0 };
   }
+}
+
+/** @param {ArrayBuffer} start The first bytes of a file. @param {string} named What the browser makes of its name. */
+function typeOf(start, named) {
+  const letters = String.fromCharCode(...new Uint8Array(start));
+  const known = SIGNATURES.find(([signature]) => signature.test(letters));
+  return known?.[1] ?? (named.startsWith("image/") ? named : NO_PICTURE);
+}
+
+/** @param {Blob} blob */
+async function decoded(blob) {
+  const whole = await createImageBitmap(blob); // turned upright
+  const { width, height } = whole;
+  const scale = Math.min(1, SHOWN_SIDE / Math.max(width, height));
+  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  const bitmap = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  whole.close();
+  return { bitmap, width, height };
 }

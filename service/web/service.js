@@ -69,7 +69,7 @@ async function post(path, body, signal) {
   const response = await fetch(path, { method: "POST", body, headers, signal });
   const answer = await response.json().catch(() => null);
   signal.throwIfAborted();
-  if (!response.ok || answer === null) throw troubleOf(response, answer);
+  if (!response.ok || answer === null) throw troubleOf(response, answer, body.size);
   const milliseconds = performance.now() - started;
   return { answer, milliseconds, timings: timingsOf(response.headers.get("Server-Timing") ?? "") };
 }
@@ -82,8 +82,12 @@ function timingsOf(header) {
   }));
 }
 
-/** @param {Response} response @param {any} problem A problem document (RFC 9457), if it is one. */
-function troubleOf(response, problem) {
+/**
+ * @param {Response} response
+ * @param {any} problem A problem document (RFC 9457), if it is one.
+ * @param {number} sentBytes
+ */
+function troubleOf(response, problem, sentBytes) {
   const detail = typeof problem?.detail === "string" ? problem.detail : "";
   const seconds = response.headers.get("Retry-After");
   const wait = seconds ? `Try again in ${seconds} s.` : "Try again.";
@@ -95,7 +99,7 @@ function troubleOf(response, problem) {
     case 404:
       return new Trouble("This service does not do that yet.", detail, false);
     case 413:
-      return new Trouble("The picture is too large.", detail, false);
+      return new Trouble("The picture is too large.", adviceOnSize(detail, sentBytes), false);
     case 415:
       return new Trouble("This kind of file is not read here.", "Send a PNG, JPEG, WebP, BMP, GIF or TIFF.", false);
     case 422:
@@ -109,4 +113,18 @@ function troubleOf(response, problem) {
   }
   const id = problem?.request_id ? `Its log has the reason under ${problem.request_id}.` : "";
   return new Trouble("The service could not answer.", [detail, id].filter(Boolean).join(" "), response.status >= 500);
+}
+
+/** What to do about a picture that is too large. @param {string} detail @param {number} sentBytes */
+function adviceOnSize(detail, sentBytes) {
+  const limit = /(\d+) bytes/.exec(detail); // of any body: what the service says is for those who send arrays, too
+  if (limit === null && detail !== "") return detail; // it speaks of this picture
+  const most = limit === null ? "" : `, and ${megabytes(Number(limit[1]), Math.floor)} is the most`;
+  const remedy = "Make the picture smaller or crop it to the digits, then open it again.";
+  return `Its file has ${megabytes(sentBytes, Math.ceil)}${most}. ${remedy}`;
+}
+
+/** In tenths, rounded so that what is over a limit looks so. @param {number} bytes @param {(tenths: number) => number} round */
+function megabytes(bytes, round) {
+  return `${round(bytes / 1e5) / 10} MB`;
 }

@@ -3,10 +3,11 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
-from tests.browser.strokes import DIGITS, draw, picture_of
+from tests.browser.conftest import OpenPage
+from tests.browser.strokes import DIGITS, draw, on_paper, picture_of
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +22,25 @@ COPY_PICTURE = """async picture => {
   const bytes = Uint8Array.from(atob(picture), letter => letter.charCodeAt(0));
   await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
 }"""
+# The first file that is read takes until `release` is called.
+SLOW_FIRST_FILE = """const decode = window.createImageBitmap;
+let first = true;
+const held = new Promise(release => { window.release = release; });
+window.createImageBitmap = async (source, ...more) => {
+  const waits = first;
+  first = false;
+  if (waits) await held;
+  return decode(source, ...more);
+};"""
+NEXT_FRAME = "() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))"
+# The lightest and the darkest of what is below a picture's transparent left quarter.
+GROUND_LEVELS = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width / 4, canvas.height);
+  const over = getComputedStyle(document.getElementById("paper")).backgroundColor.match(/\\d+/g).map(Number)[0];
+  const levels = data.filter((level, at) => at % 4 === 0);
+  const shown = levels.map((level, at) => level + over * (1 - data[4 * at + 3] / 255));
+  return [shown.reduce((a, b) => Math.max(a, b)), shown.reduce((a, b) => Math.min(a, b))];
+}"""
 _ORIENTATION = 0x0112  # Exif: how the camera was held
 _TURNED_LEFT = 6  # shown right, it must be turned a quarter to the right
 
@@ -30,6 +50,21 @@ def upload(page: Page, content: bytes, name: str = "digit.png", media_type: str 
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Open a picture").click()
     chooser.value.set_files({"name": name, "mimeType": media_type, "buffer": content})
+
+
+def drop(page: Page, content: bytes, name: str, media_type: str = "image/png") -> None:
+    """Drop a file onto the page."""
+    transfer = page.evaluate_handle(WITH_FILE, [base64.b64encode(content).decode(), name, media_type])
+    page.dispatch_event("footer", "drop", {"dataTransfer": transfer})
+
+
+def drop_paths(page: Page, *paths: Path) -> None:
+    """Drop what lies there; only the browser's own protocol can drop a folder."""
+    session = page.context.new_cdp_session(page)
+    x, y = on_paper(page, (50, 50))
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
 
 
 def sentence(page: Page, words: str) -> None:
@@ -98,6 +133,8 @@ def test_a_pasted_picture_is_read(page: Page) -> None:
     page.keyboard.press("Control+V")
 
     sentence(page, "It looks like 9")
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#copied")).to_have_text("Copied. Put your file in place of your-picture.png.")
 
 
 def test_phones_take_a_photo(page: Page) -> None:
@@ -110,14 +147,134 @@ def test_phones_take_a_photo(page: Page) -> None:
 
 
 def test_drawing_on_a_picture_starts_anew(page: Page) -> None:
-    """A stroke replaces the picture; undoing it brings the picture back."""
+    """A stroke replaces the picture, which is said; undoing it brings the picture back."""
     upload(page, picture_of(0))
     sentence(page, "It looks like 0")
     draw(page, DIGITS[1])
     sentence(page, "It looks like 1")
+    expect(page.locator("#notice")).to_have_text(
+        "Your drawing has taken the picture\u2019s place. Undo brings it back."
+    )
     page.get_by_role("button", name="Undo").click()
 
     sentence(page, "It looks like 0")
+    expect(page.locator("#notice")).to_have_text("")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "media_type"),
+    [
+        ("PNG", ""),
+        ("JPEG", ""),
+        ("TIFF", ""),
+        ("GIF", "application/octet-stream"),
+        ("WEBP", "image/x-webp"),
+        ("BMP", ""),
+    ],
+)
+def test_a_picture_is_known_by_its_content(page: Page, file_format: str, media_type: str) -> None:
+    """A file without an ending, to which the browser gives no type or an unusual one, is read all the same."""
+    drop(page, picture_of(5, file_format=file_format), "five", media_type)
+
+    sentence(page, "It looks like 5")
+
+
+def test_a_file_that_changes_on_the_disk_stays_what_it_was(page: Page, tmp_path: Path) -> None:
+    """What was opened is kept: undoing and doing it again works when the file is another one or gone."""
+    file = tmp_path / "digit.png"
+    file.write_bytes(picture_of(5))
+    page.locator("#file").set_input_files(file)
+    sentence(page, "It looks like 5")
+    file.write_bytes(picture_of(3, (400, 400)))
+    page.get_by_role("button", name="Undo").click()
+    sentence(page, "Draw a digit")
+    page.get_by_role("button", name="Redo").click()
+    sentence(page, "It looks like 5")
+
+    file.unlink()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Redo").click()
+    sentence(page, "It looks like 5")
+
+
+def test_a_dropped_folder_is_explained(page: Page, tmp_path: Path) -> None:
+    """A folder is no picture: the page says what to do, and what was drawn stays."""
+    draw(page, DIGITS[1])
+    sentence(page, "It looks like 1")
+    drop_paths(page, tmp_path)
+
+    expect(page.locator("#notice")).to_contain_text("folder")
+    sentence(page, "It looks like 1")
+
+
+def test_a_drop_without_a_file_is_explained(page: Page) -> None:
+    """Text or a link that is dropped gets a sentence, which goes with the next stroke."""
+    transfer = page.evaluate_handle("() => { const t = new DataTransfer(); t.setData('text/plain', '7'); return t; }")
+    page.dispatch_event("footer", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#notice")).to_have_text("There is no file in what was dropped. Drop a picture\u2019s file.")
+
+    draw(page, DIGITS[1])
+    expect(page.locator("#notice")).to_have_text("")
+
+
+def test_of_two_files_the_later_one_stays(open_page: OpenPage) -> None:
+    """Two files one right after the other: the second one stays, though the first one takes longer to decode."""
+    page = open_page(SLOW_FIRST_FILE)
+    drop(page, picture_of(5), "five.png")
+    drop(page, picture_of(3), "three.png")
+    sentence(page, "It looks like 3")
+    page.evaluate("window.release()")
+    page.wait_for_timeout(300)
+
+    sentence(page, "It looks like 3")
+
+
+def test_a_file_over_the_limit_is_explained(page: Page, tmp_path: Path) -> None:
+    """The service's limit on bodies is told in megabytes, with what to do about it, and nothing about the API."""
+    file = tmp_path / "digit.bmp"
+    file.write_bytes(picture_of(5, file_format="BMP").ljust(17_230_000, b"\0"))
+    page.locator("#file").set_input_files(file)
+
+    sentence(page, "The picture is too large.")
+    remedy = "Make the picture smaller or crop it to the digits, then open it again."
+    expect(page.locator("#advice")).to_have_text(f"Its file has 17.3 MB, and 16.7 MB is the most. {remedy}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("ink", [0, 255])
+def test_a_transparent_picture_can_be_seen(open_page: OpenPage, ink: int, scheme: str) -> None:
+    """Black and white strokes on nothing stand out from the paper in both colour schemes."""
+    page = open_page(color_scheme=scheme)
+    picture = Image.new("LA", (200, 200), (ink, 0))
+    ImageDraw.Draw(picture).rectangle((90, 40, 110, 160), fill=(ink, 255))
+    upload(page, encoded(picture))
+    expect(page.locator("#hint")).to_be_hidden()
+    page.evaluate(NEXT_FRAME)
+
+    light, dark = (contrast(level, ink) for level in page.locator("#pad").evaluate(GROUND_LEVELS))
+    assert min(light, dark) >= 3
+
+
+def test_the_eraser_leaves_a_picture_alone(page: Page) -> None:
+    """The eraser does nothing on a picture, and the page says so."""
+    upload(page, picture_of(5))
+    sentence(page, "It looks like 5")
+    before = page.locator("#pad").screenshot()
+    page.get_by_label("Eraser").check()
+    x, y = on_paper(page, (50, 50))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y)
+    page.evaluate(NEXT_FRAME)
+    assert page.locator("#pad").screenshot() == before
+    page.mouse.up()
+
+    expect(page.locator("#notice")).to_have_text(
+        "The eraser takes drawn lines away, not pictures. Clear takes a picture away."
+    )
+    sentence(page, "It looks like 5")
+    page.get_by_role("button", name="Undo").click()
+    sentence(page, "Draw a digit")
 
 
 def test_a_blank_picture_is_explained(page: Page, tmp_path: Path) -> None:
@@ -143,3 +300,21 @@ def _turned_left(picture: bytes, exif: bytes) -> bytes:
     file = BytesIO()
     Image.open(BytesIO(picture)).transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", exif=exif)
     return file.getvalue()
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """The picture as a PNG."""
+    file = BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def contrast(one: float, other: float) -> float:
+    """The contrast of two greys, 0 to 255, as WCAG has it."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(level: float) -> float:
+    share = level / 255
+    return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4

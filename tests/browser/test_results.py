@@ -246,6 +246,24 @@ def test_the_copied_command_names_the_file(open_page: OpenPage, tmp_path: Path) 
 
     assert '"digit":3' in run(shown.input_value(), tmp_path)
 
+    page.keyboard.press("Control+Z")
+    expect(shown).to_be_hidden()
+    expect(page.get_by_role("button", name="Copy as curl")).to_be_focused()
+    page.keyboard.press("Enter")  # there is nothing to copy
+    expect(shown).to_be_hidden()
+
+
+def test_the_copied_command_has_a_place_for_a_file_without_a_name(page: Page) -> None:
+    """A photo lies in no file that its taker knows: the command and the page say that one belongs there."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    photo = picture_of(3, file_format="JPEG")
+    page.locator("#photo").set_input_files({"name": "image.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    expect(page.locator("#sentence")).to_contain_text("It looks like 3")
+    page.get_by_role("button", name="Copy as curl").click()
+
+    expect(page.locator("#copied")).to_have_text("Copied. Put your file in place of your-picture.jpeg.")
+    assert "'@your-picture.jpeg' -H 'Content-Type: image/jpeg'" in page.evaluate("navigator.clipboard.readText()")
+
 
 def run(command: str, folder: Path) -> str:
     """What the command prints, run by a shell in that folder."""

@@ -99,6 +99,7 @@ function showNoReading(bars) {
   showBig("");
   showSeen(null);
   showShares(bars ? NO_SHARES : [], null);
+  element("latency").textContent = element("timing").textContent = "–";
 }
 
 /** @param {string} text */

@@ -87,6 +87,21 @@ def test_model_and_times_are_shown(page: Page) -> None:
     assert float(parts[0][1]) > 0
 
 
+@pytest.mark.parametrize("after", ["error", "clear"])
+def test_times_go_with_their_answer(page: Page, after: str) -> None:
+    """When there is no answer any more, no time stands beside it."""
+    draw(page, DIGITS[7])
+    expect(page.locator("#latency")).to_contain_text("ms")
+    if after == "error":
+        answer_with(page, 500, "It failed.")
+        draw(page, DIGITS[7])
+    else:
+        page.get_by_role("button", name="Clear").click()
+
+    expect(page.locator("#latency")).to_have_text("\u2013")
+    expect(page.locator("#timing")).to_have_text("\u2013")
+
+
 def test_report_and_card_of_the_version_are_linked(page: Page) -> None:
     """Beside the version are links to its training report and its model card, and both lead there."""
     for name, words in (("report", "Confusion matrix"), ("card", "Model card")):

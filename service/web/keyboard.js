@@ -37,17 +37,21 @@ export class Keyboard {
     const step = STEPS[event.key];
     if (!step && event.key !== " ") return;
     event.preventDefault(); // these keys would scroll the page
+    if (!step && event.repeat) return; // Space is held: the square would change back and forth
     if (step) this.#move(step, event.shiftKey);
     else this.#ink(!this.#inked());
     this.#show(true);
     this.say(`Row ${this.#row + 1}, column ${this.#column + 1}, ${this.#inked() ? "ink" : "empty"}`);
   }
 
-  /** @param {number[]} step @param {boolean} drawing */
+  /** @param {number[]} step @param {boolean} drawing Whether the pen or the eraser, whichever is chosen, goes along. */
   #move([columns, rows], drawing) {
     this.#column = Math.min(Math.max(this.#column + columns, 0), this.#columns - 1);
     this.#row = Math.min(Math.max(this.#row + rows, 0), ROWS - 1);
-    if (drawing && !this.#inked()) this.#ink(true);
+    if (!drawing) return;
+    if (!this.pad.pen().erases) {
+      if (!this.#inked()) this.#ink(true);
+    } else if (this.#inked(1 / ROWS)) this.#ink(false);
   }
 
   /** @param {boolean} inks */
@@ -55,9 +59,10 @@ export class Keyboard {
     this.onDrawn({ points: [this.#centre], width: 1 / ROWS, erases: !inks, square: true });
   }
 
-  #inked() {
+  /** Whether there is ink in the square's middle, or in a part of it that has this side. */
+  #inked(side = 0) {
     const [x, y] = this.#centre;
-    return this.pad.inked(x, y);
+    return this.pad.inked(x, y, side);
   }
 
   /** @param {boolean} shown */

@@ -67,12 +67,14 @@ export class Pad {
     });
   }
 
-  /** Whether a stroke's ink is at a place. @param {number} x @param {number} y */
-  inked(x, y) {
+  /** Whether a stroke's ink is in a square around a place. @param {number} x @param {number} y */
+  inked(x, y, side = 0) {
     if (this.#drawing.picture) return false;
     this.#paint(); // the frame may not have come yet
     const height = this.canvas.height;
-    return this.context.getImageData(Math.floor(x * height), Math.floor(y * height), 1, 1).data[3] > 127;
+    const [left, top] = [x, y].map((middle) => Math.floor((middle - side / 2) * height));
+    const pixels = Math.max(1, Math.floor(side * height));
+    return this.context.getImageData(left, top, pixels, pixels).data.some((level, at) => at % 4 === 3 && level > 127);
   }
 
   #fit() {

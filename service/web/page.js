@@ -44,7 +44,8 @@ new Keyboard(
 );
 
 listen();
-enter("digit");
+// Not always the first one: browsers remember the choice when a page is loaded anew.
+enter(/** @type {any} */ (document.querySelector("[name=mode]:checked")).value);
 fetch("health").then((response) => response.json()).then(({ model }) => showModel(model), () => showModel(null));
 
 /** @returns {import("./pad.js").Pen} */

@@ -21,6 +21,10 @@ MEASURE_ANSWERS = """() => {
     if (document.getElementById("result").ariaBusy === "false") window.waits.push(performance.now() - lifted);
   }).observe(document.getElementById("result"), { attributeFilter: ["aria-busy"] });
 }"""
+# As Firefox leaves the choice when a page is loaded anew.
+NUMBER_IS_CHOSEN = """addEventListener("readystatechange", () => {
+  if (document.readyState === "interactive") document.querySelector("[value=number]").checked = true;
+}, true);"""
 INK_SHARE = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((level, at) => at % 4 === 3 && level > 127).length / (canvas.width * canvas.height);
@@ -184,6 +188,44 @@ def test_the_keyboard_draws(page: Page) -> None:
     page.keyboard.press("Delete")
     sentence(page, "Draw a digit")
     assert ink_share(page) == 0
+
+
+def test_the_keyboard_erases(page: Page) -> None:
+    """With the eraser, Shift and an arrow key take away what lines leave in each square, and leave empty ones alone."""
+    draw(page, [[(50, 20), (50, 80)]])
+    drawn = ink_share(page)
+    page.get_by_label("Eraser").check()
+    page.locator("#pad").focus()
+    page.keyboard.press("Shift+ArrowDown")
+    expect(page.locator("#cell")).to_have_text("Row 16, column 15, empty")
+    page.keyboard.press("Shift+ArrowLeft")
+    for _ in range(14):
+        page.keyboard.press("Shift+ArrowUp")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowUp")
+        page.keyboard.press("Shift+ArrowLeft")
+
+    assert ink_share(page) < 0.6 * drawn
+
+
+def test_holding_space_inks_once(page: Page) -> None:
+    """A key that is held repeats itself; the square does not change back and forth."""
+    page.locator("#pad").focus()
+    for _ in range(4):
+        page.keyboard.down("Space")  # without letting go: from the second time on it is a repetition
+
+    expect(page.locator("#cell")).to_have_text("Row 15, column 15, ink")
+    page.get_by_role("button", name="Undo").click()
+    assert ink_share(page) == 0
+
+
+def test_the_paper_is_the_one_that_is_chosen_at_the_start(open_page: OpenPage) -> None:
+    """A browser that remembers the choice when the page is loaded anew gets the paper that goes with it."""
+    page = open_page(NUMBER_IS_CHOSEN)
+
+    expect(page.get_by_label("A number")).to_be_checked()
+    expect(page.locator("#hint")).to_have_text("Draw a number here")
+    expect(page.get_by_role("button", name="Sample 2026")).to_be_visible()
 
 
 def test_the_keyboards_cursor_stays_on_the_paper(page: Page) -> None:

@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from service.engines import Engine
-from service.golden import GoldenImages, Run, read_golden
+from service.golden import GoldenImages, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
 from service.model_store import StoredVersion
 from service.prepare import program_name
@@ -67,8 +67,25 @@ class _NoReport(Exception):
     """Why a preparing process has said nothing about its version."""
 
 
-Load = Callable[[StoredVersion], Awaitable[LoadedVersion]]
-"""Loads a stored version, or raises `VersionRejected` or `LoadPostponed` with the reason."""
+class Load(Protocol):
+    """Loads stored versions, or raises `VersionRejected` or `LoadPostponed` with the reason."""
+
+    async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+        """Load it, however long that takes."""
+
+    async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
+        """Load it if that takes no preparing and no waiting; None if it does."""
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A version that is whole, and where its program is in the cache, or will be."""
+
+    stored: StoredVersion
+    manifest: Manifest
+    manifest_sha256: str
+    golden: GoldenImages
+    program: Path
 
 
 @dataclass
@@ -89,21 +106,35 @@ class Loader:
             LoadPostponed: This machine cannot load it now: the cache is full, or another worker has its turn.
             OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
         """
-        loaded = await self._load(stored)
-        self._has_loaded = True
+        whole = await self._read(stored)
+        async with self._turn(whole.program):
+            loaded = await self._open_cached(whole)
+            if loaded is None:
+                await self._prepare_once(stored, whole.manifest_sha256)
+                loaded = await self._open(whole)
         return loaded
 
-    async def _load(self, stored: StoredVersion) -> LoadedVersion:
+    async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
+        """Load `stored` if its program is in the cache, whoever prepares what meanwhile; None if it is not.
+
+        Raises:
+            VersionRejected: The version is not whole.
+            OSError: This machine cannot read it now.
+        """
+        if self.engine != "litert":
+            return None
+        return await self._open_cached(await self._read(stored))
+
+    async def _read(self, stored: StoredVersion) -> _Whole:
         manifest, manifest_sha256, golden = await asyncio.to_thread(read_whole, stored)
-        program = self.cache / program_name(manifest_sha256)
-        check = functools.partial(golden.check, tells_is_digit=manifest.tells_is_digit)
-        async with self._turn(program):
-            if self.engine == "litert":
-                # A cache without it, or a damaged one, says nothing about the version: its program is made anew.
-                with contextlib.suppress(VersionRejected, FileNotFoundError):
-                    return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
-            await self._prepare_once(stored, manifest_sha256)
-            return LoadedVersion(stored, manifest, await self._open(stored.folder, program, check))
+        return _Whole(stored, manifest, manifest_sha256, golden, self.cache / program_name(manifest_sha256))
+
+    async def _open_cached(self, whole: _Whole) -> LoadedVersion | None:
+        if self.engine == "litert":
+            # A cache without it, or a damaged one, says nothing about the version: its program is made anew.
+            with contextlib.suppress(VersionRejected, FileNotFoundError):
+                return await self._open(whole)
+        return None
 
     async def _prepare_once(self, stored: StoredVersion, manifest_sha256: str) -> None:
         """Prepare, unless another worker has found these files bad already."""
@@ -171,16 +202,18 @@ class Loader:
         # Beside a version that serves, preparing gives way; before the first one, everybody waits for it.
         return [*arguments, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
 
-    async def _open(self, folder: Path, program: Path, check: Callable[[Run, str], None]) -> Engine:
+    async def _open(self, whole: _Whole) -> LoadedVersion:
         """Make an engine and let it prove itself on the golden images."""
+        check = functools.partial(whole.golden.check, tells_is_digit=whole.manifest.tells_is_digit)
         if self.engine == "tensorflow":
-            engine = await asyncio.to_thread(_open_saved_model, folder)
+            engine = await asyncio.to_thread(_open_saved_model, whole.stored.folder)
             await asyncio.to_thread(check, engine.run, "the SavedModel")
-            return engine
-        engine = await asyncio.to_thread(_open_program, program, self.max_batch_size)
-        await asyncio.to_thread(check, engine.run, "the compiled program")
-        await asyncio.to_thread(self._prune, program)
-        return engine
+        else:
+            engine = await asyncio.to_thread(_open_program, whole.program, self.max_batch_size)
+            await asyncio.to_thread(check, engine.run, "the compiled program")
+            await asyncio.to_thread(self._prune, whole.program)
+        self._has_loaded = True
+        return LoadedVersion(whole.stored, whole.manifest, engine)
 
     def _prune(self, program: Path) -> None:
         """Remove the programs that have not been loaded for longest."""

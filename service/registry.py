@@ -2,7 +2,8 @@
 
 The store's newest version serves, or the one that policy.json pins. A version that fails to load is
 quarantined with its reason until its files change, or until it is time for another try if the machine may
-have been to blame; whatever happens, the version that serves goes on.
+have been to blame; whatever happens, the version that serves goes on. What is in the program cache never waits for
+what has to be prepared.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +19,7 @@ from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
 from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
+from service.verdicts import Verdicts
 
 # Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
 # and a rollback is instant. A loaded version takes about 8 MB.
@@ -28,6 +30,8 @@ _OPENING_SECONDS = 2.0
 
 # What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
 POSTPONED_SECONDS = 10.0
+
+_LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 
 log = logging.getLogger("digits.registry")
 
@@ -51,17 +55,12 @@ class VersionStatus:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class _Quarantine:
-    fingerprint: Fingerprint
-    reason: str
-    until_seconds: float = math.inf
+@dataclass
+class _Turn:
+    """The one version of its kind that is being loaded, if one is."""
 
-
-@dataclass(frozen=True)
-class _Postponement:
-    until_seconds: float
-    reason: str
+    task: asyncio.Task[None] | None = None
+    number: int | None = None
 
 
 class Registry:
@@ -80,12 +79,12 @@ class Registry:
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._postponed_seconds = postponed_seconds
-        self._postponed: dict[int, _Postponement] = {}
         self._snapshot = Snapshot((), None)
         self._loaded: dict[int, LoadedVersion] = {}
-        self._quarantined: dict[int, _Quarantine] = {}
-        self._loading: asyncio.Task[None] | None = None
-        self._loading_number: int | None = None
+        self._verdicts = Verdicts()
+        # What is in the cache takes milliseconds and is loaded beside what has to be prepared, which may take minutes.
+        self._opening, self._preparing = _Turn(), _Turn()
+        self._uncached: dict[int, Fingerprint] = {}
         self._look_again = asyncio.Event()
         self._settled = asyncio.Event()
         self.serving: LoadedVersion | None = None
@@ -101,7 +100,7 @@ class Registry:
                     await self._settled.wait()
             yield
         finally:
-            for task in (watching, self._loading):
+            for task in (watching, self._opening.task, self._preparing.task):
                 if task is not None:
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
@@ -122,8 +121,9 @@ class Registry:
 
     def waiting_for(self) -> str:
         """Why no version serves, as a sentence that says what to do."""
-        if self._loading_number is not None:
-            return f"Version {self._loading_number} is being loaded; that takes some seconds."
+        loading = self._preparing.number or self._opening.number
+        if loading is not None:
+            return f"Version {loading} is being loaded; that takes some seconds."
         if self._snapshot.versions:
             reasons = [f"{status.number}: {status.reason}" for status in self.statuses() if status.reason]
             return f"No version in the model store may serve. {'; '.join(reasons)}."
@@ -136,7 +136,7 @@ class Registry:
         while True:
             self._look_again.clear()
             await self.look()
-            if self.serving or self._loading is None:
+            if self.serving or self._opening.task is None:
                 self._settled.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
@@ -183,8 +183,8 @@ class Registry:
         stored = self._numbered(self._snapshot.versions, pinned)
         if pinned is None or (stored and not self._is_quarantined(stored[0])):
             return None
-        quarantine = self._quarantined.get(pinned)
-        why = f"is quarantined: {quarantine.reason}" if quarantine else "is not in the model store"
+        reason = self._verdicts.why_quarantined(pinned)
+        why = f"is quarantined: {reason}" if reason else "is not in the model store"
         return f"policy.json pins version {pinned}, which {why}"
 
     @staticmethod
@@ -196,7 +196,7 @@ class Registry:
         ready = [self._loaded[stored.number] for stored in wanted if stored.number in self._loaded]
         if not ready or ready[0] is self.serving:
             return
-        if self.serving is None or ready[0].number == wanted[0].number:
+        if ready[0].number == wanted[0].number or (self.serving is None and not self._must_wait_for(wanted[0])):
             self.serving = ready[0]
             self._metrics.serve(self.serving)
             log.info("serving version %d", self.serving.number, extra={"version": self.serving.number})
@@ -206,35 +206,56 @@ class Registry:
         for number in self._loaded.keys() - keep:
             del self._loaded[number]
         stored_numbers = {stored.number for stored in self._snapshot.versions}
-        for number in self._quarantined.keys() - stored_numbers:
-            del self._quarantined[number]
-        for number in self._postponed.keys() - stored_numbers:
-            del self._postponed[number]
+        self._verdicts.forget_all_but(stored_numbers)
+        for number in self._uncached.keys() - stored_numbers:
+            del self._uncached[number]
+
+    def _must_wait_for(self, first: StoredVersion) -> bool:
+        """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""
+        return first.number == self._pinned() and not self._verdicts.is_postponed(first.number)
 
     def _load_next(self, wanted: list[StoredVersion]) -> None:
-        """Load one wanted version at a time: preparing takes a whole core."""
-        now = time.monotonic()
-        later = {number for number, postponed in self._postponed.items() if now < postponed.until_seconds}
+        """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""
         asked_for = [*wanted, *self._worth_another_try()]
-        missing = [stored for stored in asked_for if self._needs_loading(stored) and stored.number not in later]
-        if missing and self._loading is None:
-            self._loading_number = missing[0].number
-            self._loading = asyncio.create_task(self._load_version(missing[0]), name="load version")
+        missing = [
+            stored
+            for stored in asked_for
+            if self._needs_loading(stored) and not self._verdicts.is_postponed(stored.number)
+        ]
+        uncached = [stored for stored in missing if self._uncached.get(stored.number) == stored.fingerprint]
+        unknown = [stored for stored in missing if stored not in uncached]
+        if unknown and self._opening.task is None:
+            self._start(self._opening, unknown[0], self._load.from_cache)
+        if uncached and self._opening.task is None:
+            self._prepare_next(uncached[0])
+
+    def _prepare_next(self, stored: StoredVersion) -> None:
+        """Prepare it unless another version is being prepared, which only a pin may interrupt: that one comes again."""
+        preparing = self._preparing
+        if preparing.task is None:
+            self._start(preparing, stored, self._load)
+        elif stored.number == self._pinned() != preparing.number and not preparing.task.cancelling():
+            log.info("version %s waits for the pinned version %d", preparing.number, stored.number)
+            preparing.task.cancel()
+
+    def _start(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
+        turn.number = stored.number
+        turn.task = asyncio.create_task(self._load_version(turn, stored, load), name="load version")
 
     def _needs_loading(self, stored: StoredVersion) -> bool:
         """Whether its files are other than those that were loaded, or that are in quarantine still."""
-        loaded, quarantine = self._loaded.get(stored.number), self._quarantined.get(stored.number)
-        known = [loaded.stored.fingerprint] if loaded else []
-        known += [quarantine.fingerprint] if quarantine and time.monotonic() < quarantine.until_seconds else []
-        return stored.fingerprint not in known
+        loaded = self._loaded.get(stored.number)
+        is_loaded = loaded is not None and loaded.stored.fingerprint == stored.fingerprint
+        return not is_loaded and self._verdicts.may_be_tried(stored)
 
-    async def _load_version(self, stored: StoredVersion) -> None:
+    async def _load_version(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
         started = time.monotonic()
-        log.info("loading version %d", stored.number, extra={"version": stored.number})
+        what = "preparing" if turn is self._preparing else "loading"
+        log.info("%s version %d", what, stored.number, extra={"version": stored.number})
         try:
-            loaded = await self._load(stored)
+            loaded = await load(stored)
         except PreparingFailed as error:
-            self._quarantine(stored, str(error), time.monotonic() + error.again_in_seconds)
+            self._quarantine(stored, str(error), error.again_in_seconds)
         except VersionRejected as error:
             self._quarantine(stored, str(error))
         except LoadPostponed as error:
@@ -247,53 +268,49 @@ class Registry:
             log.exception("loading version %d failed", stored.number)
             self._quarantine(stored, f"loading it failed: {type(error).__name__}")
         else:
-            self._accept(loaded)
-            self._metrics.load_duration.observe(time.monotonic() - started)
+            if loaded is None:
+                self._uncached[stored.number] = stored.fingerprint
+            else:
+                self._accept(loaded)
+                self._metrics.load_duration.observe(time.monotonic() - started)
         finally:
-            self._loading = self._loading_number = None
+            turn.task = turn.number = None
             self._look_again.set()
 
     def _accept(self, loaded: LoadedVersion) -> None:
         number = loaded.number
         self._loaded[number] = loaded
-        self._quarantined.pop(number, None)
-        self._postponed.pop(number, None)
+        self._uncached.pop(number, None)  # when it is asked for again, its program is there
+        self._verdicts.acquit(number)
         self._metrics.loads.inc("loaded")
         if self.serving and self.serving.number == number:  # the same number with other files
             self.serving = loaded
             self._metrics.serve(loaded)
 
     def _postpone(self, stored: StoredVersion, reason: str) -> None:
-        self._postponed[stored.number] = _Postponement(time.monotonic() + self._postponed_seconds, reason)
+        self._verdicts.postpone(stored.number, reason, self._postponed_seconds)
         self._metrics.loads.inc("postponed")
         log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
 
-    def _quarantine(self, stored: StoredVersion, reason: str, until_seconds: float = math.inf) -> None:
-        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason, until_seconds)
-        self._postponed.pop(stored.number, None)
+    def _quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
+        self._verdicts.quarantine(stored, reason, for_seconds)
         self._metrics.loads.inc("rejected")
         log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
 
     def _is_quarantined(self, stored: StoredVersion) -> bool:
-        quarantine = self._quarantined.get(stored.number)
-        return (
-            quarantine is not None
-            and quarantine.fingerprint == stored.fingerprint
-            and stored.number not in self._loaded
-        )
+        return self._verdicts.is_quarantined(stored) and stored.number not in self._loaded
 
     def _status(self, number: int) -> VersionStatus:
-        quarantine = self._quarantined.get(number)
-        postponed = self._postponed.get(number)
-        reason = quarantine.reason if quarantine else postponed.reason if postponed else None
+        reason = self._verdicts.reason(number)
         if self.serving and self.serving.number == number:
             return VersionStatus(number, State.SERVING, reason)
         stored = self.stored(number)
-        if number == self._loading_number and not (stored and self._is_quarantined(stored)):
+        loading = number in (self._opening.number, self._preparing.number)
+        if loading and not (stored and self._is_quarantined(stored)):
             return VersionStatus(number, State.LOADING)
         if number in self._loaded:
             return VersionStatus(number, State.LOADED, reason)
-        if quarantine:
+        if self._verdicts.why_quarantined(number):
             return VersionStatus(number, State.QUARANTINED, reason)
         return VersionStatus(number, State.STORED, reason)
 

@@ -1,5 +1,6 @@
 """Stand-ins for the service's tests: an engine that anyone can check, and versions that need no TensorFlow."""
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -117,18 +118,29 @@ def write_version(store: Path, number: int, **changes: Any) -> Path:
 
 @dataclass
 class FakeLoader:
-    """Loads every version with one engine, but rejects those in `rejected` and waits while `gate` is closed."""
+    """Loads every version with one engine, but rejects those in `rejected`.
+
+    The programs of those in `cached` need no preparing; that of one in `hanging` takes until its event is set.
+    """
 
     engine: FirstPixelEngine = field(default_factory=FirstPixelEngine)
     rejected: dict[int, str] = field(default_factory=dict)
+    cached: set[int] = field(default_factory=set)
+    hanging: dict[int, asyncio.Event] = field(default_factory=dict)
     loads: list[int] = field(default_factory=list)
 
     async def __call__(self, stored: StoredVersion) -> LoadedVersion:
         """Load, or reject with the reason that the test gave."""
         self.loads.append(stored.number)
+        if stored.number in self.hanging:
+            await self.hanging[stored.number].wait()
         if stored.number in self.rejected:
             raise VersionRejected(self.rejected[stored.number])
         return loaded_version(stored.number, self.engine, stored)
+
+    async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
+        """Load what is cached already."""
+        return loaded_version(stored.number, self.engine, stored) if stored.number in self.cached else None
 
 
 def loaded_version(

@@ -105,6 +105,32 @@ def test_waiting_for_another_worker_has_a_deadline(stored: StoredVersion, own_ca
             load(stored, own_cache, prepare_timeout_seconds=-0.4)
 
 
+def test_what_is_cached_waits_for_nobody(stored: StoredVersion, own_cache: Path) -> None:
+    """A program that is there is loaded even while another worker has it in hand, as when it tries the version anew."""
+    (program,) = own_cache.glob("*.tflite")
+    with program.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        loaded = asyncio.run(Loader("litert", own_cache, 8).from_cache(stored))
+    assert loaded is not None
+    assert loaded.number == 1
+
+
+def test_what_is_not_cached_is_not_loaded_from_there(stored: StoredVersion, own_cache: Path) -> None:
+    """Without its program, with a damaged one, or for the engine that has none, a version has to be prepared."""
+    assert asyncio.run(Loader("tensorflow", own_cache, 8).from_cache(stored)) is None
+    (program,) = own_cache.glob("*.tflite")
+    program.write_bytes(program.read_bytes()[:1000])
+    assert asyncio.run(Loader("litert", own_cache, 8).from_cache(stored)) is None
+    program.unlink()
+    assert asyncio.run(Loader("litert", own_cache, 8).from_cache(stored)) is None
+
+
+def test_a_version_that_is_not_whole_is_found_out_without_preparing(stored: StoredVersion, own_cache: Path) -> None:
+    """Damage is told at once, whatever else is being prepared."""
+    with pytest.raises(VersionRejected, match="the folder is 7"):
+        asyncio.run(Loader("litert", own_cache, 8).from_cache(replace(stored, number=7)))
+
+
 def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:
     """The first version is prepared at full speed, since nobody can be answered before; later ones are not."""
     loader = Loader("litert", own_cache, 8)

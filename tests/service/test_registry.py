@@ -151,7 +151,7 @@ def test_loader_that_breaks_does_not_end_the_registry(watched: Watched) -> None:
     write_version(watched.folder, 1)
 
     class Broken(FakeLoader):
-        async def __call__(self, stored):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN204 - see FakeLoader
+        async def __call__(self, stored: StoredVersion) -> LoadedVersion:
             if stored.number == 1:
                 msg = "unforeseen"
                 raise RuntimeError(msg)
@@ -347,6 +347,78 @@ def test_a_version_that_nobody_would_ask_for_is_not_tried_again(watched: Watched
         await asyncio.sleep(1)
         assert failing.loads.count(2) == tries
         assert watched.state(2) is State.QUARANTINED
+
+    run(watched, story)
+
+
+def test_a_pin_to_what_is_cached_is_followed_while_another_version_hangs(watched: Watched) -> None:
+    """A rollback does not wait for the preparing of the version that it is from; that gets its quarantine later."""
+    for number in range(1, 6):
+        write_version(watched.folder, number)
+    watched.load.cached = {1, 2, 3, 4, 5}
+    hung = watched.load.hanging[6] = asyncio.Event()
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 5)
+        write_version(watched.folder, 6)
+        await watched.until(lambda: watched.load.loads == [6])
+        watched.pin('{"serve": 1}')
+        await watched.until(lambda: watched.serving == 1)
+        assert watched.state(6) is State.LOADING
+        watched.load.rejected[6] = "it hangs"
+        hung.set()
+        await watched.until(lambda: watched.state(6) is State.QUARANTINED)
+        assert watched.load.loads == [6]
+
+    run(watched, story)
+
+
+def test_a_start_serves_what_is_cached_while_the_newest_hangs(watched: Watched) -> None:
+    """The newest version whose program is there serves until a newer one is prepared."""
+    for number in range(1, 7):
+        write_version(watched.folder, number)
+    watched.load.cached = {3, 4, 5}
+    hung = watched.load.hanging[6] = asyncio.Event()
+
+    async def story() -> None:
+        assert watched.serving == 5
+        await watched.until(lambda: watched.state(6) is State.LOADING)
+        await watched.until(lambda: watched.state(4) is State.LOADED)
+        hung.set()
+        await watched.until(lambda: watched.serving == 6)
+
+    run(watched, story)
+
+
+def test_a_pin_that_has_to_be_prepared_goes_first(watched: Watched) -> None:
+    """One version is prepared at a time, and what a person asks for does not wait for another one to hang."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    watched.load.hanging[2] = asyncio.Event()
+
+    async def story() -> None:
+        await watched.until(lambda: watched.load.loads == [2])
+        watched.pin('{"serve": 1}')
+        await watched.until(lambda: watched.serving == 1)
+        await watched.until(lambda: watched.load.loads == [2, 1, 2])
+
+    run(watched, story)
+
+
+def test_nothing_else_serves_while_the_pinned_version_is_prepared_at_the_start(watched: Watched) -> None:
+    """A pin may be there to keep a version from serving: a start does not serve that one for a while."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    watched.load.cached = {2}
+    watched.pin('{"serve": 1}')
+    prepared = watched.load.hanging[1] = asyncio.Event()
+
+    async def story() -> None:
+        await watched.until(lambda: watched.state(2) is State.LOADED)
+        await watched.settled()
+        assert watched.serving is None
+        prepared.set()
+        await watched.until(lambda: watched.serving == 1)
 
     run(watched, story)
 

@@ -1,0 +1,78 @@
+"""What the registry holds against versions: which are in quarantine, and which wait because this machine had no room.
+
+Each verdict is about the files that a version had then; with others it is worth another try.
+"""
+
+import math
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from service.model_store import Fingerprint, StoredVersion
+
+
+@dataclass(frozen=True)
+class _Quarantine:
+    fingerprint: Fingerprint
+    reason: str
+    until_seconds: float
+
+
+@dataclass(frozen=True)
+class _Postponement:
+    reason: str
+    until_seconds: float
+
+
+class Verdicts:
+    """The versions that may not serve, or not yet; at most one verdict of each kind about a number."""
+
+    def __init__(self) -> None:
+        self._quarantined: dict[int, _Quarantine] = {}
+        self._postponed: dict[int, _Postponement] = {}
+
+    def quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
+        """Hold these files back; after so many seconds they may be tried again, and stay in quarantine meanwhile."""
+        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason, time.monotonic() + for_seconds)
+        self._postponed.pop(stored.number, None)
+
+    def postpone(self, number: int, reason: str, for_seconds: float) -> None:
+        """Leave a version alone for so many seconds; nothing is held against it."""
+        self._postponed[number] = _Postponement(reason, time.monotonic() + for_seconds)
+
+    def acquit(self, number: int) -> None:
+        """Hold nothing against a version any more: it has proved itself."""
+        self._quarantined.pop(number, None)
+        self._postponed.pop(number, None)
+
+    def forget_all_but(self, numbers: Collection[int]) -> None:
+        """Drop what is about versions that are no longer there."""
+        for verdicts in (self._quarantined, self._postponed):
+            for number in verdicts.keys() - set(numbers):
+                del verdicts[number]
+
+    def is_quarantined(self, stored: StoredVersion) -> bool:
+        """Whether it is in quarantine with just these files."""
+        quarantine = self._quarantined.get(stored.number)
+        return quarantine is not None and quarantine.fingerprint == stored.fingerprint
+
+    def may_be_tried(self, stored: StoredVersion) -> bool:
+        """Whether no quarantine keeps these files from another try."""
+        quarantine = self._quarantined.get(stored.number)
+        over = quarantine is not None and time.monotonic() >= quarantine.until_seconds
+        return over or not self.is_quarantined(stored)
+
+    def is_postponed(self, number: int) -> bool:
+        """Whether it is not yet time for another try."""
+        postponed = self._postponed.get(number)
+        return postponed is not None and time.monotonic() < postponed.until_seconds
+
+    def why_quarantined(self, number: int) -> str | None:
+        """The reason for its quarantine, whichever files it was found with."""
+        quarantine = self._quarantined.get(number)
+        return quarantine.reason if quarantine else None
+
+    def reason(self, number: int) -> str | None:
+        """Why it does not serve, as far as a verdict says it."""
+        postponed = self._postponed.get(number)
+        return self.why_quarantined(number) or (postponed.reason if postponed else None)

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from service.model_store import StoredVersion
+from service.verdicts import Verdicts
+
+
+def version(number: int = 1, size: int = 3) -> StoredVersion:
+    return StoredVersion(number, Path(), (("saved_model.pb", size, 1),))
+
+
+def test_a_quarantine_counts_for_the_files_it_was_found_with() -> None:
+    """Other files are worth a try; the reason is shown until they have proved themselves."""
+    verdicts = Verdicts()
+    verdicts.quarantine(version(), "it differs")
+    assert verdicts.is_quarantined(version())
+    assert not verdicts.may_be_tried(version())
+    assert not verdicts.is_quarantined(version(size=4))
+    assert verdicts.may_be_tried(version(size=4))
+    assert verdicts.reason(1) == verdicts.why_quarantined(1) == "it differs"
+    verdicts.acquit(1)
+    assert verdicts.may_be_tried(version())
+    assert verdicts.reason(1) is None
+
+
+def test_a_quarantine_that_is_over_stays_until_it_is_lifted() -> None:
+    """It may be tried again, and does not serve meanwhile."""
+    verdicts = Verdicts()
+    verdicts.quarantine(version(), "it was killed", for_seconds=0.0)
+    assert verdicts.may_be_tried(version())
+    assert verdicts.is_quarantined(version())
+
+
+@pytest.mark.parametrize(("seconds", "postponed"), [(60.0, True), (0.0, False)])
+def test_a_postponed_version_waits_for_its_time(seconds: float, postponed: bool) -> None:  # noqa: FBT001 - a parameter
+    """Nothing is held against it, and it says what it waits for."""
+    verdicts = Verdicts()
+    verdicts.postpone(1, "the disk is full", seconds)
+    assert verdicts.is_postponed(1) is postponed
+    assert verdicts.may_be_tried(version())
+    assert (verdicts.reason(1), verdicts.why_quarantined(1)) == ("the disk is full", None)
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    """A number that is used again begins without a verdict."""
+    verdicts = Verdicts()
+    for number in (1, 2):
+        verdicts.quarantine(version(number), "it differs")
+        verdicts.postpone(number, "the disk is full", 60.0)
+    verdicts.forget_all_but([2])
+    assert (verdicts.reason(1), verdicts.is_postponed(1)) == (None, False)
+    assert (verdicts.why_quarantined(2), verdicts.is_postponed(2)) == ("it differs", True)

@@ -28,6 +28,16 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         return [first, *others]
 
 
+def bind_beside(listener: socket.socket) -> socket.socket:
+    """Bind a socket to the address that a worker's listening socket has; no connection comes to it until it listens.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    host, port = listener.getsockname()[:2]
+    return _bind(host, port, shared=True)
+
+
 def address(listener: socket.socket) -> str:
     """Where a listening socket can be reached, as a URL."""
     host, port = listener.getsockname()[:2]
@@ -35,6 +45,16 @@ def address(listener: socket.socket) -> str:
 
 
 def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
+    listener = _bind(host, port, shared=shared)
+    try:
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -42,7 +62,6 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         if shared:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -20,11 +20,11 @@ from service.workers import end_when_closed
 def main() -> None:
     """Serve the connections of the listening socket that was passed on."""
     given = _parse_arguments()
+    metrics = Metrics(Memory(given.workers, given.worker, given.metrics))
+    if given.restarts:  # counted before anything can fail, or a worker that never gets to serve would not be seen
+        metrics.worker_restarts.inc()
     settings = Settings()
     logs.configure(settings.log_format)
-    metrics = Metrics(Memory(given.workers, given.worker, given.metrics))
-    if given.restarts:
-        metrics.worker_restarts.inc()
     threading.Thread(target=end_when_closed, args=(sys.stdin.fileno(),), daemon=True).start()
     with socket.socket(fileno=given.listener) as listener, contextlib.suppress(KeyboardInterrupt):
         serve(settings, listener, metrics)

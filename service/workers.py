@@ -1,7 +1,8 @@
 """Several serving processes on one address: starts them, replaces those that end, stops them together.
 
 This process serves nothing itself. It keeps the listening sockets, so that connections wait for a worker's
-replacement in place of being refused, and the memory in which workers count.
+replacement in place of being refused, and the memory in which workers count. The socket of a worker that keeps ending
+is closed, so that all connections come to the others.
 """
 
 import asyncio
@@ -12,15 +13,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service import tally
+from service.listeners import bind_beside
 
 # Starting takes a second: what ends sooner than this has not served, and its replacement waits for longer each time.
 _SETTLED_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 30.0
+# A killed worker's replacement serves after a second or two, and connections wait for it. When that ends at once too,
+# the next one will hardly do better, and nobody is kept waiting for it.
+_CRASHES_UNTIL_CLOSED = 2
 # What a worker may take beyond its own limits before it is killed.
 _GRACE_SECONDS = 5.0
 
@@ -31,7 +35,7 @@ log = logging.getLogger("digits.workers")
 class Workers:
     """Keeps a worker running for each listening socket; `stop_seconds` is how long their stopping may take."""
 
-    listeners: Sequence[socket.socket]
+    listeners: list[socket.socket]
     stop_seconds: float
     _metrics_file: int = field(init=False)
     _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict, init=False)
@@ -51,7 +55,7 @@ class Workers:
 
     async def _keep(self, worker: int) -> int:
         """Run one worker, and another whenever it ends, until all are to stop; returns the last exit code."""
-        delay, restarts = _FIRST_DELAY_SECONDS, 0
+        delay, restarts, crashes = _FIRST_DELAY_SECONDS, 0, 0
         while True:
             if self._stopping.is_set():
                 return 0
@@ -65,9 +69,13 @@ class Workers:
                 # A worker that has not begun to serve yet ends by the signal itself.
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
             lived = time.monotonic() - started
-            delay = _FIRST_DELAY_SECONDS if lived >= _SETTLED_SECONDS else min(2 * delay, _LONGEST_DELAY_SECONDS)
+            crashes = 0 if lived >= _SETTLED_SECONDS else crashes + 1
+            delay = min(2 * delay, _LONGEST_DELAY_SECONDS) if crashes else _FIRST_DELAY_SECONDS
             restarts += 1
             log.error("worker %d %s after %.1f s; starting another in %.1f s", worker, _ending(code), lived, delay)
+            if crashes >= _CRASHES_UNTIL_CLOSED:
+                log.error("worker %d has ended %d times in a row; until one serves the others do", worker, crashes)
+                self._close_listener(worker)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
@@ -92,6 +100,16 @@ class Workers:
         finally:
             tally.note_ended(metrics, worker)
             del self._processes[worker]
+
+    def _close_listener(self, worker: int) -> None:
+        """Let no connection come to this worker before it serves: it will listen on the new socket by itself."""
+        try:
+            bound = bind_beside(self.listeners[worker])  # first, so that the port is never free for others
+        except OSError as error:
+            log.error("worker %d keeps its socket: %s", worker, error.strerror)  # noqa: TRY400 - no fault of ours
+            return
+        self.listeners[worker].close()
+        self.listeners[worker] = bound
 
     def _stop(self, number: int) -> None:
         """Pass the signal on; kill what has not stopped when its time is over."""

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -12,10 +13,20 @@ READY_SECONDS = 120.0
 
 
 class Process:
-    """`python -m service` as an operator would start it, on a free port."""
+    """`python -m service` as an operator would start it, on a free port; its log goes to a file or is dropped."""
 
-    def __init__(self, store: Path, cache: Path, **environment: str) -> None:
-        self.process = subprocess.Popen(
+    def __init__(self, store: Path, cache: Path, log: Path = Path(os.devnull), /, **environment: str) -> None:
+        with log.open("ab") as stderr:
+            self.process = self._start(store, cache, stderr, environment)
+        assert self.process.stdout is not None
+        first_line = self.process.stdout.readline()
+        address = re.search(r"http://[0-9.]+:[0-9]+", first_line)
+        assert address, first_line
+        self.client = httpx.Client(base_url=address.group(), timeout=20)
+
+    @staticmethod
+    def _start(store: Path, cache: Path, stderr: IO[bytes], environment: dict[str, str]) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             [sys.executable, "-m", "service"],
             env={
                 **os.environ,
@@ -26,14 +37,9 @@ class Process:
                 **environment,
             },
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
         )
-        assert self.process.stdout is not None
-        first_line = self.process.stdout.readline()
-        address = re.search(r"http://[0-9.]+:[0-9]+", first_line)
-        assert address, first_line
-        self.client = httpx.Client(base_url=address.group(), timeout=20)
 
     def ready(self) -> bool:
         return self.client.get("/health/ready").status_code == 200

@@ -76,6 +76,45 @@ def test_killed_worker_is_replaced(service: Process) -> None:
     assert before[1] in service.workers()
 
 
+def listening_sockets(service: Process) -> int:
+    """How many sockets listen on the service's port, as the kernel says."""
+    port = f":{service.client.base_url.port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(address.endswith(port) and state == "0A" for _, address, _, state, *_ in lines)
+
+
+def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
+    released_store: Path, program_cache: Path, tmp_path: Path
+) -> None:
+    """Beside a worker that keeps ending the others get every connection; it is tried ever later, and comes back."""
+    keys, log = tmp_path / "keys", tmp_path / "log"
+    keys.write_text("secret")
+    settings = {"DIGITS_WORKERS": "2", "DIGITS_API_KEYS_FILE": str(keys), "DIGITS_DRAIN_SECONDS": "0.2"}
+    service = Process(released_store, program_cache, log, **settings)
+
+    def restarts() -> float:
+        return scrape(service.client).value("digits_worker_restarts_total")
+
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        assert listening_sockets(service) == 2
+        keys.write_text("")  # as when a secret is being replaced
+        os.kill(service.workers()[0], signal.SIGKILL)
+        wait_until(lambda: "in a row" in log.read_text())
+        wait_until(lambda: listening_sockets(service) == 1)
+        with httpx.Client() as other:
+            url = f"{service.client.base_url}/health/ready"
+            for _ in range(30):
+                assert other.get(url, headers={"Connection": "close"}, timeout=5).status_code == 200
+        wait_until(lambda: restarts() >= 4)
+        assert listening_sockets(service) == 1
+        keys.write_text("secret")
+        wait_until(lambda: listening_sockets(service) == 2)
+        assert restarts() < 12
+    finally:
+        service.close()
+
+
 def test_worker_that_is_asked_to_stop_is_replaced(service: Process) -> None:
     """SIGTERM to one worker lets it finish, and another follows."""
     before = service.workers()

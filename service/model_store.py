@@ -22,8 +22,13 @@ class Policy(BaseModel):
     serve: Literal["latest"] | PositiveInt = "latest"
 
 
-Fingerprint = tuple[tuple[str, int, int], ...]
-"""Path, size in bytes and modification time in nanoseconds of every file of a version."""
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Path, size in bytes, and times of modification and of change in nanoseconds of every file of a version.
+
+Who mends a file by a copy of the good one (`cp -p`, `rsync -a`) may leave its size and time of modification as they
+were. The time of change nobody can put back. Where it changes without the content, as by a hard link, one more load is
+all that it costs. An inode's number would tell nothing more, and some network mounts make it up.
+"""
 
 
 @dataclass(frozen=True)
@@ -103,5 +108,5 @@ def _fingerprint(folder: Path) -> Fingerprint:
             status = file.stat()
         except OSError:
             continue  # removed since the listing, or a link to nowhere: what needs the file will say so
-        entries.append((file.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+        entries.append((file.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(entries)

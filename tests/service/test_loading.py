@@ -171,7 +171,7 @@ def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersio
     outcomes = asyncio.run(all_workers(stored))
     assert [str(outcome) for outcome in outcomes] == ["it hangs"] * 3
     assert tries == [1]
-    asyncio.run(all_workers(replace(stored, fingerprint=(("saved_model.pb", 1, 1),))))
+    asyncio.run(all_workers(replace(stored, fingerprint=(("saved_model.pb", 1, 1, 1),))))
     assert tries == [1, 1]
 
 

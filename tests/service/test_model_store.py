@@ -7,6 +7,7 @@ import pytest
 from service.manifest import MANIFEST_PATH
 from service.model_store import ModelStore, Policy, Snapshot
 from tests.service.fakes import write_version
+from tests.service.running import wait_until
 
 
 def look(root: Path) -> Snapshot:
@@ -166,11 +167,32 @@ def test_a_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.parametrize("copy", ["written over", "moved over"])
+def test_a_fingerprint_changes_when_a_copy_keeps_size_and_time(tmp_path: Path, copy: str) -> None:
+    """Mending a file as `cp -p` and `rsync -a` do is seen, though nothing of what they show differs."""
+    folder = write_version(tmp_path, 1)
+    file = folder / "saved_model.pb"
+    good, times = file.read_bytes(), file.stat().st_mtime_ns
+    file.write_bytes(bytes(len(good)))
+    os.utime(file, ns=(times, times))
+    damaged = look(tmp_path).versions[0].fingerprint
+
+    # The clock of a file system ticks every few milliseconds.
+    wait_until(lambda: _mend(file, good, times, copy) and look(tmp_path).versions[0].fingerprint != damaged, 2)
+
+
+def _mend(file: Path, good: bytes, times: int, copy: str) -> bool:
+    target = file if copy == "written over" else file.parent.parent.parent / "copy"
+    target.write_bytes(good)
+    os.utime(target, ns=(times, times))
+    return bool(target.replace(file))
+
+
 def test_a_fingerprint_lists_every_file_with_its_size(tmp_path: Path) -> None:
     """Files in folders below count like those on top."""
     folder = write_version(tmp_path, 1)
 
-    sizes = {path: size for path, size, _ in look(tmp_path).versions[0].fingerprint}
+    sizes = {path: size for path, size, *_ in look(tmp_path).versions[0].fingerprint}
 
     assert sizes["saved_model.pb"] == len(b"a model 1")
     assert sizes[MANIFEST_PATH] == len((folder / MANIFEST_PATH).read_bytes())

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from service.model_store import Fingerprint
 from service.rejections import Rejections
 
 SHA = "a" * 64
-FILES = (("saved_model.pb", 3, 1_700_000_000_000_000_001),)
+FILES = (("saved_model.pb", 3, 1_700_000_000_000_000_001, 5),)
 
 
-def reason(kept: Rejections, sha: str = SHA, files: tuple[tuple[str, int, int], ...] = FILES) -> str | None:
+def reason(kept: Rejections, sha: str = SHA, files: Fingerprint = FILES) -> str | None:
     found = kept.find(sha, files)
     return found.reason if found else None
 
@@ -27,9 +28,16 @@ def test_a_reason_counts_for_the_files_it_was_found_with(tmp_path: Path) -> None
     kept = Rejections(tmp_path, "litert")
     kept.keep(SHA, FILES, "it differs", final=True)
     assert reason(Rejections(tmp_path, "litert")) == "it differs"
-    assert reason(kept, files=(("saved_model.pb", 3, 2),)) is None
+    assert reason(kept, files=(("saved_model.pb", 3, 2, 5),)) is None
     assert reason(kept, sha="b" * 64) is None
     assert reason(Rejections(tmp_path, "tensorflow")) is None
+
+
+def test_a_reason_counts_for_every_copy_of_a_version(tmp_path: Path) -> None:
+    """Replicas that share a cache and copy the store each for itself know of each other's rejections."""
+    kept = Rejections(tmp_path, "litert")
+    kept.keep(SHA, FILES, "it hangs", final=False)
+    assert reason(kept, files=tuple((*entry[:3], 6) for entry in FILES)) == "it hangs"
 
 
 def test_an_old_reason_does_not_count_and_is_removed(tmp_path: Path) -> None:
@@ -68,7 +76,7 @@ def test_what_is_not_final_is_tried_again_ever_later(tmp_path: Path) -> None:
         age(tmp_path, wait + 1)
         assert kept.find(SHA, FILES) is None
     assert waits == [5, 10, 20, 40, 60, 60, 60]
-    assert kept.keep(SHA, (("saved_model.pb", 3, 2),), "it hangs", final=False).again_in_seconds == 300
+    assert kept.keep(SHA, (("saved_model.pb", 3, 2, 5),), "it hangs", final=False).again_in_seconds == 300
 
 
 def test_a_clock_that_was_put_back_keeps_no_reason_for_ever(tmp_path: Path) -> None:

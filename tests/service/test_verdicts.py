@@ -7,7 +7,7 @@ from service.verdicts import Verdicts
 
 
 def version(number: int = 1, size: int = 3) -> StoredVersion:
-    return StoredVersion(number, Path(), (("saved_model.pb", size, 1),))
+    return StoredVersion(number, Path(), (("saved_model.pb", size, 1, 1),))
 
 
 def test_a_quarantine_counts_for_the_files_it_was_found_with() -> None:

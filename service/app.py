@@ -21,6 +21,7 @@ from service.model_store import ModelStore
 from service.openapi import DESCRIPTION, complete_document
 from service.pool import Pool
 from service.problems import add_problem_handlers
+from service.reads import Reads
 from service.registry import Registry
 from service.routes import docs, health, models, page, predict, read
 from service.routes import metrics as metrics_route
@@ -39,6 +40,9 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 # when it begins, what was let in at the rate before waits for two to four times as long. Bulk of 32 clients in turn,
 # 500 rows each, is to fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
+
+# Cards, reports and manifests that are read from the store at once, for people who look at them.
+_MOST_READS = 4
 
 
 class LifespanState(TypedDict):
@@ -86,8 +90,9 @@ def create_app(
             ).running() as batcher,
             registry.running(),
         ):
+            reads = Reads(_MOST_READS)
             reader = BodyReader(_limits(settings), pool)
-            yield {"service": ServiceState(settings, store, registry, batcher, reader, measured, drain)}
+            yield {"service": ServiceState(settings, store, registry, reads, batcher, reader, measured, drain)}
 
     keys = settings.accepted_keys
     app = Digits(

@@ -24,11 +24,16 @@ from service.golden import GoldenImages, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
 from service.model_store import StoredVersion
 from service.prepare import program_name
+from service.reads import Reads
 from service.rejections import Rejections
 
 # Preparing takes 5 to 10 seconds on a core of its own, and took 4 minutes beside ten busy processes on two slow
 # ones; a SavedModel that takes longer hangs.
 PREPARE_TIMEOUT_SECONDS = 300.0
+# Reading and checking a version takes milliseconds, and seconds where its megabyte comes from far away.
+READ_TIMEOUT_SECONDS = 60.0
+# One version is opened and one prepared at a time.
+_MOST_READS = 2
 # A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
 MAX_CACHED_PROGRAMS = 24
 _LOCK_POLL_SECONDS = 0.1
@@ -96,6 +101,8 @@ class Loader:
     cache: Path
     max_batch_size: int
     prepare_timeout_seconds: float = PREPARE_TIMEOUT_SECONDS
+    read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    _reads: Reads = field(default_factory=lambda: Reads(_MOST_READS), init=False)
     _has_loaded: bool = field(default=False, init=False)
 
     async def __call__(self, stored: StoredVersion) -> LoadedVersion:
@@ -103,7 +110,8 @@ class Loader:
 
         Raises:
             VersionRejected: The version may not serve; as `PreparingFailed`, until it is tried again.
-            LoadPostponed: This machine cannot load it now: the cache is full, or another worker has its turn.
+            LoadPostponed: This machine cannot load it now: the cache is full, another worker has its turn, or the store
+                does not answer.
             OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
         """
         whole = await self._read(stored)
@@ -119,6 +127,7 @@ class Loader:
 
         Raises:
             VersionRejected: The version is not whole.
+            LoadPostponed: The store does not answer.
             OSError: This machine cannot read it now.
         """
         if self.engine != "litert":
@@ -126,7 +135,12 @@ class Loader:
         return await self._open_cached(await self._read(stored))
 
     async def _read(self, stored: StoredVersion) -> _Whole:
-        manifest, manifest_sha256, golden = await asyncio.to_thread(read_whole, stored)
+        try:
+            read = functools.partial(read_whole, stored)
+            manifest, manifest_sha256, golden = await self._reads.run(read, self.read_timeout_seconds)
+        except TimeoutError:
+            msg = f"reading it took longer than {self.read_timeout_seconds:g} seconds"
+            raise LoadPostponed(msg) from None
         return _Whole(stored, manifest, manifest_sha256, golden, self.cache / program_name(manifest_sha256))
 
     async def _open_cached(self, whole: _Whole) -> LoadedVersion | None:

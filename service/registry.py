@@ -12,13 +12,14 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
 from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
+from service.reads import Reads
 from service.verdicts import Verdicts
 
 # Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
@@ -27,6 +28,9 @@ LOADED_VERSIONS = 3
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0
+
+# A look takes some 40 file operations for each version, of at most some milliseconds each where a store is far away.
+STORE_TIMEOUT_SECONDS = 30.0
 
 # What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
 POSTPONED_SECONDS = 10.0
@@ -73,12 +77,15 @@ class Registry:
         metrics: Metrics,
         poll_seconds: float,
         postponed_seconds: float = POSTPONED_SECONDS,
+        store_timeout_seconds: float = STORE_TIMEOUT_SECONDS,
     ) -> None:
         self._store = store
         self._load = load
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._postponed_seconds = postponed_seconds
+        self._store_timeout_seconds = store_timeout_seconds
+        self._reads = Reads(1)  # a look that hangs has its thread for itself, and the next ones wait for it
         self._snapshot = Snapshot((), None)
         self._loaded: dict[int, LoadedVersion] = {}
         self._verdicts = Verdicts()
@@ -126,6 +133,7 @@ class Registry:
             return f"Version {loading} is being loaded; that takes some seconds."
         if self._snapshot.versions:
             reasons = [f"{status.number}: {status.reason}" for status in self.statuses() if status.reason]
+            reasons += [self.trouble] if self.trouble else []
             return f"No version in the model store may serve. {'; '.join(reasons)}."
         where = self.trouble or "the model store holds no version"
         return (
@@ -144,7 +152,13 @@ class Registry:
 
     async def look(self) -> None:
         """Look at the store once: switch to the version that should serve, start loading what is missing."""
-        snapshot = await asyncio.to_thread(self._store.look)
+        try:
+            snapshot = await self._reads.run(self._store.look, self._store_timeout_seconds)
+        except TimeoutError:
+            trouble = f"the model store has not answered for {self._store_timeout_seconds:g} seconds"
+            snapshot = replace(self._snapshot, trouble=trouble)
+        except OSError as error:
+            snapshot = replace(self._snapshot, trouble=f"the model store cannot be looked at: {error.strerror}")
         if snapshot.versions or not self.serving:
             self._snapshot = snapshot
         wanted = self._wanted()

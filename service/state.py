@@ -9,6 +9,7 @@ from service.batching import Batcher
 from service.bodies import BodyReader
 from service.metrics import Metrics
 from service.model_store import ModelStore
+from service.reads import Reads
 from service.registry import Registry
 from service.settings import Settings
 
@@ -27,6 +28,7 @@ class ServiceState:
     settings: Settings
     store: ModelStore
     registry: Registry
+    reads: Reads
     batcher: Batcher
     reader: BodyReader
     metrics: Metrics

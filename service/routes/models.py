@@ -1,16 +1,18 @@
 """GET /v1/models and below: which versions there are, what state they are in, and what they say of themselves."""
 
-import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
 from service.answers import ModelAnswer, ModelsAnswer, VersionDetailAnswer, version_answer
 from service.manifest import Manifest, VersionRejected, read_manifest
-from service.problems import NotFound, documented
+from service.problems import DeadlinePassed, NotFound, documented
 from service.state import ServiceState, State
+
+Result = TypeVar("Result")
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -45,7 +47,7 @@ async def get_model(state: State, name: Name) -> ModelAnswer:
     "/{name}/versions/{number}",
     operation_id="get_version",
     summary="Version",
-    responses=documented(404, 422),
+    responses=documented(404, 422, 504),
 )
 async def get_version(state: State, name: Name, number: Number) -> VersionDetailAnswer:
     """Show one version: its state and its manifest."""
@@ -54,7 +56,7 @@ async def get_version(state: State, name: Name, number: Number) -> VersionDetail
     if status is None:
         raise _no_version(number)
     detail = version_answer(status).model_dump()
-    return VersionDetailAnswer(**detail, manifest=await asyncio.to_thread(_manifest, state, number))
+    return VersionDetailAnswer(**detail, manifest=await _manifest(state, number))
 
 
 @router.get(
@@ -62,7 +64,7 @@ async def get_version(state: State, name: Name, number: Number) -> VersionDetail
     operation_id="get_model_card",
     summary="Model card",
     response_class=Response,
-    responses={200: {"content": {"text/markdown": {}}}, **documented(404, 422)},
+    responses={200: {"content": {"text/markdown": {}}}, **documented(404, 422, 504)},
 )
 async def get_model_card(state: State, name: Name, number: Number) -> Response:
     """Show a version's model card: use, limits, data, metrics."""
@@ -75,7 +77,7 @@ async def get_model_card(state: State, name: Name, number: Number) -> Response:
     operation_id="get_report",
     summary="Training report",
     response_class=Response,
-    responses={200: {"content": {"text/html": {}}}, **documented(404, 422)},
+    responses={200: {"content": {"text/html": {}}}, **documented(404, 422, 504)},
 )
 async def get_report(state: State, name: Name, number: Number) -> Response:
     """Show a version's training report."""
@@ -98,14 +100,16 @@ def _check_name(state: ServiceState, name: str) -> None:
         raise NotFound(f"There is no model {name[:100]!r} here; this service has the model {state.store.name}.")
 
 
-def _manifest(state: ServiceState, number: int) -> Manifest | None:
+async def _manifest(state: ServiceState, number: int) -> Manifest | None:
     """The manifest of a version: as it was loaded, or as it lies in the store."""
     loaded = state.registry.loaded(number)
     if loaded:
         return loaded.manifest
     stored = state.registry.stored(number)
+    if stored is None:
+        return None
     try:
-        return read_manifest(stored.folder)[0] if stored else None
+        return await _in_time(state, lambda: read_manifest(stored.folder)[0])
     except (VersionRejected, OSError):
         return None
 
@@ -117,9 +121,17 @@ async def _extra_file(state: ServiceState, name: str, number: int, file_name: st
         raise _no_version(number)
     file = Path(stored.folder, "assets.extra", file_name)
     try:
-        return await asyncio.to_thread(file.read_bytes)
+        return await _in_time(state, file.read_bytes)
     except OSError:
         raise NotFound(f"Version {number} carries no {file_name}.") from None
+
+
+async def _in_time(state: ServiceState, read: Callable[[], Result]) -> Result:
+    seconds = state.settings.request_timeout_seconds
+    try:
+        return await state.reads.run(read, seconds)
+    except TimeoutError:
+        raise DeadlinePassed(f"The model store did not answer within {seconds:g} seconds; try again later.") from None
 
 
 def _no_version(number: int) -> NotFound:

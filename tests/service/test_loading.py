@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed, PreparingFailed
-from service.manifest import VersionRejected, read_manifest
+from service.manifest import MANIFEST_PATH, VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
 from service.prepare import program_name
 from tests.service.wrapping import write_wrapped
@@ -129,6 +129,17 @@ def test_a_version_that_is_not_whole_is_found_out_without_preparing(stored: Stor
     """Damage is told at once, whatever else is being prepared."""
     with pytest.raises(VersionRejected, match="the folder is 7"):
         asyncio.run(Loader("litert", own_cache, 8).from_cache(replace(stored, number=7)))
+
+
+def test_a_version_whose_files_do_not_answer_is_postponed(stored: StoredVersion, tmp_path: Path) -> None:
+    """A store that stalls while a version is read says nothing about the version."""
+    folder = shutil.copytree(stored.folder, tmp_path / "digits" / "1")
+    (folder / MANIFEST_PATH).unlink()
+    os.mkfifo(folder / MANIFEST_PATH)  # reading it waits for a writer
+    loader = Loader("litert", tmp_path / "cache", 8, read_timeout_seconds=0.05)
+    for load_somehow in (loader, loader.from_cache):
+        with pytest.raises(LoadPostponed, match=r"reading it took longer than 0\.05 seconds"):
+            asyncio.run(load_somehow(replace(stored, folder=folder)))
 
 
 def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,23 @@ def test_a_report_can_fetch_and_run_nothing(store: Path, client: httpx.Client) -
     assert "default-src 'none'" in policy
     assert "sandbox" in policy
     assert not any(part.startswith("script-src") for part in policy)
+
+
+def test_a_store_that_hangs_is_told_in_time(store: Path, start_service: StartService) -> None:
+    """Reads that the store does not answer are 504, however many there are, and nothing else waits for them."""
+    write_version(store, 2)
+    client = start_service(FakeLoader(rejected={2: "it is damaged"}), request_timeout_seconds=0.1)
+    wait_until(lambda: states(client).get(2) == "quarantined")
+    for file in ("model_card.md", "report.html", "manifest.json"):
+        (store / "digits/2/assets.extra" / file).unlink(missing_ok=True)
+        os.mkfifo(store / "digits/2/assets.extra" / file)  # reading it waits for a writer
+
+    for path in ("/card", "/report", "") * 10:
+        detail = assert_problem(client.get(f"{VERSION}/2{path}"), 504, "deadline-passed")["detail"]
+        assert "model store" in detail
+
+    write_version(store, 3)
+    wait_until(lambda: states(client).get(3) == "serving")
 
 
 @pytest.mark.parametrize("path", ["", "/versions/1", "/versions/1/card", "/versions/1/report"])

@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -228,6 +229,29 @@ def test_vanished_store_leaves_the_version_serving(watched: Watched) -> None:
         await watched.settled()
         assert watched.serving == 1
         write_version(watched.folder, 2)
+        await watched.until(lambda: watched.serving == 2)
+        assert watched.registry.trouble is None
+
+    run(watched, story)
+
+
+def test_a_store_that_hangs_is_trouble_and_is_followed_again(watched: Watched) -> None:
+    """A mount that stalls is told as one that vanished is; when it answers again, it counts again."""
+    write_version(watched.folder, 1)
+    store = ModelStore(watched.folder, "digits")
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005, store_timeout_seconds=0.1)
+    policy = watched.folder / "digits" / "policy.json"
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        os.mkfifo(policy)  # reading it waits for a writer
+        await watched.until(lambda: watched.registry.trouble is not None)
+        assert watched.registry.trouble == "the model store has not answered for 0.1 seconds"
+        assert watched.serving == 1
+        write_version(watched.folder, 2)
+        with policy.open("w") as stream:
+            policy.unlink()
+            stream.write("{}")
         await watched.until(lambda: watched.serving == 2)
         assert watched.registry.trouble is None
 

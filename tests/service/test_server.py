@@ -1,3 +1,4 @@
+import os
 import resource
 import signal
 import threading
@@ -46,6 +47,19 @@ def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
     assert process.process.wait(timeout=15) == 0
     asking.join(timeout=15)
     assert set(answers.queue) == {200}
+
+
+def test_a_store_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:
+    """A process that waits for its store still answers, and ends with 0 when it is told to."""
+    (tmp_path / "digits").mkdir()
+    os.mkfifo(tmp_path / "digits" / "policy.json")  # reading it waits for a writer
+    process = Process(tmp_path, tmp_path / "cache", DIGITS_DRAIN_SECONDS="0", DIGITS_WORKERS="1")
+    try:
+        assert process.client.get("/health/live").status_code == 204
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(timeout=15) == 0
+    finally:
+        process.close()
 
 
 def test_ctrl_c_ends_at_once_without_a_traceback(process: Process) -> None:

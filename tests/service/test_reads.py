@@ -1,0 +1,78 @@
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.reads import Reads
+
+
+@pytest.fixture
+def stalled() -> Iterator[threading.Event]:
+    """What a stalled store waits for."""
+    answers = threading.Event()
+    yield answers
+    answers.set()
+
+
+def test_a_read_gives_its_result_or_what_it_raised() -> None:
+    """As a call would."""
+
+    def fails() -> None:
+        raise FileNotFoundError
+
+    async def story() -> None:
+        reads = Reads(1)
+        assert await reads.run(lambda: 3, 5) == 3
+        with pytest.raises(FileNotFoundError):
+            await reads.run(fails, 5)
+        assert await reads.run(lambda: 4, 5) == 4
+
+    asyncio.run(story())
+
+
+def test_a_read_that_hangs_has_a_deadline_and_holds_up_no_end(stalled: threading.Event) -> None:
+    """Its caller is told in time, and the loop ends while the thread still waits."""
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(Reads(1).run(stalled.wait, 0.05))
+    assert time.monotonic() - started < 5
+
+
+def test_reads_that_hang_keep_their_places(stalled: threading.Event) -> None:
+    """No more threads wait for a store than there are places; when it answers the next ones pass."""
+    begun: list[int] = []
+
+    def hang() -> None:
+        begun.append(1)
+        stalled.wait()
+
+    async def story() -> None:
+        reads = Reads(2)
+        for _ in range(4):
+            with pytest.raises(TimeoutError):
+                await reads.run(hang, 0.1)
+        assert len(begun) == 2
+        stalled.set()
+        assert await reads.run(lambda: "read", 5) == "read"
+
+    asyncio.run(story())
+
+
+def test_no_thread_to_be_had_is_the_machine_s_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised as any other failure to read, and takes no place."""
+
+    def refuse(_: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    async def story() -> None:
+        reads = Reads(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(OSError, match="unavailable"):
+                await reads.run(lambda: 3, 5)
+        assert await reads.run(lambda: 3, 5) == 3
+
+    asyncio.run(story())

@@ -68,8 +68,8 @@ class LoadPostponed(Exception):
     """A version that could not be loaded now, by no fault of its own; its message is the reason."""
 
 
-class _NoReport(Exception):
-    """Why a preparing process has said nothing about its version."""
+class _NoVerdict(Exception):
+    """Why a preparing process has found out nothing about its version."""
 
 
 class Load(Protocol):
@@ -158,7 +158,7 @@ class Loader:
         if rejection is None:
             try:
                 await self._prepare(stored.folder)
-            except _NoReport as error:
+            except _NoVerdict as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=False)
             except VersionRejected as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=True)
@@ -206,7 +206,7 @@ class Loader:
                 await process.wait()
         except TimeoutError:
             msg = f"preparing it took longer than {self.prepare_timeout_seconds:g} seconds"
-            raise _NoReport(msg) from None
+            raise _NoVerdict(msg) from None
         finally:
             await _end(process)
         _raise_if_rejected(report, process.returncode)
@@ -305,12 +305,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
     try:
         said = json.loads(report.splitlines()[-1])
-        rejected, postponed = said["rejected"], said.get("postponed")
+        rejected, postponed, failed = said["rejected"], said["postponed"], said["failed"]
     except (IndexError, ValueError, KeyError, TypeError):
         how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
         msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
-        raise _NoReport(msg) from None
+        raise _NoVerdict(msg) from None
     if postponed is not None:
         raise LoadPostponed(str(postponed))
+    if failed is not None:
+        raise _NoVerdict(str(failed))
     if rejected is not None:
         raise VersionRejected(str(rejected))

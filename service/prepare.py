@@ -2,7 +2,7 @@
 
 A short-lived process of its own, the only place where the service uses TensorFlow: a SavedModel that
 crashes, hangs or eats memory takes this process down and no other. It prints one line of JSON,
-`{"rejected": null, "postponed": null}` or one of the two with a reason, and ends with 0 or 1.
+`{"rejected": null, "postponed": null, "failed": null}` or one of the three with a reason, and ends with 0 or 1.
 """
 
 import argparse
@@ -17,11 +17,17 @@ from typing import Any
 
 from service.golden import GoldenImages, read_golden
 from service.manifest import VersionRejected, first_line, read_manifest, verify_files
+from service.memory import CGROUP_ROOT, memory_left_bytes
 
 # The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
 PROGRAM_TOLERANCE = 1e-5
-# TensorFlow and a digit network take 0.6 GB of private memory; a graph that wants more than this is not one of ours.
+# TensorFlow and a digit network take 0.35 GB of private memory; a graph that wants more than this is not one of ours.
 MAX_MEMORY_BYTES = 3 * 1024**3
+# Of what its container has left, that preparing may take; requests that arrive meanwhile take of the rest. A container
+# over its limit is ended with all that serves in it, and again when it starts anew and prepares the same version.
+_MEMORY_SHARE = 0.8
+# TensorFlow's error when it gets no memory, by its name: it is not imported yet when others are raised.
+_NO_MEMORY = "ResourceExhaustedError"
 # Beside a version that serves, its requests come first.
 NICENESS = 10
 
@@ -33,7 +39,8 @@ class PreparingPostponed(Exception):
 def main() -> int:
     """Prepare the version named on the command line; return the exit code."""
     arguments = _parse_arguments()
-    _limit_this_process()
+    limit_bytes = memory_limit_bytes()
+    _limit_this_process(limit_bytes)
     if arguments.background:
         os.nice(NICENESS)
     if arguments.until_stdin_closes:
@@ -41,16 +48,18 @@ def main() -> int:
     try:
         prepare(arguments.version, arguments.cache, arguments.engine)
     except VersionRejected as error:
-        return _report(str(error))
+        return _report(rejected=str(error))
     except PreparingPostponed as error:
-        return _report(None, postponed=str(error))
-    except MemoryError:
-        return _report(f"preparing it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
+        return _report(postponed=str(error))
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; whatever it is, the version may not serve
+        if isinstance(error, MemoryError) or type(error).__name__ == _NO_MEMORY:
+            return _report(
+                failed=f"preparing it needs more than the {limit_bytes // 1024**2} MiB of memory that it may take"
+            )
         # The reason is shown to clients, who need not know where the store is.
         what = first_line(error).replace(str(arguments.version), "<version>")
-        return _report(f"preparing it failed: {type(error).__name__}: {what}")
-    return _report(None)
+        return _report(rejected=f"preparing it failed: {type(error).__name__}: {what}")
+    return _report()
 
 
 def prepare(version: Path, cache: Path, engine: str) -> None:
@@ -130,9 +139,18 @@ def _publish(program: bytes, destination: Path, by_saved_model: GoldenImages) ->
         unproven.replace(destination)
 
 
-def _limit_this_process() -> None:
-    """Bound memory."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+def memory_limit_bytes(cgroup_root: Path = CGROUP_ROOT) -> int:
+    """How much private memory preparing may take here: no more than is healthy for the container, or was set before."""
+    limits = [MAX_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]]
+    left_bytes = memory_left_bytes(cgroup_root)
+    if left_bytes is not None:
+        limits.append(int(_MEMORY_SHARE * left_bytes))
+    return min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+
+
+def _limit_this_process(limit_bytes: int) -> None:
+    """Bound private memory; of the address space, TensorFlow maps gigabytes of files that take none."""
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -142,9 +160,9 @@ def _end_with_the_server() -> None:
     os._exit(1)
 
 
-def _report(rejected: str | None, postponed: str | None = None) -> int:
-    sys.stdout.write(json.dumps({"rejected": rejected, "postponed": postponed}) + "\n")
-    return 0 if rejected is None and postponed is None else 1
+def _report(rejected: str | None = None, postponed: str | None = None, failed: str | None = None) -> int:
+    sys.stdout.write(json.dumps({"rejected": rejected, "postponed": postponed, "failed": failed}) + "\n")
+    return 1 if rejected or postponed or failed else 0
 
 
 def _parse_arguments() -> argparse.Namespace:

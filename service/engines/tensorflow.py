@@ -55,6 +55,8 @@ def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no typ
     """
     try:
         loaded = tf.saved_model.load(str(folder))
+    except tf.errors.ResourceExhaustedError:
+        raise  # no memory, which may be this machine's fault
     except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
         msg = f"TensorFlow cannot load the SavedModel: {first_line(error)}"
         raise VersionRejected(msg) from error

@@ -208,6 +208,22 @@ def test_a_killed_preparing_is_tried_again_by_all_workers_at_the_same_time(
     assert load(stored, cache).number == 1
 
 
+def test_a_version_that_lacked_memory_is_tried_again(
+    stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preparing process that says it failed has found out nothing about the version, which may fit another time."""
+    # Stands for the preparing process.
+    failing = tmp_path / "failing"
+    failing.write_text(
+        """#!/bin/sh\necho '{"rejected": null, "postponed": null, "failed": "it needs more memory"}'; exit 1\n"""
+    )
+    failing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(failing))
+    with pytest.raises(PreparingFailed, match="it needs more memory") as raised:
+        load(stored, tmp_path / "cache")
+    assert raised.value.again_in_seconds == 300
+
+
 def test_a_cache_that_cannot_be_made_postpones(stored: StoredVersion, tmp_path: Path) -> None:
     """A cache folder that cannot be made says nothing about the version."""
     (tmp_path / "file").write_text("in the way")

@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from service.engines.litert import LiteRTEngine
 from service.engines.tensorflow import TensorFlowEngine
 from service.golden import read_golden
 from service.manifest import MANIFEST_PATH, VersionRejected
-from service.prepare import PROGRAM_TOLERANCE, PreparingPostponed, prepare
+from service.prepare import MAX_MEMORY_BYTES, PROGRAM_TOLERANCE, PreparingPostponed, memory_limit_bytes, prepare
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.wrapping import write_wrapped
+
+MIB = 1024**2
 
 
 @pytest.fixture
@@ -21,10 +24,16 @@ def released(released_store: Path) -> Path:
     return released_store / "digits" / "1"
 
 
-def run_prepare(version: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    """Prepare a version in a process of its own, as the service does."""
+def run_prepare(version: Path, cache: Path, limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Prepare a version in a process of its own, as the service does, in so much private memory."""
+
+    def limit() -> None:
+        if limit_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
     return subprocess.run(
         [sys.executable, "-m", "service.prepare", str(version), str(cache)],
+        preexec_fn=limit,
         capture_output=True,
         text=True,
         timeout=60,
@@ -96,4 +105,46 @@ def test_the_process_reports_what_is_postponed(released: Path, tmp_path: Path) -
     ended = run_prepare(version, tmp_path / "cache")
 
     assert ended.returncode == 1
-    assert json.loads(ended.stdout) == {"rejected": None, "postponed": "reading it failed: Input/output error"}
+    reason = "reading it failed: Input/output error"
+    assert json.loads(ended.stdout) == {"rejected": None, "postponed": reason, "failed": None}
+
+
+def write_cgroup(root: Path, limit_mib: int, used_mib: int) -> None:
+    (root / "memory.max").write_text(f"{limit_mib * MIB}\n")
+    (root / "memory.current").write_text(f"{used_mib * MIB}\n")
+    (root / "memory.stat").write_text("inactive_file 0\n")
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "used_mib", "allowed_mib"),
+    [(2048, 548, 1200), (1024, 224, 640), (64 * 1024, 500, 3072), (512, 600, 0)],
+)
+def test_preparing_takes_no_more_than_its_container_has_left(
+    limit_mib: int, used_mib: int, allowed_mib: int, tmp_path: Path
+) -> None:
+    """Four fifths of what is left, for the whole container is ended when it is over its limit; 3 GiB at most."""
+    write_cgroup(tmp_path, limit_mib, used_mib)
+    assert memory_limit_bytes(tmp_path) == pytest.approx(allowed_mib * MIB, abs=1)
+
+
+def test_without_a_container_preparing_takes_3_gib(tmp_path: Path) -> None:
+    """What no graph of ours needs."""
+    assert memory_limit_bytes(tmp_path) == MAX_MEMORY_BYTES
+
+
+def test_a_version_is_prepared_in_a_container_of_2_gib(released: Path, tmp_path: Path) -> None:
+    """Beside workers under load, which take half a gigabyte, an ordinary version has room enough."""
+    write_cgroup(tmp_path, 2048, 548)
+    limit_bytes = memory_limit_bytes(tmp_path)
+
+    ended = run_prepare(released, tmp_path / "cache", limit_bytes)
+
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: Path) -> None:
+    """Where too little memory is left, nothing is found out about the version: it is tried again later."""
+    ended = run_prepare(released, tmp_path / "cache", 150 * MIB)
+
+    assert ended.returncode != 0
+    assert ended.stdout == "" or "150 MiB of memory" in json.loads(ended.stdout)["failed"]

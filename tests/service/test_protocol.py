@@ -1,3 +1,4 @@
+import asyncio
 import http.client
 import json
 import re
@@ -8,13 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
+from service.metrics import Metrics
+from service.protocol import counting_protocol
 from tests.service.raw_http import connect, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
+from tests.service.test_pool import settle
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
@@ -216,6 +224,99 @@ def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
     assert received.endswith(b"}")
+
+
+def all_received(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_of_very_many_requests_sent_together_the_first_are_answered(client: httpx.Client) -> None:
+    """All that are taken have their answers, the last of which says that the connection ends; the rest cost nothing."""
+    with connect(client) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n\r\n" * 600)
+        received = all_received(connection)
+
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", received)
+    assert 16 < len(statuses) < 64
+    assert set(statuses) == {b"204"}
+    assert b"connection: close" in received.rpartition(b"HTTP/1.1")[2]
+    assert received.count(b"connection: close") == 1
+    seen = scrape(client)
+    assert seen.value("digits_http_requests_total", method="GET", route="/health/live", status="204") == len(statuses)
+    assert seen.value("digits_rejected_total", reason="malformed-body") == 0
+
+
+def test_as_many_requests_as_clients_pipeline_are_answered_again_and_again(client: httpx.Client) -> None:
+    """Sixteen at once, the last with a body that comes later, keep their connection."""
+    row = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
+    with connect(client) as connection:
+        for _ in range(3):
+            connection.sendall(request_head("GET", "/health/live", []) * 15 + row)
+            received = b""
+            while received.count(b"HTTP/1.1 204") < 15:
+                received += connection.recv(65_536)
+            connection.sendall(bytes(784))
+            assert read_answer(connection).status == 200
+
+
+class Line(asyncio.Transport):
+    """A connection without a network: tells whether it is read from."""
+
+    is_read = True
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.is_read = True
+
+    def is_closing(self) -> bool:
+        """It stays open."""
+        return False
+
+    def close(self) -> None:
+        """Nobody waits for the end."""
+
+    def write(self, _: Any) -> None:
+        """Lose what is sent."""
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits to be sent."""
+        return 0
+
+
+def test_while_requests_are_queued_no_more_is_read() -> None:
+    """An answer makes no room for more than it answers: what is queued is what came in one piece."""
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        watching = asyncio.ensure_future(receive())  # for the client to leave, as predictions do
+        await asyncio.sleep(0)
+        watching.cancel()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def story() -> None:
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), HEADER_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line, sent, queued = Line(), 0, 0
+        protocol.connection_made(line)
+        while sent < 100:
+            if line.is_read:
+                protocol.data_received(request_head("GET", "/", []) * 10)
+                sent += 10
+            queued = max(queued, len(protocol.pipeline))
+            await asyncio.sleep(0)
+        await settle()
+        assert queued <= 10
+        assert protocol.server_state.total_requests == sent
+        protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 
 
 @pytest.mark.parametrize(("begun", "dripped"), [(b"", b""), (b"GET /", b"a"), (b"", b"\r\n")])

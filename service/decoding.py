@@ -36,6 +36,10 @@ _TURNS = {
 
 _SIDEWAYS = (5, 6, 7, 8)
 
+# Where Pillow finds Exif. Of megabytes it would make an object for every eight bytes; the orientation is at the front,
+# and in most JPEGs all of it has at most 64 kB.
+_EXIF_NAMES, _MOST_EXIF_LETTERS = ("exif", "Raw profile type exif"), 131_072
+
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 # Grey pictures have a third of their colours' variance in the luminance; below this share
 # ink and paper differ in colour rather than in lightness.
@@ -108,6 +112,9 @@ def _thinned(image: Image.Image) -> Image.Image:
 
 def _orientation(image: ImageFile.ImageFile) -> int:
     """EXIF's orientation; 1, upright, where EXIF is missing or damaged."""
+    for name in _EXIF_NAMES:
+        if name in image.info:
+            image.info[name] = image.info[name][:_MOST_EXIF_LETTERS]
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except DECODER_ERRORS:

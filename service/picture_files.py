@@ -11,7 +11,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -34,13 +34,32 @@ _MOST_PADDING_BYTES = 10_000
 # the start of a picture has no length.
 _SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 _SCAN, _END = b"\xda", b"\xd9"
+# 64 kB each, which Pillow takes apart in Python: tables, frames, Photoshop's resources, Exif. A camera writes eight;
+# Exif over 64 kB is in several, and Pillow puts those together in a time that grows with their square.
+_MOST_PARSED_SEGMENTS = 32
+_PARSED = frozenset(bytes([marker]) for marker in (*range(0xC0, 0xD0), 0xDB, 0xDE, 0xED)) - {b"\xc4", b"\xc8", b"\xcc"}
+_EXIF = b"Exif\0\0"
+# Reserved: no program writes them. Pillow does not pass over what is in them.
+_RESERVED = frozenset(bytes([marker]) for marker in (0xC8, *range(0xF0, 0xFE)))
 # Programs put 8 kB or more into each: the largest body by default has 2,000 of these. Each takes 3 us of Python in
 # Pillow, and an empty one has 12 bytes: a quarter of a second for a megabyte.
 _MOST_CHUNKS = 10_000
 _CHUNK = struct.Struct(">I4s")
+# A profile and some texts: programs write one to ten. Each may unpack to a megabyte, which takes 3 ms.
+_MOST_PACKED_CHUNKS = 100
+_PACKED = (b"iCCP", b"zTXt", b"iTXt")
 _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 # Of rows one by one, a large page has 10,000; each strip takes 7 us of Python.
 _MOST_STRIPS = 25_000
+# A TIFF has some dozen tags, with two numbers for each strip, a palette, and bytes and text, which cost nothing. Pillow
+# makes an object of each number, which takes 1 to 4 us, and each tag takes 3.
+_MOST_TAGS, _MOST_TAG_VALUES = 10_000, 100_000
+_UNPARSED_TYPES = (1, 2, 7)  # bytes, text, undefined
+# Of a BMP in run lengths, which Pillow decodes in Python: 0.2 s for a million pixels, 0.4 s for a megabyte.
+_MOST_RUN_PIXELS, _MOST_RUN_BYTES = 3_000_000, 1_000_000
+_RUN_LENGTHS = (BmpImageFile.COMPRESSIONS["RLE8"], BmpImageFile.COMPRESSIONS["RLE4"])
+# Before the pixels of a GIF; each of its blocks has at most 255 bytes and takes two.
+_MOST_GIF_READS = 100_000
 
 # What Pillow's decoders raise on malformed bytes; it has not implemented all that a header may ask for.
 DECODER_ERRORS = (
@@ -70,8 +89,39 @@ class PictureTooLarge(PictureError):
     """A picture with more pixels than allowed, judged from its header."""
 
 
+class _Bmp(BmpImageFile):
+    """A BMP that is small if it is in run lengths."""
+
+    def _open(self) -> None:
+        super()._open()
+        file_bytes = len(self.fp.getvalue()) if isinstance(self.fp, BytesIO) else 0
+        too_much = self.width * self.height > _MOST_RUN_PIXELS or file_bytes > _MOST_RUN_BYTES
+        if too_much and self.info["compression"] in _RUN_LENGTHS:
+            raise PictureError(
+                f"A BMP in run lengths may have {_MOST_RUN_PIXELS} pixels and {_MOST_RUN_BYTES} bytes. "
+                "Save it again as PNG."
+            )
+
+
+class _FewReads(BytesIO):
+    """A GIF's bytes, which are not to be read one by one for ever."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read."""
+        self.reads += 1
+        if self.reads > _MOST_GIF_READS:
+            raise PictureError("The GIF has too much before its pixels. Save it again as PNG.")
+        return super().read(size)
+
+
 class _Tiff(TiffImageFile):
     """A TIFF that is not cut into very many strips: each of them takes as long as a row of pixels."""
+
+    def load_end(self) -> None:
+        """Turn it upright; called by Pillow, which would also parse Exif that nobody asks for."""
+        ImageOps.exif_transpose(self, in_place=True)
 
     def _setup(self) -> None:
         strips = max(_count(self.tag_v2.get(tag)) for tag in (STRIPOFFSETS, TILEOFFSETS))
@@ -94,7 +144,7 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (_PNG_SIGNATURE, PngImageFile),
     (b"\xff\xd8\xff", JpegImageFile),
     (b"RIFF", WebPImageFile),
-    (b"BM", BmpImageFile),
+    (b"BM", _Bmp),
     (b"GIF8", GifImageFile),
     (b"II", _Tiff),
     (b"MM", _Tiff),
@@ -114,7 +164,9 @@ def open_picture(picture: bytes) -> ImageFile.ImageFile:
                 _check_segments(picture)
             if image_class is PngImageFile:
                 _check_chunks(picture)
-            return image_class(BytesIO(picture))
+            if image_class is _Tiff:
+                _check_tags(picture)
+            return image_class((_FewReads if image_class is GifImageFile else BytesIO)(picture))
     raise ValueError("not one of the accepted formats")
 
 
@@ -133,14 +185,19 @@ def check_size(image: Image.Image, max_image_pixels: int) -> None:
 
 def _check_segments(jpeg: bytes) -> None:
     """Refuse a JPEG whose few bytes take long: scans of 42 bytes, each over all pixels, empty segments, padding."""
-    scans = padding_bytes = 0
+    scans = padding_bytes = parsed = 0
     before = b""
-    for place, (marker, passed_bytes) in enumerate(_segments(jpeg)):
+    for place, (marker, passed_bytes, content_at) in enumerate(_segments(jpeg)):
         scans += marker == _SCAN
+        parsed += marker in _PARSED or jpeg.startswith(_EXIF, content_at)
         padding_bytes += passed_bytes if before != _SCAN else 0
         before = marker
         if place == _MOST_SEGMENTS:
             raise PictureError(f"The JPEG has more than {_MOST_SEGMENTS} segments. Save it again as an ordinary JPEG.")
+        if parsed > _MOST_PARSED_SEGMENTS or (marker in _RESERVED and not scans):
+            raise PictureError("The JPEG has too many tables or notes. Save it again as an ordinary JPEG.")
+    if not scans:  # Pillow would look for some behind the end as well
+        raise ValueError("no scan before the end")
     if padding_bytes > _MOST_PADDING_BYTES:
         raise PictureError("The JPEG has too much between its segments. Save it again as an ordinary JPEG.")
     if scans > _MOST_SCANS:
@@ -150,8 +207,8 @@ def _check_segments(jpeg: bytes) -> None:
         )
 
 
-def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int]]:
-    """Give the markers of the segments that libjpeg finds, and how many bytes it passes over before each.
+def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give the markers of the segments that libjpeg finds, how many bytes it passes over before each, and their place.
 
     Not what segments hold, and nothing behind the picture's end: a phone puts a thumbnail into the one and a film into
     the other. Without an end, the last have no marker: the bytes after the last segment.
@@ -160,20 +217,44 @@ def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int]]:
     while segment := _SEGMENT.search(jpeg, at):
         if segment[1] == _END:
             return
-        yield segment[1], segment.start() - at
+        yield segment[1], segment.start() - at, segment.end() + 2
         length = int.from_bytes(jpeg[segment.end() : segment.end() + 2], "big")
         at = segment.end() + max(length, 2)  # as libjpeg takes a length that leaves out its own two bytes
-    yield b"", len(jpeg) - at
+    yield b"", len(jpeg) - at, len(jpeg)
 
 
 def _check_chunks(png: bytes) -> None:
     """Refuse a PNG of very many chunks: they may all be empty, and each takes as long as a full one."""
     at = len(_PNG_SIGNATURE)
+    packed = 0
     for _ in range(_MOST_CHUNKS):
         if at + _CHUNK.size > len(png):
             return
         length, name = _CHUNK.unpack_from(png, at)
         if name == _PNG_END:  # what is behind it is not read
             return
+        packed += name in _PACKED
+        if packed > _MOST_PACKED_CHUNKS:
+            raise PictureError(f"The PNG has more than {_MOST_PACKED_CHUNKS} texts. Save it again as an ordinary PNG.")
         at += _CHUNK.size + length + 4  # the checksum
     raise PictureError(f"The PNG has more than {_MOST_CHUNKS} chunks. Save it again as an ordinary PNG.")
+
+
+def _check_tags(tiff: bytes) -> None:
+    """Refuse a TIFF of very many tags, or whose tags have very many numbers."""
+    order = ">" if tiff.startswith(b"MM") else "<"
+    is_big = tiff[2:3] == b"\x2b"  # BigTIFF, as Pillow tells it
+    entry = struct.Struct(f"{order}HHQ8x" if is_big else f"{order}HHI4x")
+    try:
+        (at,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", tiff, 8 if is_big else 4)
+        (tags,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}H", tiff, at)
+    except (struct.error, OverflowError):
+        return  # Pillow says what is wrong with it
+    at += 8 if is_big else 2
+    there = min(tags, _MOST_TAGS, max(0, len(tiff) - at) // entry.size)
+    entries = entry.iter_unpack(tiff[at : at + there * entry.size])
+    values = sum(count for _, kind, count in entries if kind not in _UNPARSED_TYPES)
+    if tags > _MOST_TAGS or values > _MOST_TAG_VALUES:
+        raise PictureError(
+            f"The TIFF may have {_MOST_TAGS} tags of {_MOST_TAG_VALUES} numbers in all. Save it again as PNG or JPEG."
+        )

@@ -3,11 +3,13 @@
 What is read, and who uses it, is for `bodies` and `pool` to say.
 """
 
-import math
 import time
 from collections.abc import Callable
 
 from service.problems import QueueFull
+
+# Weight of the newest body in how long they are held: about the last ten count.
+_WEIGHT = 0.1
 
 
 class BodyMemory:
@@ -24,25 +26,44 @@ class BodyMemory:
         self._clock = clock
         self._size_bytes = 0
         self._bodies = set[HeldBody]()
+        self._held_seconds: float | None = None
 
     def take(self, body: "HeldBody", more_bytes: int) -> None:
         """Count more bytes of that body.
 
         Raises:
-            QueueFull: All bodies together hold too much; by the time that it tells one of the others is over.
+            QueueFull: All bodies together hold too much; by the time that it tells one of the others may be over.
         """
         if self._size_bytes + more_bytes > self._limit_bytes:
             now = self._clock()
-            over = min((other.deadline for other in self._bodies if other is not body), default=now)
+            left = min((self._seconds_left(other, now) for other in self._bodies if other is not body), default=0.0)
             detail = "Too much is being sent by all clients together; try again later."
-            raise QueueFull(detail, retry_after_seconds=math.ceil(over - now))
+            raise QueueFull(detail, retry_after_seconds=left)
         self._size_bytes += more_bytes
-        self._bodies.add(body)
+        if body not in self._bodies:
+            self._bodies.add(body)
+            body.since = self._clock()
+
+    def _seconds_left(self, body: "HeldBody", now: float) -> float:
+        """How long that body will still be held: as long as others were lately, but not past its deadline.
+
+        One that took longer already is taken for half done.
+        """
+        until_deadline = max(0.0, body.deadline - now)
+        if self._held_seconds is None:
+            return until_deadline
+        age = now - body.since
+        return min(until_deadline, self._held_seconds - age if age < self._held_seconds else age)
 
     def give_back(self, body: "HeldBody") -> None:
         """Count that body no longer."""
+        if body not in self._bodies:
+            return
         self._size_bytes -= body.size_bytes
-        self._bodies.discard(body)
+        self._bodies.remove(body)
+        seconds = self._clock() - body.since
+        before = seconds if self._held_seconds is None else self._held_seconds
+        self._held_seconds = before + _WEIGHT * (seconds - before)
 
 
 class HeldBody:
@@ -56,6 +77,7 @@ class HeldBody:
             deadline: When the body's request is over at the latest, in the clock's seconds.
         """
         self.deadline = deadline
+        self.since = 0.0
         self.size_bytes = 0
         self._memory = memory
         self._users = 1

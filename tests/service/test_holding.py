@@ -1,9 +1,12 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.holding import BodyMemory, HeldBody
 from service.problems import QueueFull
+from tests.service.fakes import Clock
 
 
 def held(memory: BodyMemory, size_bytes: int, deadline: float = 0.0) -> HeldBody:
@@ -52,16 +55,59 @@ def test_a_body_counts_until_its_last_user_lets_go() -> None:
     held(memory, 100)
 
 
-def test_a_refusal_tells_when_the_first_of_the_others_is_over() -> None:
-    """The soonest deadline says when there is room at the latest; those that are gone do not count."""
+def retry_after_seconds(memory: BodyMemory, size_bytes: int) -> int:
+    """What a body that is refused is told."""
+    with pytest.raises(QueueFull) as refused:
+        held(memory, size_bytes)
+    return int(refused.value.headers["Retry-After"])
+
+
+def test_a_refusal_tells_when_the_first_of_the_others_has_to_be_over() -> None:
+    """Before any body was given back, the soonest deadline says when there is room at the latest."""
     memory = BodyMemory(limit_bytes=100, clock=lambda: 1000.0)
-    gone = held(memory, 40, deadline=1001)
     held(memory, 50, deadline=1009.5)
-    held(memory, 10, deadline=1006.4)
-    gone.let_go()
+    held(memory, 10, deadline=1007.4)
 
     growing = held(memory, 40, deadline=1003)
     with pytest.raises(QueueFull) as refused:
         growing.grow_to(41)
 
     assert refused.value.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("held_seconds", [0.2, 2.0, 7.0])
+def test_a_refusal_tells_when_there_is_room(held_seconds: float) -> None:
+    """Bodies that come one by one, each held for about as long: what is told is about what happens."""
+    clock = Clock(1000.0)
+    memory = BodyMemory(limit_bytes=100, clock=clock)
+    shares = itertools.cycle([1.1, 0.9, 1.0, 0.95, 1.05, 1.0])
+    bodies: list[tuple[float, HeldBody]] = []
+    differences = []
+    for _ in range(60):
+        bodies.append((clock() + held_seconds * next(shares), held(memory, 20, clock() + 30)))
+        bodies.sort(key=lambda entry: entry[0])
+        if len(bodies) == 5:
+            told = retry_after_seconds(memory, 20)
+            over, body = bodies.pop(0)
+            differences.append(told - (over - clock()))
+            clock.advance(over - clock())
+            body.let_go()
+        else:
+            clock.advance(held_seconds / 5)
+
+    assert max(map(abs, differences[1:])) <= max(1.0, 0.3 * held_seconds)
+
+
+def test_a_body_that_takes_long_is_not_expected_past_its_deadline() -> None:
+    """Of stalled bodies a refusal tells ever more, but no longer than they may last."""
+    clock = Clock(1000.0)
+    memory = BodyMemory(limit_bytes=100, clock=clock)
+    held(memory, 100, deadline=1010).let_go()
+    held(memory, 100, deadline=1010)
+
+    told = []
+    for _ in range(4):
+        clock.advance(2.0)
+        told.append(retry_after_seconds(memory, 1))
+
+    assert told == [2, 4, 4, 2]

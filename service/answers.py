@@ -133,6 +133,11 @@ class HealthAnswer(_Answer):
     """What is wrong with the model store or its policy, while the version that serves goes on."""
 
 
+def rows_at_once(*, with_pictures: bool) -> int:
+    """How many predictions are written before others have their turn."""
+    return _PICTURES_AT_ONCE if with_pictures else _AT_ONCE
+
+
 async def prediction_json(
     probabilities: NDArray[np.float32],
     is_digit: list[bool] | None,
@@ -149,7 +154,7 @@ async def prediction_json(
         request_id: Of the request; letters, digits and `._-` only.
         seen: The rows, float32 [n, 784], if their pictures are to be included.
     """
-    rows = _AT_ONCE if seen is None else _PICTURES_AT_ONCE
+    rows = rows_at_once(with_pictures=seen is not None)
     parts = []
     for start in range(0, len(probabilities), rows):
         if start:

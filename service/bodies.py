@@ -5,7 +5,8 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -115,6 +116,21 @@ class BodyReader:
         """Make room for others, now that the body is rows or has been refused, and when no thread needs it."""
         if body.held:
             body.held.let_go()
+
+    @contextlib.contextmanager
+    def keeping(self, rows: NDArray[np.float32], deadline: float) -> Iterator[None]:
+        """Count rows that are kept until their answer is written, among the bodies, while the context is open.
+
+        Raises:
+            QueueFull: Others hold too much memory.
+        """
+        held = HeldBody(self._memory, deadline)
+        try:
+            if rows.nbytes > _INLINE_BYTES:
+                held.grow_to(rows.nbytes)
+            yield
+        finally:
+            held.let_go()
 
     def announced_rows(self, headers: RawHeaders) -> int:
         """How many rows the body will at least have, if it is an ordinary one, by its headers."""

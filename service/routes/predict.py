@@ -1,6 +1,7 @@
 """POST /v1/predict: pictures or arrays in, digits out."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,10 +11,12 @@ from fastapi import APIRouter, Query, Request, Response
 from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.answers import PredictAnswer, model_json, prediction_json
+from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
 from service.arrays import ArrayBody
 from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES
+from service.inference import Inference
+from service.loading import LoadedVersion
 from service.prediction import (
     AskedSeconds,
     AskedVersion,
@@ -36,6 +39,7 @@ router = APIRouter(tags=["predict"])
 
 _PATH = "/v1/predict"
 _TIMEOUT_HEADER = b"x-request-timeout-seconds"
+_UNCOUNTED = contextlib.nullcontext()
 
 _BINARY = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
@@ -142,20 +146,30 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
             rows, decode_seconds = await _read_rows(state.reader, asked, deadline)
             if trace is not None:
                 trace.add("decode", decode_seconds)
-            inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
+            with state.reader.keeping(rows, deadline) if asked.include_seen else _UNCOUNTED:
+                inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
+                count, seen = len(rows), rows if asked.include_seen else None
+                del rows  # what nobody is shown is not kept while the answer is written
+                content = await _content(asked, chosen, inference, seen)
     except TimeoutError:
         raise deadline_passed(asked.seconds) from None
     state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
-    request_state = asked.scope["state"]
-    request_state["told"] = Told(
-        len(rows), chosen.number, decode_seconds, inference.queue_seconds, inference.run_seconds
-    )
-    model = model_json(chosen.manifest.name, chosen.number)
-    seen = rows if asked.include_seen else None
-    content = await prediction_json(
-        inference.probabilities, inference.is_digit, model, request_state["request_id"], seen
+    asked.scope["state"]["told"] = Told(
+        count, chosen.number, decode_seconds, inference.queue_seconds, inference.run_seconds
     )
     return answer_headers(chosen, len(content), decode_seconds, inference), content
+
+
+async def _content(
+    asked: _Asked, chosen: LoadedVersion, inference: Inference, seen: NDArray[np.float32] | None
+) -> bytes:
+    """Write the answer's body; a long one only for as long as its client is there."""
+    model = model_json(chosen.manifest.name, chosen.number)
+    request_id = asked.scope["state"]["request_id"]
+    writing = prediction_json(inference.probabilities, inference.is_digit, model, request_id, seen)
+    if len(inference.probabilities) <= rows_at_once(with_pictures=asked.include_seen):
+        return await writing
+    return await unless_client_leaves(asked.receive, writing)
 
 
 async def _read_rows(reader: BodyReader, asked: _Asked, deadline: float) -> tuple[NDArray[np.float32], float]:

@@ -465,6 +465,44 @@ class TestOverload:
 
             assert read_status(connection) == 504
 
+    def test_deadline_of_writing_the_answer(self, client: httpx.Client) -> None:
+        """Ten thousand pictures take seconds to write: the deadline holds for that, too."""
+        headers = BYTES_HEADERS | {"X-Request-Timeout-Seconds": "0.4"}
+        response = client.post(PATH + "?include=seen", content=bytes(10_000 * 784), headers=headers)
+
+        assert_problem(response, 504, "deadline-passed")
+
+    @pytest.mark.usefixtures("store")
+    def test_client_that_leaves_while_its_answer_is_written(self, start_service: StartService) -> None:
+        """Nothing more is written for it, and it is counted as 499."""
+        client = start_service()
+        with connect(client) as leaving:
+            headers = [f"Content-Type: {BYTES}", f"Content-Length: {10_000 * 784}"]
+            leaving.sendall(request_head("POST", PATH + "?include=seen", headers) + bytes(10_000 * 784))
+            wait_until(lambda: scrape(client).value("digits_batch_rows_sum") == 10_000)
+
+        wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 1)
+        assert scrape(client).value("digits_rejected_total", reason="client-gone") == 1
+
+    @pytest.mark.usefixtures("store")
+    def test_rows_that_are_shown_count_until_they_are_written(
+        self, start_service: StartService, held_engine: FirstPixelEngine
+    ) -> None:
+        """Rows of which pictures are asked for are kept, and so have the bound that bodies have."""
+        client = start_service(FakeLoader(held_engine), max_body_bytes=1_000_000)
+        rows, query = bytes(1200 * 784), "?include=seen"  # 3.8 MB as numbers; 8 MB may be held
+        with ThreadPoolExecutor(2) as threads:
+            kept = [threads.submit(predict, client, rows, BYTES, query) for _ in range(2)]
+            wait_until(lambda: scrape(client).value("digits_queue_rows") > 1200)
+            headers = BYTES_HEADERS | {"X-Request-Timeout-Seconds": "2"}
+            refused = client.post(PATH + query, content=rows, headers=headers)
+
+            assert "sent by all clients" in assert_problem(refused, 429, "queue-full")["detail"]
+            assert held_engine.gate is not None
+            held_engine.gate.set()
+            assert [digits_of(answer.result()) for answer in kept] == [[0] * 1200] * 2
+        assert digits_of(predict(client, rows, BYTES, query)) == [0] * 1200
+
     @pytest.mark.usefixtures("store")
     def test_client_that_leaves(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
         """The rows of a client that left make room at once, are counted as 499, and its neighbours are answered."""

@@ -80,6 +80,7 @@ def create_app(
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
             Pool(settings.queue_limit, _decoding_threads(settings), picture_wait_seconds, measured).running() as pool,
+            Pool(settings.queue_limit, 1, picture_wait_seconds, measured).running() as array_pool,
             Batcher(
                 measured,
                 settings.max_batch_size,
@@ -91,7 +92,7 @@ def create_app(
             registry.running(),
         ):
             reads = Reads(_MOST_READS)
-            reader = BodyReader(_limits(settings), pool)
+            reader = BodyReader(_limits(settings), pool, array_pool)
             yield {"service": ServiceState(settings, store, registry, reads, batcher, reader, measured, drain)}
 
     keys = settings.accepted_keys

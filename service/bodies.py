@@ -77,6 +77,9 @@ class BodyReader:
 
     limits: Limits
     pool: Pool
+    """Where pictures are decoded."""
+    array_pool: Pool
+    """Where large arrays are read, which do not wait behind pictures."""
     parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
     """For bodies that are read in the event loop's thread."""
 
@@ -103,7 +106,7 @@ class BodyReader:
         size = int(headers.get(b"content-length", b"0"))
         self._check_size(size)
         if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
-            self.pool.check_room()
+            (self.array_pool if media_type in (JSON, BYTES) else self.pool).check_room()
         message = await _next_part(receive)
         if not message.get("more_body"):  # most bodies come in one piece
             content = message["body"]
@@ -182,9 +185,9 @@ class BodyReader:
             return at_once
         max_instances = self.limits.max_instances
         if body.media_type == JSON:
-            return await self.pool.run(lambda: rows_from_json(body.content, max_instances), body.held)
+            return await self.array_pool.run(lambda: rows_from_json(body.content, max_instances), body.held)
         if body.media_type == BYTES:
-            return await self.pool.run(lambda: rows_from_bytes(body.content, max_instances), body.held)
+            return await self.array_pool.run(lambda: rows_from_bytes(body.content, max_instances), body.held)
         if body.media_type == FORM:
             return await self._form_rows(body)
         return np.stack([await self._picture_row(body.content, body.held)])

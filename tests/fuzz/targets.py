@@ -33,7 +33,7 @@ def forms(data: bytes) -> None:
 
     async def read() -> None:
         async with Pool(limit=8).running() as pool:
-            _check(await BodyReader(LIMITS, pool).rows(body))
+            _check(await BodyReader(LIMITS, pool, pool).rows(body))
 
     with contextlib.suppress(Problem):
         asyncio.run(read())

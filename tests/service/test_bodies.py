@@ -38,7 +38,7 @@ def rows_of(content: bytes, content_type: str) -> NDArray[np.float32]:
     async def read() -> NDArray[np.float32]:
         async with Pool(limit=100).running() as pool:
             body = Body(content_type.split(";")[0], content, content_type.encode())
-            return await BodyReader(LIMITS, pool).rows(body)
+            return await BodyReader(LIMITS, pool, pool).rows(body)
 
     return asyncio.run(read())
 
@@ -92,7 +92,7 @@ def test_a_part_needs_no_file_name(content: bytes, charset: str) -> None:
 
     async def read() -> list[tuple[str, bytes]]:
         async with Pool(limit=100).running() as pool:
-            return await BodyReader(LIMITS, pool).pictures(body)
+            return await BodyReader(LIMITS, pool, pool).pictures(body)
 
     assert asyncio.run(read()) == [("/file/0", content), ("/files/1", content)]
 
@@ -199,7 +199,7 @@ def test_all_bodies_together_have_a_bound() -> None:
 
     async def story() -> None:
         async with Pool(limit=100).running() as pool:
-            reader = BodyReader(LIMITS, pool)
+            reader = BodyReader(LIMITS, pool, pool)
             headers = {b"content-type": BYTES.encode()}
 
             def read() -> asyncio.Task[Body]:
@@ -230,7 +230,7 @@ def test_stalled_large_bodies_lock_out_no_small_one() -> None:
 
     async def story() -> None:
         async with Pool(limit=100).running() as pool:
-            reader = BodyReader(LIMITS, pool)
+            reader = BodyReader(LIMITS, pool, pool)
             stalled = [
                 asyncio.create_task(reader.read(headers, in_pieces(bytes(LIMITS.max_body_bytes), end=never), 0.0))
                 for _ in range(8)
@@ -243,6 +243,34 @@ def test_stalled_large_bodies_lock_out_no_small_one() -> None:
             for reading in stalled:
                 reading.cancel()
             await asyncio.gather(*stalled, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (bytes(100 * 784), BYTES),
+        (b'{"instances":[' + b",".join([b"[" + b",".join([b"0"] * 784) + b"]"] * 50) + b"]}", JSON),
+    ],
+)
+def test_arrays_do_not_wait_behind_pictures(content: bytes, media_type: str) -> None:
+    """However many pictures wait, and however slow they are, a large array is read at once."""
+    gate = threading.Event()
+    limits = Limits(max_body_bytes=100_000, max_image_pixels=10_000, max_instances=100)
+    headers = {b"content-type": media_type.encode(), b"content-length": b"%d" % len(content)}
+
+    async def story() -> None:
+        async with Pool(limit=1).running() as pictures, Pool(limit=1).running() as arrays:
+            reader = BodyReader(limits, pictures, arrays)
+            slow = asyncio.create_task(pictures.run(lambda: gate.wait(30)))
+            await asyncio.sleep(0)
+            body = await reader.read(headers, in_pieces(content), time.monotonic() + 30)
+            assert len(await asyncio.wait_for(reader.rows(body), 20)) in (50, 100)
+            with pytest.raises(QueueFull):
+                await reader.read({b"content-type": b"image/png"}, in_pieces(picture()), time.monotonic() + 30)
+            gate.set()
+            await slow
 
     asyncio.run(story())
 
@@ -264,7 +292,7 @@ def test_a_form_is_not_refused_in_the_middle() -> None:
     async def story() -> None:
         async with Pool(limit=2).running() as pool:
             first = asyncio.create_task(pool.run(lambda: gate.wait(30)))
-            rows = asyncio.create_task(BodyReader(LIMITS, pool).rows(body))
+            rows = asyncio.create_task(BodyReader(LIMITS, pool, pool).rows(body))
             await asyncio.wait_for(until_full(pool), 30)  # the form's first picture waits
             # From here on others always fill the pool.
             others = [asyncio.create_task(pool.run(lambda: time.sleep(0.05), is_admitted=True)) for _ in range(10)]
@@ -300,4 +328,4 @@ def test_headers_announce_how_many_rows_there_are_at_least(content_type: str, le
     """Never more than a request may have; JSON's numbers are taken for as long as they may be."""
     headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % length}
 
-    assert BodyReader(LIMITS, Pool(limit=1)).announced_rows(headers) == rows
+    assert BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).announced_rows(headers) == rows

@@ -40,7 +40,7 @@ def with_reader(use: Callable[[BodyReader], Coroutine[Any, Any, Answer]]) -> Ans
 
     async def run() -> Answer:
         async with Pool(limit=10).running() as pool:
-            return await use(BodyReader(LIMITS, pool))
+            return await use(BodyReader(LIMITS, pool, pool))
 
     return asyncio.run(run())
 

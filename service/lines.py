@@ -37,8 +37,11 @@ _LEAST_HEIGHT = 0.35  # less, with nothing to belong to, is a speck or a dash
 _NEAR = 0.25
 _TALLEST = 1.4  # two strokes that together are taller are two digits
 _WIDEST = 1.2  # so are two beside each other that together are wider, if the smaller may be a digit
-_WORD_GAP = 4.0  # digits that are further apart are not on one line because of each other
+_WORD_GAP = 4.0  # digits less far apart are on one line, however it is tilted, if each overlaps with the next
 _SAME_LINE = 0.4  # of the lower one's height: two digits that overlap by that much are on one line
+# Where lines are tilted, a digit far away may overlap with those of two: being higher or lower by one pixel counts as
+# much as being further away by so many.
+_ASLANT = 8.0
 
 # Width by height: no digit of 10,000 of MNIST's is wider. Of less wide ones `service.reading` asks the network.
 _TOO_WIDE = 2.5
@@ -164,17 +167,50 @@ def _owner(boxes: Boxes, fragment: int, usual: float) -> int | None:
 
 def _lines(boxes: Boxes) -> list[list[int]]:
     """Put the digits into lines of text, top to bottom, and into order on each, left to right."""
+    line = _across_gaps(boxes, _words(boxes))
+    members = [np.flatnonzero(line == number) for number in np.unique(line)]
+    members.sort(key=lambda own: float(boxes[own, ::2].mean()))
+    return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
+
+
+def _words(boxes: Boxes) -> NDArray[np.int64]:
+    """For each digit a number that it shares with those on its line that no wide gap parts from it."""
     heights = boxes[:, 2] - boxes[:, 0]
     usual = float(np.median(heights))
-    line = np.arange(len(boxes))
+    word = np.arange(len(boxes))
     for index, (top, left, bottom, right) in enumerate(boxes):
         common = np.minimum(boxes[:, 2], bottom) - np.maximum(boxes[:, 0], top)
         apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
         beside = (common >= _SAME_LINE * np.minimum(heights, bottom - top)) & (apart <= _WORD_GAP * usual)
-        line[np.isin(line, line[beside])] = line[index]
-    members = [np.flatnonzero(line == number) for number in np.unique(line)]
-    members.sort(key=lambda own: float(boxes[own, ::2].mean()))
-    return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
+        word[np.isin(word, word[beside])] = word[index]
+    return word
+
+
+def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each digit a number that it shares with those on its line: words of which the ends that face overlap.
+
+    The nearest first, and none that has a digit above or below one of the line's: on a tilted page the end of a line
+    may be as high as the beginning of the next.
+    """
+    words = [np.flatnonzero(word == number) for number in np.unique(word)]
+    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]][:, None]
+    first = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
+    gap = first[:, 1] - last[..., 3]
+    common = np.minimum(last[..., 2], first[:, 2]) - np.maximum(last[..., 0], first[:, 0])
+    lower = np.minimum(last[..., 2] - last[..., 0], first[:, 2] - first[:, 0])
+    off = np.abs(last[..., 2] + last[..., 0] - first[:, 2] - first[:, 0]) / 2
+    left, right = np.nonzero((gap > 0) & (common >= _SAME_LINE * lower))
+    line = word.copy()
+    for pair in np.argsort((gap + _ASLANT * off)[left, right], kind="stable"):
+        one, other = line[words[left[pair]][0]], line[words[right[pair]][0]]
+        if one != other and not _above_each_other(boxes[line == one], boxes[line == other]):
+            line[line == other] = one
+    return line
+
+
+def _above_each_other(boxes: Boxes, others: Boxes) -> bool:
+    """Whether some box has one of the others above or below it."""
+    return bool(((boxes[:, None, 1] < others[:, 3]) & (others[:, 1] < boxes[:, None, 3])).any())
 
 
 def _row(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:

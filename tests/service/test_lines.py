@@ -61,6 +61,36 @@ def test_lines_are_read_from_top_to_bottom() -> None:
     assert [digit.box[0] for digit in digits] == pytest.approx([203, 293, 63, 153, 243], abs=6)
 
 
+@pytest.mark.parametrize("up", [-20, -2, 0, 2, 20])
+def test_words_far_apart_are_one_line(up: int) -> None:
+    """Two on the left, two on the right, somewhat higher or lower: still one line, left to right."""
+    digits = found(page(*[(x, 70 - up * (x > 400), 36, 60) for x in (40, 100, 560, 620)], size=(800, 200)))
+
+    assert [digit.line for digit in digits] == [0, 0, 0, 0]
+    assert [digit.box[0] for digit in digits] == pytest.approx([43, 103, 563, 623], abs=6)
+
+
+def test_digits_all_along_a_strip_are_one_line() -> None:
+    """Each is ten times its height from the next."""
+    digits = found(page(*[(100 + 480 * place, 10, 28, 40) for place in range(8)], size=(4000, 60)))
+
+    assert [digit.line for digit in digits] == [0] * 8
+    assert [digit.box[0] for digit in digits] == pytest.approx([103 + 480 * place for place in range(8)], abs=12)
+
+
+@pytest.mark.parametrize("columns", [(40, 390), (40, 300, 560)])
+@pytest.mark.parametrize("slope", [-0.05, 0.05])
+def test_tilted_lines_of_words_far_apart_do_not_mix(columns: tuple[int, ...], slope: float) -> None:
+    """The last word of a line is about as high as the first one of the next, or of the one before."""
+    lines = [[x + 45 * place for x in columns for place in range(1 + line % 2)] for line in range(4)]
+    boxes = [(x, round(60 + 45 * line + slope * x), 24, 32) for line, places in enumerate(lines) for x in places]
+
+    digits = found(page(*boxes, size=(700, 300)))
+
+    assert [digit.line for digit in digits] == [line for line, places in enumerate(lines) for _ in places]
+    assert [digit.box[0] for digit in digits] == pytest.approx([x + 3 for line in lines for x in line], abs=7)
+
+
 def test_a_bar_that_is_apart_belongs_to_its_digit() -> None:
     """A digit in two strokes is one digit."""
     assert len(found(page((50, 60, 60, 90), (200, 60, 60, 90), bar=True))) == 2

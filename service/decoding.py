@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from service.picture_files import DECODER_ERRORS, PictureError, check_size, open_picture
 
@@ -71,10 +70,26 @@ def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
         PictureTooLarge: its header announces more than `max_image_pixels`.
         PictureError: it does not decode.
     """
+    return page_and_size(picture, max_image_pixels)[0]
+
+
+def page_and_size(picture: bytes, max_image_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode one picture as `page_from_picture` does; also give its width and height as sent, but upright.
+
+    Raises:
+        PictureTooLarge: its header announces more than `max_image_pixels`.
+        PictureError: it does not decode.
+    """
     try:
         with open_picture(picture) as image:
             check_size(image, max_image_pixels)
-            return _grey(_upright(image))
+            size = image.size  # of a JPEG, decoding changes it
+            page = _decoded(image)
+            # Only now: to look for EXIF, Pillow decodes a PNG. A TIFF it has turned by itself; its size was upright.
+            orientation = _orientation(image)
+            turn = _TURNS.get(orientation)
+            page = page if turn is None else page.transpose(turn)
+            return _grey(page), (size[::-1] if orientation in _SIDEWAYS else size)
     except DECODER_ERRORS as error:
         raise PictureError(
             "The picture does not decode: it is damaged, truncated, or not a PNG, JPEG, WebP, BMP, "
@@ -82,24 +97,13 @@ def page_from_picture(picture: bytes, max_image_pixels: int) -> Image.Image:
         ) from error
 
 
-def upright_size(picture: bytes) -> tuple[int, int]:
-    """Width and height of a picture that `page_from_picture` took, as sent but upright."""
-    with open_picture(picture) as image:
-        # Pillow states a TIFF's size upright already.
-        turned = not isinstance(image, TiffImageFile) and _orientation(image) in _SIDEWAYS
-        return (image.height, image.width) if turned else (image.width, image.height)
-
-
-def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    """Decode no more than is needed, and turn as EXIF says."""
+def _decoded(image: ImageFile.ImageFile) -> Image.Image:
+    """Decode no more than is needed."""
     image.draft(None, (PAGE_SIDE, PAGE_SIDE))  # JPEG only: skips most of the decoding
     image.load()
     page = _in_a_plain_mode(_thinned(image))
     factor = max(page.size) // PAGE_SIDE
-    if factor > 1:
-        page = page.reduce(factor)
-    turn = _TURNS.get(_orientation(image))
-    return page if turn is None else page.transpose(turn)
+    return page.reduce(factor) if factor > 1 else page
 
 
 def _thinned(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.decoding import page_from_picture, upright_size
+from service.decoding import page_and_size
 from service.form import grown, row_of
 from service.picture_files import PictureError
 from service.sight import NO_INK, ONLY_NOISE, first_look
@@ -90,7 +90,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
         TouchingDigits: one is far wider than a digit.
         PictureError: it does not decode, or there is nothing on it.
     """
-    page = page_from_picture(picture, max_image_pixels)
+    page, (width, height) = page_and_size(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
     strokes = _strokes_of(sight)
     kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
@@ -102,7 +102,6 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     if len(groups) > max_digits:
         raise TooManyDigits(f"The picture shows {len(groups)} digits; at most {max_digits} may be read at once.")
     boxes = np.array([_union(strokes.boxes[group]) for group in groups])
-    width, height = upright_size(picture)
     scale = width / page.width, height / page.height
     found = [
         FoundDigit(_row(sight.ink, strokes, groups[index]), _box_on_picture(sight, boxes[index], scale), number)

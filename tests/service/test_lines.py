@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngImageFile
 
 from service.imaging import PictureError, PictureTooLarge
 from service.lines import FoundDigit, TooManyDigits, TouchingDigits, digits_from_picture
@@ -25,10 +26,12 @@ def page(*boxes: Box, size: tuple[int, int] = (600, 200), bar: bool = False) -> 
     return image
 
 
-def found(image: Image.Image, max_digits: int = 100, exif: Image.Exif | None = None) -> list[FoundDigit]:
+def found(
+    image: Image.Image, max_digits: int = 100, exif: Image.Exif | None = None, pillow_format: str = "PNG"
+) -> list[FoundDigit]:
     """What is found on a picture."""
     file = io.BytesIO()
-    image.save(file, format="PNG", **({} if exif is None else {"exif": exif}))
+    image.save(file, format=pillow_format, **({} if exif is None else {"exif": exif}))
     return digits_from_picture(file.getvalue(), 4_000_000, max_digits)
 
 
@@ -149,6 +152,35 @@ def test_boxes_are_those_of_the_picture_as_sent() -> None:
 
     assert first.box == pytest.approx((167, 170, 140, 287), abs=12)
     assert second.box[0] - first.box[0] == pytest.approx(450, abs=6)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("pillow_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_boxes_are_upright_in_every_format(pillow_format: str, orientation: int) -> None:
+    """Whoever turns the picture, Pillow or the service, the places are those of the upright one."""
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}.get(orientation)
+    upright = page((150, 60, 60, 90)).resize((1800, 600))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    (digit,) = found(upright if turn is None else upright.transpose(turn), exif=exif, pillow_format=pillow_format)
+
+    assert digit.box == pytest.approx((467, 170, 140, 287), abs=12)
+
+
+def test_a_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow decodes a PNG when it is asked for EXIF, which may come last: that must not be another time."""
+    decoded = []
+    prepare = PngImageFile.load_prepare
+
+    def counted(image: PngImageFile) -> None:
+        decoded.append(image)
+        prepare(image)
+
+    monkeypatch.setattr(PngImageFile, "load_prepare", counted)
+
+    assert len(found(page((150, 60, 60, 90)))) == 1
+    assert len(decoded) == 1
 
 
 def test_digits_that_touch_are_refused() -> None:

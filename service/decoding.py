@@ -54,6 +54,7 @@ def _smooth(side: int) -> NDArray[np.float32]:
 
 
 _SMOOTH = _smooth(_FEW_SIDE)
+_LEAST_OF_16_BITS = 16383.0  # the highest level of 14 bits, of which cameras have most
 _OPAQUE = 0.5
 _STROKE_CONTRAST = 64.0  # grey levels: less is one flat colour with soft edges
 _MIDDLE_GREY = 127.5
@@ -175,8 +176,10 @@ def _from_deep_samples(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and float samples to [0, 255]."""
     samples = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
     lowest, highest = min(float(samples.min()), 0.0), float(samples.max())
-    # 8-bit and 16-bit white are known; other pictures are as bright as their brightest sample.
-    white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
+    # 8-bit white is known, and 16-bit white if some sample comes near to it. Other pictures are as bright as their
+    # brightest sample: those of 10 or 12 bits in 16, and those in the dark, which have levels enough.
+    whites = (1.0, 255.0, 65535.0) if highest > _LEAST_OF_16_BITS else (1.0, 255.0)
+    white = next((white for white in whites if highest <= white), highest)
     scale = 255 / (white - lowest)
     # Scaled first: the difference of two large samples is more than a float32 holds.
     return Image.fromarray(samples * np.float32(scale) - np.float32(lowest * scale))

@@ -383,6 +383,20 @@ class TestDecoding:
         deep = Image.fromarray(np.asarray(inverted(drawn()), dtype=np.uint16) * 257)
         assert difference(cleaned(encoded(deep, pillow_format)), cleaned(drawn())) < 0.02
 
+    @pytest.mark.parametrize("bits", [9, 10, 12, 14])
+    @pytest.mark.parametrize("pillow_format", ["PNG", "TIFF"])
+    def test_fewer_bits_in_sixteen(self, pillow_format: str, bits: int) -> None:
+        """Scanners and cameras write 10 or 12 bits into 16 as they are: they are scaled by the range they use."""
+        deep = Image.fromarray(np.asarray(inverted(drawn()), dtype=np.uint16) << (bits - 8))
+        assert difference(cleaned(encoded(deep, pillow_format)), cleaned(drawn())) < 0.02
+
+    @pytest.mark.parametrize("level", [0, 40, 700])
+    def test_sixteen_bits_in_the_dark_are_no_digit(self, level: int) -> None:
+        """A camera's black is blank or noise, whatever its range."""
+        noise = np.random.default_rng(7).normal(level, level / 40, (200, 200))
+        with pytest.raises(PictureError, match=r"blank|stands out|noise"):
+            cleaned(Image.fromarray(np.clip(noise, 0, 65535).astype(np.uint16)))
+
     def test_floats_of_any_size(self) -> None:
         """Samples as far apart as float32 allows are scaled like others: their difference is no float32."""
         most = np.finfo(np.float32).max

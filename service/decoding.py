@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
+from service.form import grown
 from service.picture_files import DECODER_ERRORS, PictureError, check_size, open_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from service.form import Grey
 
 # The page's longest side. A digit that fills a twentieth of the picture still has 25 pixels,
 # more than the 20 that the network sees.
@@ -57,6 +60,8 @@ _SMOOTH = _smooth(_FEW_SIDE)
 _LEAST_OF_16_BITS = 16383.0  # the highest level of 14 bits, of which cameras have most
 _OPAQUE = 0.5
 _STROKE_CONTRAST = 64.0  # grey levels: less is one flat colour with soft edges
+_EDGE = 3  # pixels along what is transparent
+_ALONG_EDGE = 0.5  # of the share of strokes within the sheet: of ink of two colours it is about the same
 _MIDDLE_GREY = 127.5
 
 
@@ -189,14 +194,29 @@ def _on_a_ground(image: Image.Image) -> Image.Image:
     """Fill what is transparent.
 
     A drawing on nothing gets the ground that contrasts with it, whatever its colour. A sheet
-    with cut-out corners (mostly opaque, with strokes of its own) gets the sheet's colour.
+    of any outline, with strokes of its own, gets the sheet's colour.
     """
     luminance = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32)
     opacity = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
-    opaque = luminance[opacity >= _OPAQUE]
-    if opaque.size == 0:
+    is_opaque = opacity >= _OPAQUE
+    if not is_opaque.any():
         return Image.fromarray(opacity * np.float32(255))
-    darkest, median, lightest = np.percentile(opaque, (1, 50, 99))
-    is_sheet = opaque.size > luminance.size / 2 and lightest - darkest >= _STROKE_CONTRAST
-    ground = median if is_sheet else (0.0 if median >= _MIDDLE_GREY else 255.0)
+    median = np.median(luminance[is_opaque])
+    ground = median if _is_sheet(luminance, is_opaque) else (0.0 if median >= _MIDDLE_GREY else 255.0)
     return Image.fromarray(luminance * opacity + np.float32(ground) * (1 - opacity))
+
+
+def _is_sheet(luminance: Grey, is_opaque: NDArray[np.bool_]) -> bool:
+    """Whether what is opaque has strokes of another grey, which hardly come near to its edge.
+
+    Of ink of two colours, or with soft edges, either grey is as near to the edge as the other.
+    """
+    darkest, median, lightest = np.percentile(luminance[is_opaque], (1, 50, 99))
+    if lightest - darkest < _STROKE_CONTRAST:
+        return False
+    strokes = np.abs(luminance - np.float32(median)) > np.float32((lightest - darkest) / 2)
+    edge = ~is_opaque
+    for step in range(_EDGE):
+        edge = grown(edge, with_corners=step % 2 == 1)
+    along, within = strokes[is_opaque & edge], strokes[is_opaque & ~edge]
+    return bool(within.size and along.sum() * within.size <= _ALONG_EDGE * within.sum() * along.size)

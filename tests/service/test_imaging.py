@@ -470,6 +470,40 @@ class TestTransparency:
         sheet = Image.merge("LA", (inverted(drawn()), alpha))
         assert difference(cleaned(sheet), cleaned(drawn())) < 0.05
 
+    @pytest.mark.parametrize("ink", ["dark", "light"])
+    @pytest.mark.parametrize("outline", ["disc", "star"])
+    @pytest.mark.parametrize("size", [200, 400, 800])
+    def test_a_sheet_of_any_outline_is_paper(self, outline: str, size: int, ink: str) -> None:
+        """A round or torn sheet with a digit on it, on a canvas of which it covers half or far less."""
+        strokes, alpha = drawn(box=(60, 60, 80)), Image.new("L", (200, 200), 0)
+        corners = [(100 + reach * np.cos(angle), 100 + reach * np.sin(angle)) for reach, angle in
+                   zip([98, 74] * 8, np.arange(16) * np.pi / 8, strict=True)]  # fmt: skip
+        draw = ImageDraw.Draw(alpha)
+        if outline == "disc":
+            draw.ellipse((5, 5, 195, 195), fill=255)
+        else:
+            draw.polygon(corners, fill=255)
+        sheet = Image.new("LA", (size, size))
+        sheet.paste(Image.merge("LA", (strokes if ink == "light" else inverted(strokes), alpha)))
+        assert difference(cleaned(sheet), cleaned(strokes)) < 0.1
+
+    @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("pen", [10, 30])
+    def test_ink_of_two_colours_on_nothing_is_no_sheet(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int
+    ) -> None:
+        """Both are seen, though one is dark and one is not, and though a thick pen fills half of the picture."""
+        shape = drawn(strokes, pen=pen)
+        ink = Image.new("L", (200, 200), 110)
+        ink.paste(0, (0, 0, 200, 110))
+        picture = Image.merge("LA", (ink, shape)).crop(shape.getbbox())
+        assert difference(cleaned(picture), cleaned(shape)) < 0.25
+
+    def test_soft_edges_of_another_colour_are_no_strokes(self) -> None:
+        """Programs that draw light ink on black, and then take the black away, leave dark edges."""
+        soft = drawn(pen=16).resize((60, 60), Image.Resampling.BOX).resize((300, 300), Image.Resampling.BICUBIC)
+        assert difference(cleaned(Image.merge("LA", (soft, soft))), cleaned(soft)) < 0.25
+
     def test_a_palette_with_a_transparent_colour(self) -> None:
         """A GIF whose paper is transparent is read."""
         flat = drawn().point(lambda level: 255 * (level > 127))

@@ -257,6 +257,19 @@ class TestForm:
         two = (((0.2, 0.2), (0.5, 0.05), (0.8, 0.3), (0.2, 0.8)), ((0.2, 1.0), (0.9, 1.0)))
         assert difference(cleaned(drawn(two)), cleaned(drawn(two[:1]))) > 0.3
 
+    @pytest.mark.parametrize("gap", [4, 8])
+    @pytest.mark.parametrize("reach", [0, 20])
+    def test_a_wide_foot_that_is_apart_stays(self, gap: int, reach: int) -> None:
+        """It is wider than the top of the 2, but close below where the stroke ends."""
+        top = ((95, 95), (110, 65), (150, 55), (185, 75), (185, 110), (110, 215))
+        without, whole = Image.new("L", (300, 300)), Image.new("L", (300, 300))
+        for image in (without, whole):
+            ImageDraw.Draw(image).line(top, fill=255, width=14, joint="curve")
+        y = 229 + gap
+        ImageDraw.Draw(whole).line((85 - reach, y, 215 + reach, y), fill=255, width=14)
+        assert difference(cleaned(whole), cleaned(without)) > 0.3
+        assert ink_box(cleaned(whole))[1] > 13
+
     def test_a_dot_in_a_zero_does_not_become_the_digit(self) -> None:
         """It is small beside what is around it, as is a dash."""
         zero = Image.new("L", (200, 200))

@@ -270,6 +270,28 @@ class TestForm:
         assert difference(cleaned(whole), cleaned(without)) > 0.3
         assert ink_box(cleaned(whole))[1] > 13
 
+    @pytest.mark.parametrize("width", [90, 120, 150])
+    @pytest.mark.parametrize("slash", [((128, 205), (172, 95)), ((125, 180), (175, 120)), ((130, 110), (170, 200))])
+    def test_a_slash_in_a_zero_does_not_become_the_digit(
+        self, width: int, slash: tuple[tuple[int, int], tuple[int, int]]
+    ) -> None:
+        """It ends short of the zero, and looks like a 1 by itself."""
+        zero = Image.new("L", (300, 300))
+        draw = ImageDraw.Draw(zero)
+        draw.ellipse((150 - width // 2, 40, 150 + width // 2, 260), outline=255, width=12)
+        plain = cleaned(zero)
+        draw.line(slash, fill=255, width=12)
+        assert 0.02 < difference(cleaned(zero), plain) < 0.5
+
+    @pytest.mark.parametrize(("width", "lean"), [(130, 0), (190, -15), (190, 0), (190, 15), (190, 30)])
+    def test_a_line_around_a_one_is_dropped(self, width: int, lean: int) -> None:
+        """It is a straight stroke, too: in an oval it is upright, in a circle it may lean."""
+        plain = Image.new("L", (300, 300))
+        ImageDraw.Draw(plain).line((150 - lean, 220, 150 + lean, 80), fill=255, width=12)
+        marked = plain.copy()
+        ImageDraw.Draw(marked).ellipse((150 - width // 2, 55, 150 + width // 2, 245), outline=255, width=6)
+        assert difference(cleaned(marked), cleaned(plain)) < 0.2
+
     def test_a_dot_in_a_zero_does_not_become_the_digit(self) -> None:
         """It is small beside what is around it, as is a dash."""
         zero = Image.new("L", (200, 200))

@@ -1,6 +1,6 @@
 """Puts MNIST digits on paper: where they lie, with which pen, on which rulings, and what a camera makes of it.
 
-Ink is float32 [height, width] in [0, 1], 1 is full ink. The kinds of picture are `kinds` and `wild`.
+Ink is float32 [height, width] in [0, 1], 1 is full ink. The kinds of picture are `kinds`, `wild` and what it lists.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.drawing import blurred, file_of, lamp, on_ground, placed, scaled, sharp, tilted
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Grey = NDArray[np.float32]
 
+PAPER: Colour = (228.0, 222.0, 210.0)
 BLUE_INK: Colour = (35.0, 45.0, 130.0)
 BLACK_INK: Colour = (35.0, 35.0, 40.0)
 RED_INK: Colour = (190.0, 40.0, 50.0)
@@ -60,9 +62,20 @@ def photographed(ink: Ink, paper: Colour, pen: Colour, random: Generator) -> byt
     return file_of(page, "JPEG", quality=int(random.integers(30, 91)))
 
 
+def snapshot(page: Grey, random: Generator) -> bytes:
+    """What a phone makes of it: out of focus, noisy, JPEG."""
+    page = blurred(page, random.uniform(0.5, 2)) + random.uniform(2, 7) * normal(page.shape, random)
+    return file_of(page, "JPEG", quality=int(random.integers(40, 91)))
+
+
 def transparent(ink: Ink, level: float) -> bytes:
     """Ink of one grey on nothing, as a PNG."""
     return file_of(np.stack([np.full_like(ink, level)] * 3 + [255 * ink], axis=-1))
+
+
+def box_of(ink: Ink) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the ink."""
+    return Image.fromarray(ink > 0.5).getbbox() or (0, 0, 1, 1)
 
 
 def normal(shape: tuple[int, ...], random: Generator) -> Grey:

@@ -79,7 +79,14 @@ def listening(app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SEC
     protocol = counting_protocol(metrics, header_seconds)
     server = uvicorn.Server(
         uvicorn.Config(
-            app, port=0, http=protocol, lifespan="on", log_config=None, access_log=False, server_header=False
+            app,
+            port=0,
+            http=protocol,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
         )
     )
     thread = threading.Thread(target=server.run)

@@ -1,0 +1,184 @@
+"""The shortcut of /v1/predict answers as the route does: the same requests, once by each way."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.bodies import BYTES, JSON
+from tests.service.conftest import StartService
+from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of
+from tests.service.raw_http import connect, request_head
+from tests.service.running import running_service
+from tests.service.scraping import scrape
+from tests.service.test_bodies import form, picture
+from tests.service.test_predict import PATH, waiting_rows
+
+ROWS = np.stack([row_of(digit) for digit in (3, 1, 4)])
+LEVELS = np.rint(ROWS * 255).astype(np.uint8).tobytes()
+PIXELS = json.dumps({"pixels": ROWS[0].tolist()}).encode()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One service for all tests of this module that need no other."""
+    with running_service(tmp_path_factory.mktemp("store")) as client:
+        yield client
+
+
+def both_answers(
+    client: httpx.Client, content: bytes, seconds: float = 30, **headers: str
+) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    """What the shortcut answers and what the route does, but for the time that each took.
+
+    A deadline leads past the shortcut; `seconds`, the service's own, changes nothing else.
+    """
+    answers = []
+    for more in ({}, {"X-Request-Timeout-Seconds": str(seconds)}):
+        sent = {"X-Request-ID": "the-same", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        answer = client.post(PATH, content=content, headers={**sent, **more})
+        told = [(name, "" if name == "server-timing" else value) for name, value in answer.headers.multi_items()]
+        answers.append((answer.status_code, told, answer.content))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (PIXELS, JSON),
+        (PIXELS, f"{JSON}; charset=utf-8"),
+        (json.dumps({"instances": (ROWS * 255).tolist(), "max_value": 255}).encode(), JSON),
+        (json.dumps({"instances": ROWS.reshape(-1, 28, 28).tolist()}).encode(), JSON),
+        (LEVELS[:784], BYTES),
+        (LEVELS, BYTES),
+        (LEVELS * 100, BYTES),
+        (picture(), "image/png"),
+        form(("file", picture()), ("file", picture())),
+    ],
+)
+def test_good_bodies(client: httpx.Client, content: bytes, content_type: str) -> None:
+    """Every kind of body has the same prediction, with the same headers."""
+    shortcut, route = both_answers(client, content, Content_Type=content_type)
+
+    assert shortcut[0] == 200
+    assert shortcut == route
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers"),
+    [
+        (400, b'{"pixels": [', {"Content_Type": JSON}),
+        (400, b"--x", {"Content_Type": "multipart/form-data"}),
+        (413, LEVELS * 4000, {"Content_Type": BYTES}),
+        (415, LEVELS, {}),
+        (415, LEVELS, {"Content_Type": "text/plain"}),
+        (415, LEVELS, {"Content_Type": BYTES, "Content_Encoding": "gzip"}),
+        (422, b"", {"Content_Type": BYTES}),
+        (422, LEVELS[1:], {"Content_Type": BYTES}),
+        (422, b'{"pixels": [0.5]}', {"Content_Type": JSON}),
+        (422, PIXELS.replace(b"0.5", b"1.5"), {"Content_Type": JSON}),
+        (422, b"no picture", {"Content_Type": "image/png"}),
+    ],
+)
+def test_bodies_that_are_refused(client: httpx.Client, status: int, content: bytes, headers: dict[str, str]) -> None:
+    """What is wrong is told in the same words."""
+    shortcut, route = both_answers(client, content, **headers)
+
+    assert shortcut[0] == status
+    assert shortcut == route
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("status", "content", "settings"),
+    [
+        (413, LEVELS, {"max_instances": 2}),
+        (413, LEVELS, {"max_body_bytes": 2000}),
+    ],
+)
+def test_limits(start_service: StartService, status: int, content: bytes, settings: dict[str, Any]) -> None:
+    """Each limit is the same."""
+    shortcut, route = both_answers(start_service(**settings), content, Content_Type=BYTES)
+
+    assert shortcut[0] == status
+    assert shortcut == route
+
+
+@pytest.mark.usefixtures("store")
+def test_the_queue_is_full(start_service: StartService) -> None:
+    """A row too many is refused, with the same time to come back."""
+    engine = FirstPixelEngine(threading.Event())
+    client = start_service(FakeLoader(engine), queue_limit=3, max_instances=3)
+    with waiting_rows(client, engine, 3):
+        shortcut, route = both_answers(client, LEVELS, Content_Type=BYTES)
+
+    assert shortcut[0] == 429
+    assert shortcut == route
+
+
+def test_no_version_serves(start_service: StartService, tmp_path: Path) -> None:
+    """Nothing is ready yet."""
+    client = start_service(ready=False, model_store=tmp_path / "empty")
+
+    shortcut, route = both_answers(client, LEVELS, Content_Type=BYTES)
+
+    assert shortcut[0] == 503
+    assert shortcut == route
+
+
+@pytest.mark.usefixtures("store")
+def test_the_deadline_passes(start_service: StartService) -> None:
+    """The network does not answer in time."""
+    gate = threading.Event()
+    client = start_service(FakeLoader(FirstPixelEngine(gate)), request_timeout_seconds=0.2)
+    try:
+        shortcut, route = both_answers(client, LEVELS, 0.2, Content_Type=BYTES)
+    finally:
+        gate.set()
+
+    assert shortcut[0] == 504
+    assert shortcut == route
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize("content", [LEVELS, LEVELS[1:]])
+def test_connections_that_end(client: httpx.Client, version: str, connection: str, content: bytes) -> None:
+    """A connection ends after the same answers, and says so in the same way."""
+    received = []
+    for more in ([], ["X-Request-Timeout-Seconds: 30"]):
+        fields = [f"Content-Type: {BYTES}", f"Content-Length: {len(content)}", f"Connection: {connection}"]
+        head = request_head("POST", PATH, [*fields, "X-Request-ID: the-same", *more])
+        with connect(client) as sent:
+            sent.sendall(head.replace(b"HTTP/1.1", f"HTTP/{version}".encode()) + content)
+            sent.sendall(request_head("GET", "/nothing", ["Connection: close", "X-Request-ID: the-same"]))
+            received.append(b"".join(iter(lambda: sent.recv(65_536), b"")))
+    shortcut, route = (re.sub(rb"server-timing: .*?\r\n", b"", answers) for answers in received)
+
+    goes_on = version == "1.1" and connection == "keep-alive"
+    assert shortcut.count(b"HTTP/1.1 ") == 1 + goes_on
+    assert shortcut == route
+
+
+def test_both_ways_count_the_same(client: httpx.Client) -> None:
+    """Requests, their durations and predictions are counted once for each answer."""
+    labels = {"method": "POST", "route": PATH, "status": "200"}
+    names = {
+        "digits_http_requests_total": labels,
+        "digits_http_request_duration_seconds_count": {"route": PATH},
+        "digits_predictions_total": {"digit": "3", "version": "1"},
+        "digits_batch_rows_sum": {},
+    }
+    before = scrape(client)
+    both_answers(client, LEVELS[:784], Content_Type=BYTES)
+    after = scrape(client)
+
+    assert {name: after.value(name, **of) - before.value(name, **of) for name, of in names.items()} == dict.fromkeys(
+        names, 2
+    )

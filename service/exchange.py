@@ -34,6 +34,9 @@ _SAFETY = (
 _POLICY_NAME = b"content-security-policy"
 # What brings no policy of its own is data: nothing in it may run, load or be framed.
 _POLICY = (_POLICY_NAME, b"default-src 'none'; frame-ancestors 'none'")
+_OK = b"HTTP/1.1 200 OK\r\n"
+_LINE = b"%b: %b\r\n"
+_LAST_LINES = b"".join([*(_LINE % header for header in (*_SAFETY, _POLICY)), b"\r\n"])
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Labels are bounded: clients can make up methods.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -48,6 +51,16 @@ BROKEN_BODY = "broken_body"
 """What the connection calls its word, in the request's state, that the body broke off in bytes that are no HTTP.
 
 It is a function that makes the connection take an answer again; until then it takes none.
+"""
+
+WHOLE = "digits.response"
+"""The type of a message that is an answer of status 200, all of it: its `headers`, none a policy, and its `body`."""
+
+WHOLE_WRITER = "whole_writer"
+"""What the connection calls, in the request's state, its way to write a whole answer past uvicorn's, which takes 15 us.
+
+It is a function that takes the request's scope, and gives one that takes the answer's bytes from the status line on, or
+None where an answer must go uvicorn's way. On other connections there is no such function.
 """
 
 UNMATCHED = "unmatched"
@@ -109,7 +122,10 @@ class ExchangeMiddleware:
 
 
 class _Exchange:
-    __slots__ = ("_draining", "_metrics", "_scope", "_send", "_started", "request_id", "seconds", "status", "trace")
+    __slots__ = (
+        *("_draining", "_metrics", "_scope", "_send", "_started", "_writer"),
+        *("request_id", "seconds", "status", "trace"),
+    )
 
     def __init__(self, scope: Scope, send: Send, metrics: Metrics, request_id: str, draining: bool) -> None:  # noqa: FBT001 - private
         self._scope = scope
@@ -121,11 +137,16 @@ class _Exchange:
         self.status = 0
         self.request_id = request_id
         self.trace: RequestTrace | None = None
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        self._writer = state.pop(WHOLE_WRITER, None)  # holds the connection, which holds the state: no ring
 
     async def send(self, message: Message) -> None:
         if BROKEN_BODY in self._scope["state"]:
             return  # whatever the app says of half a body, `refuse_broken_body` says what is true
+        if message["type"] == WHOLE:
+            await self._send_whole(message["headers"], message["body"])
+            return
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = headers_of_every_answer(message["headers"], self.request_id)
@@ -135,6 +156,17 @@ class _Exchange:
             # Counted before the client can see it: whoever asks /metrics next finds it there.
             self._count()
         await self._send(message)
+
+    async def _send_whole(self, headers: list[Header], body: bytes) -> None:
+        write = None if self._writer is None or self._draining else self._writer(self._scope)
+        if write is None:
+            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self.send({"type": "http.response.body", "body": body})
+            return
+        self.status = 200
+        self._count()
+        lines = [_LINE % header for header in (*headers, (REQUEST_ID, self.request_id.encode()))]
+        write(b"".join((_OK, *lines, _LAST_LINES, body)))
 
     async def refuse(self, problem: Problem, receive: Receive) -> None:
         """Answer with a problem, if nothing has been answered yet."""

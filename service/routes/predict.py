@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
 from service.arrays import ArrayBody
 from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
+from service.exchange import WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.loading import LoadedVersion
@@ -119,8 +120,7 @@ class PredictShortcut:
         state: ServiceState = scope["state"]["service"]
         asked = _Asked(scope, given, receive, state.settings.request_timeout_seconds)
         headers, content = await _answer(state, asked)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": WHOLE, "headers": headers, "body": content})
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,13 @@ HEADER_SECONDS = 10.0
 
 @contextlib.contextmanager
 def running_service(
-    root: Path, drain: Drain | None = None, header_seconds: float = HEADER_SECONDS
+    root: Path, drain: Drain | None = None, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
 ) -> Iterator[httpx.Client]:
     """A service that serves version 1 of a new model store below `root`; gives a client."""
     write_version(root, 1)
     metrics = Metrics()
     app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain, metrics=metrics)
-    with listening(app, metrics, header_seconds) as port, client_of(port) as client:
+    with listening(app, metrics, header_seconds, idle_seconds) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -71,7 +71,9 @@ def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def listening(app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SECONDS) -> Iterator[int]:
+def listening(
+    app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
+) -> Iterator[int]:
     """A real server in a thread of this process, whose connections speak as in production; gives its port.
 
     `metrics` are the app's.
@@ -87,6 +89,7 @@ def listening(app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SEC
             access_log=False,
             server_header=False,
             date_header=False,
+            timeout_keep_alive=idle_seconds,
         )
     )
     thread = threading.Thread(target=server.run)

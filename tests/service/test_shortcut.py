@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.service.raw_http import connect, request_head
 from tests.service.running import running_service
 from tests.service.scraping import scrape
 from tests.service.test_bodies import form, picture
-from tests.service.test_predict import PATH, waiting_rows
+from tests.service.test_predict import BYTES_HEADERS, JSON_HEADERS, PATH, waiting_rows
 
 ROWS = np.stack([row_of(digit) for digit in (3, 1, 4)])
 LEVELS = np.rint(ROWS * 255).astype(np.uint8).tobytes()
@@ -33,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def both_answers(
-    client: httpx.Client, content: bytes, seconds: float = 30, **headers: str
+    client: httpx.Client, content: bytes, headers: dict[str, str], seconds: float = 30
 ) -> list[tuple[int, list[tuple[str, str]], bytes]]:
     """What the shortcut answers and what the route does, but for the time that each took.
 
@@ -41,8 +42,7 @@ def both_answers(
     """
     answers = []
     for more in ({}, {"X-Request-Timeout-Seconds": str(seconds)}):
-        sent = {"X-Request-ID": "the-same", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        answer = client.post(PATH, content=content, headers={**sent, **more})
+        answer = client.post(PATH, content=content, headers={"X-Request-ID": "the-same", **headers, **more})
         told = [(name, "" if name == "server-timing" else value) for name, value in answer.headers.multi_items()]
         answers.append((answer.status_code, told, answer.content))
     return answers
@@ -64,7 +64,7 @@ def both_answers(
 )
 def test_good_bodies(client: httpx.Client, content: bytes, content_type: str) -> None:
     """Every kind of body has the same prediction, with the same headers."""
-    shortcut, route = both_answers(client, content, Content_Type=content_type)
+    shortcut, route = both_answers(client, content, {"Content-Type": content_type})
 
     assert shortcut[0] == 200
     assert shortcut == route
@@ -73,22 +73,22 @@ def test_good_bodies(client: httpx.Client, content: bytes, content_type: str) ->
 @pytest.mark.parametrize(
     ("status", "content", "headers"),
     [
-        (400, b'{"pixels": [', {"Content_Type": JSON}),
-        (400, b"--x", {"Content_Type": "multipart/form-data"}),
-        (413, LEVELS * 4000, {"Content_Type": BYTES}),
+        (400, b'{"pixels": [', JSON_HEADERS),
+        (400, b"--x", {"Content-Type": "multipart/form-data"}),
+        (413, LEVELS * 4000, BYTES_HEADERS),
         (415, LEVELS, {}),
-        (415, LEVELS, {"Content_Type": "text/plain"}),
-        (415, LEVELS, {"Content_Type": BYTES, "Content_Encoding": "gzip"}),
-        (422, b"", {"Content_Type": BYTES}),
-        (422, LEVELS[1:], {"Content_Type": BYTES}),
-        (422, b'{"pixels": [0.5]}', {"Content_Type": JSON}),
-        (422, PIXELS.replace(b"0.5", b"1.5"), {"Content_Type": JSON}),
-        (422, b"no picture", {"Content_Type": "image/png"}),
+        (415, LEVELS, {"Content-Type": "text/plain"}),
+        (415, LEVELS, {"Content-Type": BYTES, "Content-Encoding": "gzip"}),
+        (422, b"", BYTES_HEADERS),
+        (422, LEVELS[1:], BYTES_HEADERS),
+        (422, b'{"pixels": [0.5]}', JSON_HEADERS),
+        (422, PIXELS.replace(b"0.5", b"1.5"), JSON_HEADERS),
+        (422, b"no picture", {"Content-Type": "image/png"}),
     ],
 )
 def test_bodies_that_are_refused(client: httpx.Client, status: int, content: bytes, headers: dict[str, str]) -> None:
     """What is wrong is told in the same words."""
-    shortcut, route = both_answers(client, content, **headers)
+    shortcut, route = both_answers(client, content, headers)
 
     assert shortcut[0] == status
     assert shortcut == route
@@ -104,7 +104,7 @@ def test_bodies_that_are_refused(client: httpx.Client, status: int, content: byt
 )
 def test_limits(start_service: StartService, status: int, content: bytes, settings: dict[str, Any]) -> None:
     """Each limit is the same."""
-    shortcut, route = both_answers(start_service(**settings), content, Content_Type=BYTES)
+    shortcut, route = both_answers(start_service(**settings), content, BYTES_HEADERS)
 
     assert shortcut[0] == status
     assert shortcut == route
@@ -116,7 +116,7 @@ def test_the_queue_is_full(start_service: StartService) -> None:
     engine = FirstPixelEngine(threading.Event())
     client = start_service(FakeLoader(engine), queue_limit=3, max_instances=3)
     with waiting_rows(client, engine, 3):
-        shortcut, route = both_answers(client, LEVELS, Content_Type=BYTES)
+        shortcut, route = both_answers(client, LEVELS, BYTES_HEADERS)
 
     assert shortcut[0] == 429
     assert shortcut == route
@@ -126,7 +126,7 @@ def test_no_version_serves(start_service: StartService, tmp_path: Path) -> None:
     """Nothing is ready yet."""
     client = start_service(ready=False, model_store=tmp_path / "empty")
 
-    shortcut, route = both_answers(client, LEVELS, Content_Type=BYTES)
+    shortcut, route = both_answers(client, LEVELS, BYTES_HEADERS)
 
     assert shortcut[0] == 503
     assert shortcut == route
@@ -138,7 +138,7 @@ def test_the_deadline_passes(start_service: StartService) -> None:
     gate = threading.Event()
     client = start_service(FakeLoader(FirstPixelEngine(gate)), request_timeout_seconds=0.2)
     try:
-        shortcut, route = both_answers(client, LEVELS, 0.2, Content_Type=BYTES)
+        shortcut, route = both_answers(client, LEVELS, BYTES_HEADERS, 0.2)
     finally:
         gate.set()
 
@@ -166,6 +166,37 @@ def test_connections_that_end(client: httpx.Client, version: str, connection: st
     assert shortcut == route
 
 
+@pytest.mark.parametrize("more", [[], ["X-Request-Timeout-Seconds: 30"]])
+def test_idle_connections(tmp_path: Path, more: list[str]) -> None:
+    """After an answer a connection may be idle for a while, also longer than a header may take; then it is closed."""
+    fields = [f"Content-Type: {BYTES}", "Content-Length: 784", *more]
+    with running_service(tmp_path, header_seconds=0.2, idle_seconds=1) as client, connect(client) as connection:
+        for pause_seconds in (0.0, 0.5):
+            time.sleep(pause_seconds)
+            connection.sendall(request_head("POST", PATH, fields) + LEVELS[:784])
+            assert b"HTTP/1.1 200" in connection.recv(65_536)
+        answered = time.monotonic()
+        assert connection.recv(1) == b""
+
+    assert 0.9 < time.monotonic() - answered < 5
+
+
+def test_predictions_sent_together_keep_their_order(client: httpx.Client) -> None:
+    """Whichever way each goes, also one behind another."""
+    ways = [[], [], ["X-Request-Timeout-Seconds: 30"], [], ["Connection: close"]]
+    sent = [
+        request_head("POST", PATH, [f"Content-Type: {BYTES}", "Content-Length: 784", f"X-Request-ID: {at}", *more])
+        + LEVELS[:784]
+        for at, more in enumerate(ways)
+    ]
+    with connect(client) as connection:
+        connection.sendall(b"".join(sent))
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert re.findall(rb'"request_id":"(\d)"', received) == [b"0", b"1", b"2", b"3", b"4"]
+    assert received.count(b"HTTP/1.1 200 OK") == len(ways)
+
+
 def test_both_ways_count_the_same(client: httpx.Client) -> None:
     """Requests, their durations and predictions are counted once for each answer."""
     labels = {"method": "POST", "route": PATH, "status": "200"}
@@ -176,7 +207,7 @@ def test_both_ways_count_the_same(client: httpx.Client) -> None:
         "digits_batch_rows_sum": {},
     }
     before = scrape(client)
-    both_answers(client, LEVELS[:784], Content_Type=BYTES)
+    both_answers(client, LEVELS[:784], BYTES_HEADERS)
     after = scrape(client)
 
     assert {name: after.value(name, **of) - before.value(name, **of) for name, of in names.items()} == dict.fromkeys(

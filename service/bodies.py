@@ -143,6 +143,11 @@ class BodyReader:
             return 1  # what is wrong with it is told when it is read, not that there is no room
         return min(max(1, size // row_bytes), self.limits.max_instances)
 
+    def needs_no_thread(self, headers: RawHeaders) -> bool:
+        """Whether `rows_at_once` will read the body, by its headers; False also where they do not tell."""
+        size = headers.get(b"content-length")
+        return size is not None and int(size) <= _INLINE_BYTES and headers.get(b"content-type") in _ROW_BYTES
+
     async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
         parts, size, more = [first], 0, True
         try:

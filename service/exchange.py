@@ -47,6 +47,9 @@ _LINES_PER_SECOND = 100
 # A fault that every request runs into has the same traceback each time.
 _TRACEBACKS_PER_SECOND = 5
 
+BODY_IS_THERE = "body_is_there"
+"""What the connection says, in the request's state, when all of the body has come."""
+
 BROKEN_BODY = "broken_body"
 """What the connection calls its word, in the request's state, that the body broke off in bytes that are no HTTP.
 

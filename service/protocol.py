@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import problems
-from service.exchange import BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
+from service.exchange import BODY_IS_THERE, BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
 from service.metrics import Metrics
 from service.problems import MalformedBody
 
@@ -157,6 +157,11 @@ class _WrittenWhole(_ClosedWhenLate):
         """Tell the request's exchange; called by uvicorn's parser."""
         super().on_message_begin()
         self.scope["state"][WHOLE_WRITER] = self._whole_writer
+
+    def on_message_complete(self) -> None:
+        """Tell the exchange that it need not wait for the body; called by uvicorn's parser."""
+        super().on_message_complete()
+        self.scope["state"][BODY_IS_THERE] = True
 
     def _whole_writer(self, scope: Scope) -> Callable[[bytes], None] | None:
         """What writes an answer to that request now; None if others wait behind it, or it is the last one."""

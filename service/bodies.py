@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import simdjson
@@ -60,8 +61,7 @@ RawHeaders = Mapping[bytes, bytes]
 """A request's headers by name, in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A body that has been read whole; `content_type` is the header that came with it."""
 
     media_type: str

@@ -1,12 +1,12 @@
 """One request's rows on their way through the network: how many have been taken into batches, the answers so far.
 
-When they are taken, and with which others, is `service.batching`'s business.
+When they are taken, and with which others, is `service.batching`'s business. What each request makes is a NamedTuple,
+here and in `bodies`: a frozen dataclass takes three times as long to make.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from service.tracing import RequestTrace
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
+class Inference(NamedTuple):
     """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds.
 
     `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. A list,
@@ -94,8 +93,7 @@ class InferenceRequest:
         return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds, scores)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """Rows `start` to `stop` of a request, as part of a batch."""
 
     request: InferenceRequest

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import time
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -124,8 +123,7 @@ class PredictShortcut:
         await send({"type": WHOLE, "headers": headers, "body": content})
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """One request for predictions."""
 
     scope: Scope

@@ -48,7 +48,7 @@ class InferenceRequest:
         self.deadline = deadline
         self.trace = trace
         self.outputs: NDArray[np.float32] | None = None
-        # None as its result: the rows were not run in their first turn.
+        # None as its result: the rows have to wait for longer, with their caller watching.
         self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
         self.arrived = time.monotonic()
         self.queue_seconds = 0.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.batching import Batcher
+from service.batching import Batcher, stays
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.problems import ClientGone, DeadlinePassed, QueueFull
@@ -113,6 +113,52 @@ def test_few_rows_do_not_wait_for_bulk() -> None:
         assert await asyncio.gather(*bulk) == [[1] * 16, [2] * 16]
 
     run_with(batcher, story)
+
+
+def test_few_rows_that_wait_for_a_moment_are_not_watched() -> None:
+    """Nobody looks whether a caller leaves that gets its answer within some turns of the loop."""
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+    watched: list[int] = []
+
+    async def story() -> None:
+        version = loaded_version(engine=FirstPixelEngine(inline_rows=1))
+
+        async def infer(at: int) -> None:
+            async def leaves() -> None:
+                watched.append(at)
+                await stays()
+
+            await batcher.infer(version, rows_of(at), soon(), leaves)
+
+        await asyncio.gather(*map(infer, range(4)))
+
+    run_with(batcher, story)
+    assert watched == []
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(30, ClientGone), (0.02, DeadlinePassed)])
+def test_few_rows_that_wait_for_longer_are_watched(seconds: float, error: type[Exception]) -> None:
+    """Behind slow batches in the loop a caller that is gone, or whose time is over, gives its place back."""
+
+    class Slow(FirstPixelEngine):
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            time.sleep(0.03)
+            return super().run(pixels)
+
+    engine = Slow(inline_rows=1)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        leaves = (lambda: asyncio.sleep(0)) if error is ClientGone else stays
+        staying = [asyncio.create_task(read(batcher, version, digit)) for digit in range(9)]
+        leaving = asyncio.create_task(batcher.infer(version, rows_of(3), time.monotonic() + seconds, leaves))
+        with pytest.raises(error):
+            await leaving
+        assert await asyncio.gather(*staying) == [[digit] for digit in range(9)]
+
+    run_with(batcher, story)
+    assert engine.batches == [1] * 9
 
 
 def test_caller_that_leaves_gives_its_place_back() -> None:

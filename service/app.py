@@ -143,7 +143,7 @@ class Digits(FastAPI):
 
 
 def _decoding_threads(settings: Settings) -> int:
-    """Threads for decoding in each worker: all together as many as there are cores.
+    """Threads for decoding pictures in each worker: all together as many as there are cores.
 
     Half of decoding is Python: a second thread in a worker takes turns with the first one rather than a core, and the
     event loop has to wait for both. A picture then takes up to a third more of a core, and a refusal twice as much.

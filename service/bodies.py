@@ -40,6 +40,8 @@ _KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
 _PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
 # Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
+# Rows of an ordinary batch, 64: a form with as many pictures is not refused when they have been decoded.
+_FREE_ROWS_BYTES = 64 * 784 * 4
 # A row takes at most so many: in JSON a number has up to 25 letters, and somebody's 16 spaces before it.
 _ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
 _FORM_CHUNK_BYTES = 64 * 1024
@@ -122,14 +124,14 @@ class BodyReader:
 
     @contextlib.contextmanager
     def keeping(self, rows: NDArray[np.float32], deadline: float) -> Iterator[None]:
-        """Count rows that are kept until their answer is written, among the bodies, while the context is open.
+        """Count rows that are kept until their answer is written, if they are many, while the context is open.
 
         Raises:
             QueueFull: Others hold too much memory.
         """
         held = HeldBody(self._memory, deadline)
         try:
-            if rows.nbytes > _INLINE_BYTES:
+            if rows.nbytes > _FREE_ROWS_BYTES:
                 held.grow_to(rows.nbytes)
             yield
         finally:

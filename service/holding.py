@@ -1,4 +1,6 @@
-"""The memory that request bodies take while they are sent, wait and are decoded: counted, with a bound on all together.
+"""The memory that request bodies take while they are sent, wait and are decoded, and the rows that answers show.
+
+It is counted, with a bound on all together.
 
 What is read, and who uses it, is for `bodies` and `pool` to say.
 """

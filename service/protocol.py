@@ -105,8 +105,8 @@ class _PausedWhileQueued(FlowControl):
 class _ClosedWhenLate(_FewQueued):
     """A connection that is closed when a header takes too long to come, or the rest of a body that was answered.
 
-    So is one whose client has read nothing of an answer for as long, which would stay in memory. It is looked at once
-    in that time, because a timer for each request costs too much. All else has limits of its own: a request its
+    So is one whose client has read nothing of an answer for as long, which would stay in memory. It is looked at a
+    few times a minute, because a timer for each request costs too much. All else has limits of its own: a request its
     deadline, and what is idle after an answer uvicorn's, or the next look after that.
     """
 
@@ -116,8 +116,8 @@ class _ClosedWhenLate(_FewQueued):
         """Begin; called by uvicorn's server."""
         super().connection_made(cast("asyncio.Transport", transport))
         self.late_seconds = self.loop.time() + self.longest_header_seconds
-        self._unread_bytes = 0
-        self._look = self.loop.call_later(self.longest_header_seconds, self._close_if_late)
+        self._unread_bytes, self._unread_since = 0, 0.0
+        self._look = self.loop.call_later(self._look_seconds, self._close_if_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by uvicorn's server."""
@@ -132,20 +132,31 @@ class _ClosedWhenLate(_FewQueued):
         super().on_message_begin()
 
     def _close_if_late(self) -> None:
-        unread_bytes = self.transport.get_write_buffer_size()
-        if unread_bytes and unread_bytes == self._unread_bytes:
+        now = self.loop.time()
+        if self._is_unread(now):
             self.transport.abort()  # to close it would wait for the client to read
             return
-        self._unread_bytes = unread_bytes
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         is_waiting = (cycle is None or cycle.response_complete) and self.timeout_keep_alive_task is None
-        if is_waiting and self.loop.time() >= self.late_seconds:
+        if is_waiting and now >= self.late_seconds:
             self.transport.close()
             is_waiting = False
-        due_seconds = self.loop.time() + self.longest_header_seconds
+        due_seconds = now + self._look_seconds
         if is_waiting:
             due_seconds = min(due_seconds, self.late_seconds)
         self._look = self.loop.call_at(due_seconds, self._close_if_late)
+
+    @property
+    def _look_seconds(self) -> float:
+        return min(self.longest_header_seconds, self.timeout_keep_alive)
+
+    def _is_unread(self, now: float) -> bool:
+        """Whether the client has read nothing of an answer for as long as a header may take."""
+        unread_bytes = self.transport.get_write_buffer_size()
+        if not unread_bytes or unread_bytes != self._unread_bytes:
+            self._unread_bytes, self._unread_since = unread_bytes, now
+            return False
+        return now >= self._unread_since + self.longest_header_seconds
 
 
 class _WrittenWhole(_ClosedWhenLate):
@@ -179,7 +190,9 @@ class _WrittenWhole(_ClosedWhenLate):
         self.pieces.write_at_once(answer)
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        self.late_seconds = max(self.late_seconds, self.loop.time() + self.timeout_keep_alive)
+        idle_until_seconds = self.loop.time() + self.timeout_keep_alive
+        is_next_there = self.scope is not self.cycle.scope  # the beginning of its header, which has its own time
+        self.late_seconds = max(self.late_seconds, idle_until_seconds) if is_next_there else idle_until_seconds
 
 
 class _InOnePiece:

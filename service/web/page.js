@@ -94,7 +94,7 @@ async function open(/** @type {File} */ file, /** @type {string} */ name) {
   if (opened.get(drawing) !== reading) return;
   if (picture) drawing.show(picture);
   if (picture && drawing === mode.drawing) changed();
-  if (!picture) notice(NOTICES.unreadable);
+  if (!picture && drawing === mode.drawing) notice(NOTICES.unreadable);
 }
 
 /** Say something about the paper, until it changes. @param {string} words */

@@ -224,6 +224,24 @@ def test_all_bodies_together_have_a_bound() -> None:
     asyncio.run(asyncio.wait_for(story(), 60))  # without the bound a body would wait for the test
 
 
+def test_the_rows_of_a_batch_are_kept_whatever_else_is() -> None:
+    """A form of a batch is not refused when it has been decoded, because others hold all the memory; more rows are."""
+    batch, more, most = (np.zeros((count, 784), np.float32) for count in (64, 65, 8 * LIMITS.max_body_bytes // 3136))
+
+    async def story() -> None:
+        async with Pool(limit=100).running() as pool:
+            reader = BodyReader(LIMITS, pool, pool)
+            with reader.keeping(most, 0.0):
+                with reader.keeping(batch, 0.0):
+                    pass
+                with pytest.raises(QueueFull), reader.keeping(more, 0.0):
+                    pass
+            with reader.keeping(more, 0.0):
+                pass
+
+    asyncio.run(story())
+
+
 def test_stalled_large_bodies_lock_out_no_small_one() -> None:
     """One image is read in whatever pieces it comes while others hold all the memory that there is for large bodies."""
     headers, never = {b"content-type": BYTES.encode()}, asyncio.Event()

@@ -167,11 +167,15 @@ def test_connections_that_end(client: httpx.Client, version: str, connection: st
     assert shortcut == route
 
 
+@pytest.mark.parametrize("header_seconds", [0.2, 60])
 @pytest.mark.parametrize("more", [[], ["X-Request-Timeout-Seconds: 30"]])
-def test_idle_connections(tmp_path: Path, more: list[str]) -> None:
-    """After an answer a connection may be idle for a while, also longer than a header may take; then it is closed."""
+def test_idle_connections(tmp_path: Path, more: list[str], header_seconds: float) -> None:
+    """After an answer a connection may be idle for a while, however long a header may take; then it is closed."""
     fields = [f"Content-Type: {BYTES}", "Content-Length: 784", *more]
-    with running_service(tmp_path, header_seconds=0.2, idle_seconds=1) as client, connect(client) as connection:
+    with (
+        running_service(tmp_path, header_seconds=header_seconds, idle_seconds=1) as client,
+        connect(client) as connection,
+    ):
         for pause_seconds in (0.0, 0.5):
             time.sleep(pause_seconds)
             connection.sendall(request_head("POST", PATH, fields) + LEVELS[:784])

@@ -41,8 +41,9 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 # 500 rows each, is to fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
 
-# Cards, reports and manifests that are read from the store at once, for people who look at them.
-_MOST_READS = 4
+# Cards, reports and manifests that are read from the store at once, for people who look at them. Each file that hangs
+# keeps a place.
+_MOST_READS = 16
 
 
 class LifespanState(TypedDict):

@@ -32,8 +32,10 @@ from service.rejections import Rejections
 PREPARE_TIMEOUT_SECONDS = 300.0
 # Reading and checking a version takes milliseconds, and seconds where its megabyte comes from far away.
 READ_TIMEOUT_SECONDS = 60.0
-# One version is opened and one prepared at a time.
-_MOST_READS = 2
+# So long the others in the cache wait for one that comes from far away: a start is to serve within two seconds.
+OPEN_TIMEOUT_SECONDS = 1.0
+# A read that hangs keeps its place; twice as many as the versions to have loaded and those to try again can take.
+_MOST_READS = 12
 # A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
 MAX_CACHED_PROGRAMS = 24
 _LOCK_POLL_SECONDS = 0.1
@@ -102,6 +104,7 @@ class Loader:
     max_batch_size: int
     prepare_timeout_seconds: float = PREPARE_TIMEOUT_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    open_timeout_seconds: float = OPEN_TIMEOUT_SECONDS
     _reads: Reads = field(default_factory=lambda: Reads(_MOST_READS), init=False)
     _has_loaded: bool = field(default=False, init=False)
 
@@ -114,7 +117,7 @@ class Loader:
                 does not answer.
             OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
         """
-        whole = await self._read(stored)
+        whole = await self._read(stored, self.read_timeout_seconds)
         async with self._turn(whole.program):
             loaded = await self._open_cached(whole)
             if loaded is None:
@@ -125,21 +128,26 @@ class Loader:
     async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
         """Load `stored` if its program is in the cache, whoever prepares what meanwhile; None if it is not.
 
+        Also None if the store has not answered within a second: the load proper waits for it, and nobody for that.
+
         Raises:
             VersionRejected: The version is not whole.
-            LoadPostponed: The store does not answer.
             OSError: This machine cannot read it now.
         """
         if self.engine != "litert":
             return None
-        return await self._open_cached(await self._read(stored))
+        try:
+            whole = await self._read(stored, self.open_timeout_seconds)
+        except LoadPostponed:
+            return None
+        return await self._open_cached(whole)
 
-    async def _read(self, stored: StoredVersion) -> _Whole:
+    async def _read(self, stored: StoredVersion, timeout_seconds: float) -> _Whole:
         try:
             read = functools.partial(read_whole, stored)
-            manifest, manifest_sha256, golden = await self._reads.run(read, self.read_timeout_seconds)
+            manifest, manifest_sha256, golden = await self._reads.run(stored, read, timeout_seconds)
         except TimeoutError:
-            msg = f"reading it took longer than {self.read_timeout_seconds:g} seconds"
+            msg = f"reading it took longer than {timeout_seconds:g} seconds"
             raise LoadPostponed(msg) from None
         return _Whole(stored, manifest, manifest_sha256, golden, self.cache / program_name(manifest_sha256))
 

@@ -1,6 +1,6 @@
 """Reading from a model store that may never answer: a network mount that stalls keeps whoever reads from it for ever.
 
-So every read has a deadline, few threads can be kept at once, and they hold up no exit.
+So every read has a deadline, few threads can be kept at once, nothing is read twice at the same time, and no exit waits.
 """
 
 import asyncio
@@ -8,11 +8,16 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
+
+
+class _Running(NamedTuple):
+    result: "Future[Any]"
+    began_seconds: float
 
 
 class Reads:
@@ -25,26 +30,40 @@ class Reads:
             most: How many may run at once. A further one waits, and its deadline runs.
         """
         self._places = asyncio.Semaphore(most)
+        self._running: dict[Hashable, _Running] = {}
 
-    async def run(self, read: Callable[[], Result], timeout_seconds: float) -> Result:
-        """Call `read` in a thread and return what it returns.
+    async def run(self, what: Hashable, read: Callable[[], Result], timeout_seconds: float) -> Result:
+        """Call `read` in a thread and return what it returns; while `what` is being read, wait for that in place of it.
+
+        The deadline counts from when the read began: one that hangs is found out once, and told at once from then on.
 
         Raises:
             TimeoutError: It was not done in time, or others kept all places until then.
             OSError: No thread can be had; or what `read` raised.
         """
-        async with asyncio.timeout(timeout_seconds):
-            await self._places.acquire()
-            return await asyncio.wrap_future(self._start(read))
+        async with asyncio.timeout(timeout_seconds) as deadline:
+            running = self._running.get(what) or await self._begin(what, read)
+            latest = deadline.when() or 0.0
+            deadline.reschedule(min(latest, running.began_seconds + timeout_seconds))
+            result: Result = await asyncio.wrap_future(running.result)
+            return result
 
-    def _start(self, read: Callable[[], Result]) -> "Future[Result]":
+    async def _begin(self, what: Hashable, read: Callable[[], Result]) -> _Running:
+        await self._places.acquire()
+        if what in self._running:  # somebody else began meanwhile
+            self._places.release()
+        else:
+            self._running[what] = _Running(self._start(what, read), asyncio.get_running_loop().time())
+        return self._running[what]
+
+    def _start(self, what: Hashable, read: Callable[[], Result]) -> "Future[Result]":
         running = Future[Result]()
         running.set_running_or_notify_cancel()  # who gives up does not get its place back before the thread is done
         loop = asyncio.get_running_loop()
 
         def leave(_: "Future[Result]") -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the service has ended meanwhile
-                loop.call_soon_threadsafe(self._places.release)
+                loop.call_soon_threadsafe(self._leave, what)
 
         running.add_done_callback(leave)
         try:
@@ -53,6 +72,10 @@ class Reads:
         except RuntimeError:
             running.set_exception(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
         return running
+
+    def _leave(self, what: Hashable) -> None:
+        del self._running[what]
+        self._places.release()
 
 
 def _call(read: Callable[[], Result], running: "Future[Result]") -> None:

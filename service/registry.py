@@ -85,7 +85,7 @@ class Registry:
         self._poll_seconds = poll_seconds
         self._postponed_seconds = postponed_seconds
         self._store_timeout_seconds = store_timeout_seconds
-        self._reads = Reads(1)  # a look that hangs has its thread for itself, and the next ones wait for it
+        self._reads = Reads(1)  # a look that hangs has its thread for itself, and there are no others until it is done
         self._snapshot = Snapshot((), None)
         self._loaded: dict[int, LoadedVersion] = {}
         self._verdicts = Verdicts()
@@ -153,7 +153,7 @@ class Registry:
     async def look(self) -> None:
         """Look at the store once: switch to the version that should serve, start loading what is missing."""
         try:
-            snapshot = await self._reads.run(self._store.look, self._store_timeout_seconds)
+            snapshot = await self._reads.run(self._store, self._store.look, self._store_timeout_seconds)
         except TimeoutError:
             trouble = f"the model store has not answered for {self._store_timeout_seconds:g} seconds"
             snapshot = replace(self._snapshot, trouble=trouble)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
 from service.answers import ModelAnswer, ModelsAnswer, VersionDetailAnswer, version_answer
-from service.manifest import Manifest, VersionRejected, read_manifest
+from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
+from service.model_store import StoredVersion
 from service.problems import DeadlinePassed, NotFound, documented
 from service.state import ServiceState, State
 
@@ -109,7 +110,7 @@ async def _manifest(state: ServiceState, number: int) -> Manifest | None:
     if stored is None:
         return None
     try:
-        return await _in_time(state, lambda: read_manifest(stored.folder)[0])
+        return await _in_time(state, (stored, MANIFEST_PATH), lambda: read_manifest(stored.folder)[0])
     except (VersionRejected, OSError):
         return None
 
@@ -121,15 +122,15 @@ async def _extra_file(state: ServiceState, name: str, number: int, file_name: st
         raise _no_version(number)
     file = Path(stored.folder, "assets.extra", file_name)
     try:
-        return await _in_time(state, file.read_bytes)
+        return await _in_time(state, (stored, file_name), file.read_bytes)
     except OSError:
         raise NotFound(f"Version {number} carries no {file_name}.") from None
 
 
-async def _in_time(state: ServiceState, read: Callable[[], Result]) -> Result:
+async def _in_time(state: ServiceState, what: tuple[StoredVersion, str], read: Callable[[], Result]) -> Result:
     seconds = state.settings.request_timeout_seconds
     try:
-        return await state.reads.run(read, seconds)
+        return await state.reads.run(what, read, seconds)
     except TimeoutError:
         raise DeadlinePassed(f"The model store did not answer within {seconds:g} seconds; try again later.") from None
 

@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed, PreparingFailed
-from service.manifest import MANIFEST_PATH, VersionRejected, read_manifest
+from service import loading
+from service.golden import GoldenImages
+from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed, PreparingFailed, read_whole
+from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
 from service.prepare import program_name
 from tests.service.wrapping import write_wrapped
@@ -137,9 +140,54 @@ def test_a_version_whose_files_do_not_answer_is_postponed(stored: StoredVersion,
     (folder / MANIFEST_PATH).unlink()
     os.mkfifo(folder / MANIFEST_PATH)  # reading it waits for a writer
     loader = Loader("litert", tmp_path / "cache", 8, read_timeout_seconds=0.05)
-    for load_somehow in (loader, loader.from_cache):
-        with pytest.raises(LoadPostponed, match=r"reading it took longer than 0\.05 seconds"):
-            asyncio.run(load_somehow(replace(stored, folder=folder)))
+    with pytest.raises(LoadPostponed, match=r"reading it took longer than 0\.05 seconds"):
+        asyncio.run(loader(replace(stored, folder=folder)))
+
+
+def test_a_version_that_hangs_holds_up_no_other_one(stored: StoredVersion, own_cache: Path, tmp_path: Path) -> None:
+    """However often it is tried, what is in the cache is loaded beside it, and waits a moment at most."""
+    folder = shutil.copytree(stored.folder, tmp_path / "digits" / "1")
+    (folder / MANIFEST_PATH).unlink()
+    os.mkfifo(folder / MANIFEST_PATH)  # reading it waits for a writer
+    hung = replace(stored, folder=folder)
+
+    async def story() -> None:
+        loader = Loader("litert", own_cache, 8, read_timeout_seconds=0.3, open_timeout_seconds=0.05)
+        assert await loader.from_cache(hung) is None
+        for _ in range(20):
+            with pytest.raises(LoadPostponed, match=r"reading it took longer than 0\.3 seconds"):
+                await loader(hung)
+        started = time.monotonic()
+        assert await loader.from_cache(hung) is None
+        with pytest.raises(LoadPostponed):
+            await loader(hung)
+        assert time.monotonic() - started < 0.2
+        loader.open_timeout_seconds = 5
+        assert await loader.from_cache(stored) is not None
+
+    asyncio.run(story())
+
+
+def test_a_version_from_far_away_is_loaded_by_the_load_proper(
+    stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files need longer than others are to wait: it is read once, and loaded when it is there."""
+    reads: list[int] = []
+
+    def read_slowly(version: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
+        reads.append(version.number)
+        time.sleep(0.3)
+        return read_whole(version)
+
+    monkeypatch.setattr(loading, "read_whole", read_slowly)
+
+    async def story() -> None:
+        loader = Loader("litert", own_cache, 8, prepare_timeout_seconds=0, open_timeout_seconds=0.05)
+        assert await loader.from_cache(stored) is None
+        assert (await loader(stored)).number == 1
+
+    asyncio.run(story())
+    assert reads == [1]
 
 
 def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:

@@ -117,6 +117,8 @@ def test_a_store_that_hangs_is_told_in_time(store: Path, start_service: StartSer
         detail = assert_problem(client.get(f"{VERSION}/2{path}"), 504, "deadline-passed")["detail"]
         assert "model store" in detail
 
+    (store / "digits/1/assets.extra/model_card.md").write_text("# Card")
+    assert client.get(f"{VERSION}/1/card").text == "# Card"
     write_version(store, 3)
     wait_until(lambda: states(client).get(3) == "serving")
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import logging
 import math
 import os
 import signal
@@ -41,6 +42,10 @@ MAX_CACHED_PROGRAMS = 24
 _LOCK_POLL_SECONDS = 0.1
 # One line of JSON is expected; a process that says more than this is not read on.
 _MAX_REPORT_BYTES = 64 * 1024
+# A killed process is gone in milliseconds, unless it waits for a disk or a mount that does not answer.
+_END_SECONDS = 5.0
+
+log = logging.getLogger("digits.loading")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class _Whole:
     manifest_sha256: str
     golden: GoldenImages
     program: Path
+
+    def check(self, engine: Engine, what: str) -> None:
+        """Raise `VersionRejected` if the engine, which `what` names, does not answer the golden images as it should."""
+        self.golden.check(engine.run, what, tells_is_digit=self.manifest.tells_is_digit)
 
 
 @dataclass
@@ -226,16 +235,23 @@ class Loader:
 
     async def _open(self, whole: _Whole) -> LoadedVersion:
         """Make an engine and let it prove itself on the golden images."""
-        check = functools.partial(whole.golden.check, tells_is_digit=whole.manifest.tells_is_digit)
         if self.engine == "tensorflow":
-            engine = await asyncio.to_thread(_open_saved_model, whole.stored.folder)
-            await asyncio.to_thread(check, engine.run, "the SavedModel")
+            engine = await self._open_saved_model(whole)
         else:
             engine = await asyncio.to_thread(_open_program, whole.program, self.max_batch_size)
-            await asyncio.to_thread(check, engine.run, "the compiled program")
+            await asyncio.to_thread(whole.check, engine, "the compiled program")
             await asyncio.to_thread(self._prune, whole.program)
         self._has_loaded = True
         return LoadedVersion(whole.stored, whole.manifest, engine)
+
+    async def _open_saved_model(self, whole: _Whole) -> Engine:
+        """Open the SavedModel where it lies, in the store, which may not answer."""
+        what, opening = (whole.stored, "saved_model.pb"), functools.partial(_open_saved_model, whole)
+        try:
+            return await self._reads.run(what, opening, self.prepare_timeout_seconds)
+        except TimeoutError:
+            msg = f"opening it took longer than {self.prepare_timeout_seconds:g} seconds"
+            raise LoadPostponed(msg) from None
 
     def _prune(self, program: Path) -> None:
         """Remove the programs that have not been loaded for longest."""
@@ -250,10 +266,12 @@ class Loader:
 # when it is told to.
 
 
-def _open_saved_model(folder: Path) -> Engine:
+def _open_saved_model(whole: _Whole) -> Engine:
     from service.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(folder)
+    engine = TensorFlowEngine(whole.stored.folder)
+    whole.check(engine, "the SavedModel")
+    return engine
 
 
 def _open_program(program: Path, max_batch_size: int) -> Engine:
@@ -304,10 +322,14 @@ async def _read_report(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing of the preparing process behind, whatever it started."""
+    """Leave nothing of the preparing process behind, whatever it started; what cannot end yet is not waited for."""
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            log.warning("the process %d that prepared a version is killed and has not ended yet", process.pid)
 
 
 def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:

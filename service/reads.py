@@ -1,6 +1,6 @@
 """Reading from a model store that may never answer: a network mount that stalls keeps whoever reads from it for ever.
 
-So every read has a deadline, few threads can be kept at once, nothing is read twice at the same time, and no exit waits.
+So every read has a deadline, few threads can be kept at once and one by each thing read, and they hold up no exit.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from service import loading
+from service.engines.tensorflow import TensorFlowEngine
 from service.golden import GoldenImages
 from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, LoadPostponed, PreparingFailed, read_whole
 from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
@@ -294,3 +296,47 @@ def test_a_full_disk_postpones_until_there_is_room(stored: StoredVersion, tmp_pa
         assert load(stored, cache).number == 1
     finally:
         subprocess.run(["umount", cache], check=True)
+
+
+def test_a_saved_model_that_hangs_is_postponed(
+    stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may stall when TensorFlow reads from it, too: that has a deadline and holds up no exit."""
+    answers = threading.Event()
+
+    def hang(_: TensorFlowEngine, folder: Path) -> None:  # noqa: ARG001 - the engine's own
+        answers.wait(10)
+
+    async def prepared(_: Loader, folder: Path) -> None:
+        pass
+
+    monkeypatch.setattr(TensorFlowEngine, "__init__", hang)
+    monkeypatch.setattr(Loader, "_prepare", prepared)
+    started = time.monotonic()
+    with pytest.raises(LoadPostponed, match=r"opening it took longer than 0\.2 seconds"):
+        asyncio.run(Loader("tensorflow", tmp_path, 8, prepare_timeout_seconds=0.2)(stored))
+    assert time.monotonic() - started < 5
+    answers.set()
+
+
+def test_a_killed_process_that_cannot_end_is_not_waited_for(
+    stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that waits for a mount ends when that answers; the version gets its verdict before."""
+    # Stands for the preparing process, which here is not told that it is to end.
+    waiting = tmp_path / "waiting"
+    waiting.write_text("#!/bin/sh\nexec sleep 3\n")
+    waiting.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(waiting))
+    monkeypatch.setattr(os, "killpg", lambda group, number: None)  # noqa: ARG005 - killpg's own
+    monkeypatch.setattr(loading, "_END_SECONDS", 0.1)
+
+    async def story() -> None:
+        started = time.monotonic()
+        with pytest.raises(PreparingFailed, match=r"longer than 0\.2 seconds"):
+            await Loader("litert", tmp_path / "cache", 8, prepare_timeout_seconds=0.2)(stored)
+        assert time.monotonic() - started < 2
+        await asyncio.sleep(3.5)  # so that it ends before the loop does
+
+    asyncio.run(story())
+    assert "has not ended yet" in caplog.text

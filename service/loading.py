@@ -267,10 +267,16 @@ class Loader:
 
 
 def _open_saved_model(whole: _Whole) -> Engine:
+    import tensorflow as tf
+
     from service.engines.tensorflow import TensorFlowEngine
 
-    engine = TensorFlowEngine(whole.stored.folder)
-    whole.check(engine, "the SavedModel")
+    try:
+        engine = TensorFlowEngine(whole.stored.folder)
+        whole.check(engine, "the SavedModel")
+    except tf.errors.ResourceExhaustedError as error:
+        msg = "TensorFlow finds too little memory for it"
+        raise LoadPostponed(msg) from error
     return engine
 
 

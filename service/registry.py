@@ -274,9 +274,10 @@ class Registry:
             self._quarantine(stored, str(error))
         except LoadPostponed as error:
             self._postpone(stored, str(error))
-        except OSError as error:
-            # No memory for a process, too many open files, a disk that fails: the machine's trouble, not the version's.
-            self._postpone(stored, f"loading it failed: {error.strerror or type(error).__name__}")
+        except (OSError, MemoryError) as error:
+            # No memory, too many open files, a disk that fails: the machine's trouble, not the version's.
+            why = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
+            self._postpone(stored, f"loading it failed: {why or type(error).__name__}")
         except Exception as error:
             # Nothing that a version holds may end the registry: it would never look at the store again.
             log.exception("loading version %d failed", stored.number)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from service import loading
 from service.engines.tensorflow import TensorFlowEngine
@@ -317,6 +318,23 @@ def test_a_saved_model_that_hangs_is_postponed(
         asyncio.run(Loader("tensorflow", tmp_path, 8, prepare_timeout_seconds=0.2)(stored))
     assert time.monotonic() - started < 5
     answers.set()
+
+
+def test_a_saved_model_that_finds_too_little_memory_is_postponed(
+    stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's word for it says as little about the version as Python's."""
+
+    def exhaust(_: TensorFlowEngine, pixels: object) -> None:  # noqa: ARG001 - the engine's own
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    async def prepared(_: Loader, folder: Path) -> None:
+        pass
+
+    monkeypatch.setattr(TensorFlowEngine, "run", exhaust)
+    monkeypatch.setattr(Loader, "_prepare", prepared)
+    with pytest.raises(LoadPostponed, match="too little memory"):
+        asyncio.run(Loader("tensorflow", tmp_path, 8)(stored))
 
 
 def test_a_killed_process_that_cannot_end_is_not_waited_for(

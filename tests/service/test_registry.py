@@ -275,9 +275,17 @@ def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched
 
 
 @pytest.mark.parametrize(
-    "trouble", [LoadPostponed("the disk is full"), OSError(errno.EMFILE, "the disk is full")], ids=["told", "OSError"]
+    ("trouble", "reason"),
+    [
+        (LoadPostponed("the disk is full"), "the disk is full"),
+        (OSError(errno.EMFILE, "the disk is full"), "the disk is full"),
+        (MemoryError(), "Cannot allocate memory"),
+    ],
+    ids=["told", "OSError", "MemoryError"],
 )
-def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched, trouble: Exception) -> None:
+def test_a_postponed_version_is_no_bad_one_and_is_tried_again(
+    watched: Watched, trouble: Exception, reason: str
+) -> None:
     """What the machine could not load now is not quarantined: it says why, and is loaded by itself later."""
     write_version(watched.folder, 1)
     full = [True]
@@ -298,7 +306,7 @@ def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched, 
         await watched.settled()
         assert watched.load.loads == [1]
         assert watched.state(1) is State.STORED
-        assert "the disk is full" in watched.registry.waiting_for()
+        assert reason in watched.registry.waiting_for()
         full.clear()
         await watched.until(lambda: watched.serving == 1)
         assert watched.registry.statuses()[0].reason is None

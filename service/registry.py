@@ -18,7 +18,7 @@ from enum import StrEnum
 from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
-from service.model_store import Fingerprint, ModelStore, Snapshot, StoredVersion
+from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.reads import Reads
 from service.verdicts import Verdicts
 
@@ -64,7 +64,12 @@ class _Turn:
     """The one version of its kind that is being loaded, if one is."""
 
     task: asyncio.Task[None] | None = None
-    number: int | None = None
+    stored: StoredVersion | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The version's number."""
+        return self.stored.number if self.stored else None
 
 
 class Registry:
@@ -91,7 +96,7 @@ class Registry:
         self._verdicts = Verdicts()
         # What is in the cache takes milliseconds and is loaded beside what has to be prepared, which may take minutes.
         self._opening, self._preparing = _Turn(), _Turn()
-        self._uncached: dict[int, Fingerprint] = {}
+        self._uncached: dict[int, StoredVersion] = {}
         self._look_again = asyncio.Event()
         self._settled = asyncio.Event()
         self.serving: LoadedVersion | None = None
@@ -226,17 +231,15 @@ class Registry:
 
     def _must_wait_for(self, first: StoredVersion) -> bool:
         """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""
-        return first.number == self._pinned() and not self._verdicts.is_postponed(first.number)
+        return first.number == self._pinned() and not self._verdicts.is_postponed(first)
 
     def _load_next(self, wanted: list[StoredVersion]) -> None:
         """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""
         asked_for = [*wanted, *self._worth_another_try()]
         missing = [
-            stored
-            for stored in asked_for
-            if self._needs_loading(stored) and not self._verdicts.is_postponed(stored.number)
+            stored for stored in asked_for if self._needs_loading(stored) and not self._verdicts.is_postponed(stored)
         ]
-        uncached = [stored for stored in missing if self._uncached.get(stored.number) == stored.fingerprint]
+        uncached = [stored for stored in missing if self._uncached.get(stored.number) == stored]
         unknown = [stored for stored in missing if stored not in uncached]
         if unknown and self._opening.task is None:
             self._start(self._opening, unknown[0], self._load.from_cache)
@@ -253,7 +256,7 @@ class Registry:
             preparing.task.cancel()
 
     def _start(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
-        turn.number = stored.number
+        turn.stored = stored
         turn.task = asyncio.create_task(self._load_version(turn, stored, load), name="load version")
 
     def _needs_loading(self, stored: StoredVersion) -> bool:
@@ -266,31 +269,41 @@ class Registry:
         started = time.monotonic()
         what = "preparing" if turn is self._preparing else "loading"
         log.info("%s version %d", what, stored.number, extra={"version": stored.number})
+        loaded: LoadedVersion | Exception | None
         try:
             loaded = await load(stored)
-        except PreparingFailed as error:
-            self._quarantine(stored, str(error), error.again_in_seconds)
-        except VersionRejected as error:
-            self._quarantine(stored, str(error))
-        except LoadPostponed as error:
-            self._postpone(stored, str(error))
-        except (OSError, MemoryError) as error:
-            # No memory, too many open files, a disk that fails: the machine's trouble, not the version's.
-            why = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
-            self._postpone(stored, f"loading it failed: {why or type(error).__name__}")
-        except Exception as error:
-            # Nothing that a version holds may end the registry: it would never look at the store again.
-            log.exception("loading version %d failed", stored.number)
-            self._quarantine(stored, f"loading it failed: {type(error).__name__}")
-        else:
-            if loaded is None:
-                self._uncached[stored.number] = stored.fingerprint
-            else:
-                self._accept(loaded)
-                self._metrics.load_duration.observe(time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - a registry that ended would never look at the store again
+            loaded = error
         finally:
-            turn.task = turn.number = None
+            turn.task = turn.stored = None
             self._look_again.set()
+        if self.stored(stored.number) != stored:
+            # The files that are there now are loaded for themselves, and may have been already.
+            log.info("version %d has changed meanwhile", stored.number, extra={"version": stored.number})
+        elif isinstance(loaded, Exception):
+            self._refuse(stored, loaded)
+        elif loaded is None:
+            self._uncached[stored.number] = stored
+        else:
+            self._accept(loaded)
+            self._metrics.load_duration.observe(time.monotonic() - started)
+
+    def _refuse(self, stored: StoredVersion, error: Exception) -> None:
+        """Hold against a version what is its own fault, and what may be; not what is this machine's."""
+        match error:
+            case PreparingFailed():
+                self._quarantine(stored, str(error), error.again_in_seconds)
+            case VersionRejected():
+                self._quarantine(stored, str(error))
+            case LoadPostponed():
+                self._postpone(stored, str(error))
+            case OSError():  # too many open files, a disk that fails
+                self._postpone(stored, f"loading it failed: {error.strerror or type(error).__name__}")
+            case MemoryError():
+                self._postpone(stored, "loading it failed: Cannot allocate memory")
+            case _:
+                log.error("loading version %d failed", stored.number, exc_info=error)
+                self._quarantine(stored, f"loading it failed: {type(error).__name__}")
 
     def _accept(self, loaded: LoadedVersion) -> None:
         number = loaded.number
@@ -303,7 +316,7 @@ class Registry:
             self._metrics.serve(loaded)
 
     def _postpone(self, stored: StoredVersion, reason: str) -> None:
-        self._verdicts.postpone(stored.number, reason, self._postponed_seconds)
+        self._verdicts.postpone(stored, reason, self._postponed_seconds)
         self._metrics.loads.inc("postponed")
         log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
 

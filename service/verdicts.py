@@ -20,6 +20,7 @@ class _Quarantine:
 
 @dataclass(frozen=True)
 class _Postponement:
+    fingerprint: Fingerprint
     reason: str
     until_seconds: float
 
@@ -36,9 +37,9 @@ class Verdicts:
         self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason, time.monotonic() + for_seconds)
         self._postponed.pop(stored.number, None)
 
-    def postpone(self, number: int, reason: str, for_seconds: float) -> None:
-        """Leave a version alone for so many seconds; nothing is held against it."""
-        self._postponed[number] = _Postponement(reason, time.monotonic() + for_seconds)
+    def postpone(self, stored: StoredVersion, reason: str, for_seconds: float) -> None:
+        """Leave these files alone for so many seconds; nothing is held against them."""
+        self._postponed[stored.number] = _Postponement(stored.fingerprint, reason, time.monotonic() + for_seconds)
 
     def acquit(self, number: int) -> None:
         """Hold nothing against a version any more: it has proved itself."""
@@ -62,10 +63,12 @@ class Verdicts:
         over = quarantine is not None and time.monotonic() >= quarantine.until_seconds
         return over or not self.is_quarantined(stored)
 
-    def is_postponed(self, number: int) -> bool:
-        """Whether it is not yet time for another try."""
-        postponed = self._postponed.get(number)
-        return postponed is not None and time.monotonic() < postponed.until_seconds
+    def is_postponed(self, stored: StoredVersion) -> bool:
+        """Whether it is not yet time for another try of just these files."""
+        postponed = self._postponed.get(stored.number)
+        if postponed is None or postponed.fingerprint != stored.fingerprint:
+            return False
+        return time.monotonic() < postponed.until_seconds
 
     def why_quarantined(self, number: int) -> str | None:
         """The reason for its quarantine, whichever files it was found with."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.loading import LoadedVersion, Loader, LoadPostponed, PreparingFailed
-from service.manifest import MANIFEST_PATH
+from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, StoredVersion
 from service.registry import LOADED_VERSIONS, Registry, State
@@ -403,6 +403,46 @@ def test_a_pin_to_what_is_cached_is_followed_while_another_version_hangs(watched
         assert watched.load.loads == [6]
 
     run(watched, story)
+
+
+@pytest.mark.parametrize("outcome", ["loaded", "rejected", "postponed"])
+def test_what_becomes_of_files_that_have_changed_meanwhile_counts_no_more(watched: Watched, outcome: str) -> None:
+    """A load that ends late takes nothing from the files that are there now, and says nothing about them."""
+    folder = write_version(watched.folder, 1)
+    late = asyncio.Event()
+
+    class Late(FakeLoader):
+        async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+            self.loads.append(stored.number)
+            await late.wait()
+            if outcome == "postponed":
+                raise MemoryError
+            if outcome == "rejected":
+                msg = "it is half written"
+                raise VersionRejected(msg)
+            return loaded_version(1, self.engine, stored)
+
+    load = watched.load = Late()
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), load, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: load.loads == [1])
+        load.cached = {1}
+        other = watched.folder / "other"
+        other.write_bytes(b"other")
+        other.replace(folder / "saved_model.pb")
+        await watched.until(lambda: watched.serving == 1)
+        serving = watched.registry.serving
+        loads = watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "loaded"})
+        late.set()
+        await watched.settled()
+        assert watched.registry.serving is serving
+        assert watched.registry.statuses()[0].reason is None
+        assert watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "loaded"}) == loads
+
+    run(watched, story)
+    for failed in ("rejected", "postponed"):
+        assert not watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": failed})
 
 
 def test_a_start_serves_what_is_cached_while_the_newest_hangs(watched: Watched) -> None:

@@ -36,8 +36,9 @@ def test_a_quarantine_that_is_over_stays_until_it_is_lifted() -> None:
 def test_a_postponed_version_waits_for_its_time(seconds: float, postponed: bool) -> None:  # noqa: FBT001 - a parameter
     """Nothing is held against it, and it says what it waits for."""
     verdicts = Verdicts()
-    verdicts.postpone(1, "the disk is full", seconds)
-    assert verdicts.is_postponed(1) is postponed
+    verdicts.postpone(version(), "the disk is full", seconds)
+    assert verdicts.is_postponed(version()) is postponed
+    assert not verdicts.is_postponed(version(size=4))
     assert verdicts.may_be_tried(version())
     assert (verdicts.reason(1), verdicts.why_quarantined(1)) == ("the disk is full", None)
 
@@ -47,7 +48,7 @@ def test_what_is_gone_is_forgotten() -> None:
     verdicts = Verdicts()
     for number in (1, 2):
         verdicts.quarantine(version(number), "it differs")
-        verdicts.postpone(number, "the disk is full", 60.0)
+        verdicts.postpone(version(number), "the disk is full", 60.0)
     verdicts.forget_all_but([2])
-    assert (verdicts.reason(1), verdicts.is_postponed(1)) == (None, False)
-    assert (verdicts.why_quarantined(2), verdicts.is_postponed(2)) == ("it differs", True)
+    assert (verdicts.reason(1), verdicts.is_postponed(version(1))) == (None, False)
+    assert (verdicts.why_quarantined(2), verdicts.is_postponed(version(2))) == ("it differs", True)

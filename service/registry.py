@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
 from service.manifest import VersionRejected
@@ -72,6 +73,13 @@ class _Turn:
         return self.stored.number if self.stored else None
 
 
+class _Uncached(NamedTuple):
+    """A version whose program was not in the cache, and until when that is believed: another worker may make it."""
+
+    stored: StoredVersion
+    until_seconds: float
+
+
 class Registry:
     """Keeps the right versions loaded; read by requests, changed only by its own task."""
 
@@ -96,7 +104,7 @@ class Registry:
         self._verdicts = Verdicts()
         # What is in the cache takes milliseconds and is loaded beside what has to be prepared, which may take minutes.
         self._opening, self._preparing = _Turn(), _Turn()
-        self._uncached: dict[int, StoredVersion] = {}
+        self._uncached: dict[int, _Uncached] = {}
         self._look_again = asyncio.Event()
         self._settled = asyncio.Event()
         self.serving: LoadedVersion | None = None
@@ -239,12 +247,18 @@ class Registry:
         missing = [
             stored for stored in asked_for if self._needs_loading(stored) and not self._verdicts.is_postponed(stored)
         ]
-        uncached = [stored for stored in missing if self._uncached.get(stored.number) == stored]
+        uncached = [stored for stored in missing if self._is_uncached(stored)]
         unknown = [stored for stored in missing if stored not in uncached]
         if unknown and self._opening.task is None:
             self._start(self._opening, unknown[0], self._load.from_cache)
         if uncached and self._opening.task is None:
             self._prepare_next(uncached[0])
+
+    def _is_uncached(self, stored: StoredVersion) -> bool:
+        """Whether it has to be prepared, or is being: one that waits for its turn is looked for again and again."""
+        uncached = self._uncached.get(stored.number)
+        is_known = uncached is not None and uncached.stored == stored and time.monotonic() < uncached.until_seconds
+        return is_known or stored == self._preparing.stored
 
     def _prepare_next(self, stored: StoredVersion) -> None:
         """Prepare it unless another version is being prepared, which only a pin may interrupt: that one comes again."""
@@ -283,7 +297,7 @@ class Registry:
         elif isinstance(loaded, Exception):
             self._refuse(stored, loaded)
         elif loaded is None:
-            self._uncached[stored.number] = stored
+            self._uncached[stored.number] = _Uncached(stored, time.monotonic() + self._postponed_seconds)
         else:
             self._accept(loaded)
             self._metrics.load_duration.observe(time.monotonic() - started)

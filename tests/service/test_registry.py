@@ -405,6 +405,25 @@ def test_a_pin_to_what_is_cached_is_followed_while_another_version_hangs(watched
     run(watched, story)
 
 
+def test_what_another_worker_prepares_meanwhile_is_loaded(watched: Watched) -> None:
+    """A version that waits because another one hangs is looked for in the cache again."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    watched.load.hanging[2] = asyncio.Event()
+    store = ModelStore(watched.folder, "digits")
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005, postponed_seconds=0.1)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.load.loads == [2])
+        await watched.settled()
+        assert watched.serving is None
+        watched.load.cached = {1}
+        await watched.until(lambda: watched.serving == 1)
+        assert watched.load.loads == [2]
+
+    run(watched, story)
+
+
 @pytest.mark.parametrize("outcome", ["loaded", "rejected", "postponed"])
 def test_what_becomes_of_files_that_have_changed_meanwhile_counts_no_more(watched: Watched, outcome: str) -> None:
     """A load that ends late takes nothing from the files that are there now, and says nothing about them."""

@@ -64,7 +64,7 @@ class LoadedVersion:
 
 
 class PreparingFailed(VersionRejected):
-    """A version whose preparing was ended before it said anything: by the version, or by a machine without room."""
+    """A version whose preparing found out nothing: it was killed, took too long, or lacked memory."""
 
     def __init__(self, reason: str, again_in_seconds: float) -> None:
         super().__init__(reason)
@@ -254,10 +254,14 @@ class Loader:
             raise LoadPostponed(msg) from None
 
     def _prune(self, program: Path) -> None:
-        """Remove the programs that have not been loaded for longest."""
-        os.utime(program)
-        programs = sorted(self.cache.glob("*.tflite"), key=lambda file: file.stat().st_mtime, reverse=True)
-        for old in programs[MAX_CACHED_PROGRAMS:]:
+        """Remove the programs that have not been loaded for longest; another worker may do so at the same time."""
+        ages = {}
+        for file in self.cache.glob("*.tflite"):
+            with contextlib.suppress(FileNotFoundError):
+                if file == program:
+                    os.utime(file)
+                ages[file] = file.stat().st_mtime
+        for old in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_CACHED_PROGRAMS:]:
             old.unlink(missing_ok=True)
             old.with_suffix(".lock").unlink(missing_ok=True)
 

@@ -85,6 +85,12 @@ def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
     assert read_manifest(stored.folder)[1] in kept
 
 
+def test_a_program_that_another_worker_removes_is_passed_over(stored: StoredVersion, own_cache: Path) -> None:
+    """What is gone between the listing and a look at its age does not keep a version from being loaded."""
+    (own_cache / "removed.tflite").symlink_to("nowhere")
+    assert load(stored, own_cache, prepare_timeout_seconds=0).number == 1
+
+
 def test_workers_prepare_a_version_once(stored: StoredVersion, tmp_path: Path) -> None:
     """Two workers that find the same version at the same time make its program once."""
     cache = tmp_path / "cache"

@@ -24,6 +24,27 @@ def released(released_store: Path) -> Path:
     return released_store / "digits" / "1"
 
 
+# Tells whoever asks that the machine has 128 cores.
+MANY_CORES = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+int get_nprocs(void) { return 128; }
+int get_nprocs_conf(void) { return 128; }
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set) {
+    memset(set, 0, size);
+    for (size_t core = 0; core < 128 && core < 8 * size; core++) CPU_SET_S(core, size, set);
+    return 0;
+}
+long sysconf(int name) {
+    if (name == _SC_NPROCESSORS_ONLN || name == _SC_NPROCESSORS_CONF) return 128;
+    return ((long (*)(int))dlsym(RTLD_NEXT, "sysconf"))(name);
+}
+"""
+
+
 def run_prepare(version: Path, cache: Path, limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
     """Prepare a version in a process of its own, as the service does, in so much private memory."""
 
@@ -148,3 +169,16 @@ def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: P
 
     assert ended.returncode != 0
     assert ended.stdout == "" or "150 MiB of memory" in json.loads(ended.stdout)["failed"]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="compiles what pretends to be many cores")
+def test_the_cores_of_the_node_take_no_memory(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow counts the node's cores, also in a small container, and makes threads for each of them."""
+    (tmp_path / "many.c").write_text(MANY_CORES)
+    library = tmp_path / "many.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "many.c", "-ldl"], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+
+    ended = run_prepare(released, tmp_path / "cache", 800 * MIB)
+
+    assert ended.returncode == 0, ended.stderr[:500]

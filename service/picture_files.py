@@ -194,7 +194,9 @@ def _check_segments(jpeg: bytes) -> None:
         before = marker
         if place == _MOST_SEGMENTS:
             raise PictureError(f"The JPEG has more than {_MOST_SEGMENTS} segments. Save it again as an ordinary JPEG.")
-        if parsed > _MOST_PARSED_SEGMENTS or (marker in _RESERVED and not scans):
+        if marker in _RESERVED and not scans:
+            raise ValueError("a segment that no JPEG has")
+        if parsed > _MOST_PARSED_SEGMENTS:
             raise PictureError("The JPEG has too many tables or notes. Save it again as an ordinary JPEG.")
     if not scans:  # Pillow would look for some behind the end as well
         raise ValueError("no scan before the end")

@@ -271,14 +271,12 @@ class Loader:
 
 
 def _open_saved_model(whole: _Whole) -> Engine:
-    import tensorflow as tf
-
-    from service.engines.tensorflow import TensorFlowEngine
+    from service.engines.tensorflow import OUT_OF_MEMORY, TensorFlowEngine
 
     try:
         engine = TensorFlowEngine(whole.stored.folder)
         whole.check(engine, "the SavedModel")
-    except tf.errors.ResourceExhaustedError as error:
+    except OUT_OF_MEMORY as error:
         msg = "TensorFlow finds too little memory for it"
         raise LoadPostponed(msg) from error
     return engine

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from service.manifest import VersionRejected, first_line
 
 SIGNATURE = "serving_default"
+OUT_OF_MEMORY = tf.errors.ResourceExhaustedError
+"""What TensorFlow raises when it gets no memory, which may be this machine's fault and not the SavedModel's."""
 
 
 class TensorFlowEngine:
@@ -55,8 +57,8 @@ def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no typ
     """
     try:
         loaded = tf.saved_model.load(str(folder))
-    except tf.errors.ResourceExhaustedError:
-        raise  # no memory, which may be this machine's fault
+    except OUT_OF_MEMORY:
+        raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
         msg = f"TensorFlow cannot load the SavedModel: {first_line(error)}"
         raise VersionRejected(msg) from error

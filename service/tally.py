@@ -8,6 +8,7 @@ mode, docs/decisions/0003.
 import json
 import mmap
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,7 @@ class Memory:
         # Of each worker: CPU seconds of those before it in its place, and of itself when somebody looked last.
         self._cpu_seconds: NDArray[np.float64] = self._take(np.dtype(np.float64), 2)
         self._cpu_seconds[worker] = self._cpu_seconds[worker].sum(), 0.0
+        # The process id of the last one that has served in each worker's place.
         self._have_served: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
 
     @property
@@ -60,7 +62,7 @@ class Memory:
 
     def note_served(self) -> None:
         """Let the others know that this worker has a version that serves."""
-        self._have_served[self.worker] = 1
+        self._have_served[self.worker] = os.getpid()
 
     @property
     def all_have_served(self) -> bool:
@@ -96,6 +98,12 @@ def note_ended(descriptor: int, worker: int) -> None:
     """Let the workers know that one of them has ended: what it was doing is no longer done."""
     # The process ids are the first table.
     os.pwrite(descriptor, bytes(8), 8 * worker)
+
+
+def has_served(descriptor: int, workers: int, worker: int, process: int) -> bool:
+    """Whether that process, in that worker's place of so many, has had a version that serves."""
+    # Before it come the process ids and, twice as long, the CPU seconds.
+    return os.pread(descriptor, 8, 8 * (3 * workers + worker)) == process.to_bytes(8, sys.byteorder)
 
 
 def _unnamed_file() -> int:

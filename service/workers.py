@@ -1,8 +1,8 @@
 """Several serving processes on one address: starts them, replaces those that end, stops them together.
 
 This process serves nothing itself. It keeps the listening sockets, so that connections wait for a worker's
-replacement in place of being refused, and the memory in which workers count. The socket of a worker that keeps ending
-is closed, so that all connections come to the others.
+replacement in place of being refused, and the memory in which workers count. The socket of a worker that keeps
+failing to start is closed, so that all connections come to the others.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from service.listeners import bind_beside
 _SETTLED_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 30.0
-# A killed worker's replacement serves after a second or two, and connections wait for it. When that ends at once too,
-# the next one will hardly do better, and nobody is kept waiting for it.
-_CRASHES_UNTIL_CLOSED = 2
+# A killed worker's replacement serves after a second or two, and connections wait for it. When two in a row have ended
+# before they served, the next one will hardly do better, and nobody is kept waiting for it.
+_FAILURES_UNTIL_CLOSED = 2
 # What a worker may take beyond its own limits before it is killed.
 _GRACE_SECONDS = 5.0
 
@@ -55,33 +55,34 @@ class Workers:
 
     async def _keep(self, worker: int) -> int:
         """Run one worker, and another whenever it ends, until all are to stop; returns the last exit code."""
-        delay, restarts, crashes = _FIRST_DELAY_SECONDS, 0, 0
+        delay, restarts, failures = _FIRST_DELAY_SECONDS, 0, 0
         while True:
             if self._stopping.is_set():
                 return 0
             started = time.monotonic()
             try:
-                code = await self._run_worker(worker, restarts)
+                code, has_served = await self._run_worker(worker, restarts)
             except OSError as error:  # no memory or no process to be had just now
                 log.error("worker %d cannot be started: %s", worker, error.strerror)  # noqa: TRY400 - no fault of ours
-                code = 1
+                code, has_served = 1, False
             if self._stopping.is_set():
                 # A worker that has not begun to serve yet ends by the signal itself.
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
             lived = time.monotonic() - started
-            crashes = 0 if lived >= _SETTLED_SECONDS else crashes + 1
-            delay = min(2 * delay, _LONGEST_DELAY_SECONDS) if crashes else _FIRST_DELAY_SECONDS
+            failures = 0 if has_served else failures + 1
+            delay = _FIRST_DELAY_SECONDS if lived >= _SETTLED_SECONDS else min(2 * delay, _LONGEST_DELAY_SECONDS)
             restarts += 1
             log.error("worker %d %s after %.1f s; starting another in %.1f s", worker, _ending(code), lived, delay)
-            if crashes >= _CRASHES_UNTIL_CLOSED:
-                log.error("worker %d has ended %d times in a row; until one serves the others do", worker, crashes)
+            if failures >= _FAILURES_UNTIL_CLOSED:
+                log.error("worker %d has failed %d times in a row; until one serves the others do", worker, failures)
                 self._close_listener(worker)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()
                     return 0
 
-    async def _run_worker(self, worker: int, restarts: int) -> int:
+    async def _run_worker(self, worker: int, restarts: int) -> tuple[int, bool]:
+        """Run one until it ends; its exit code, and whether it has served."""
         listener, metrics = self.listeners[worker].fileno(), self._metrics_file
         arguments = [worker, len(self.listeners), listener, metrics, restarts]
         process = await asyncio.create_subprocess_exec(
@@ -96,7 +97,8 @@ class Workers:
         if self._stopping.is_set():  # told to stop while this one was being started
             self._send(signal.SIGTERM)
         try:
-            return await process.wait()
+            code = await process.wait()
+            return code, tally.has_served(metrics, len(self.listeners), worker, process.pid)
         finally:
             tally.note_ended(metrics, worker)
             del self._processes[worker]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tally import OTHER, Memory, file_for, note_ended
+from service.tally import OTHER, Memory, file_for, has_served, note_ended
 
 
 def shared(workers: int) -> list[Memory]:
@@ -102,6 +102,18 @@ def test_ring_of_a_dead_worker_goes_on() -> None:
     Memory(2, 1, file).ring(4, 1).row(7, 1)[0] += 2
 
     assert Memory(2, 0, file).ring(4, 1).sum(8, 1).tolist() == [7]
+    os.close(file)
+
+
+def test_whether_a_process_has_served_is_told_from_outside() -> None:
+    """The parent sees it of each worker's place, and of no other process that was there."""
+    file = file_for(3)
+    served = [Memory(3, worker, file) for worker in range(3)][1]
+    assert not has_served(file, 3, 1, os.getpid())
+    served.note_served()
+
+    assert [has_served(file, 3, worker, os.getpid()) for worker in range(3)] == [False, True, False]
+    assert not has_served(file, 3, 1, os.getpid() + 1)
     os.close(file)
 
 

@@ -76,6 +76,15 @@ def test_killed_worker_is_replaced(service: Process) -> None:
     assert before[1] in service.workers()
 
 
+def test_workers_that_are_killed_again_and_again_refuse_nobody(service: Process) -> None:
+    """Who has served will serve again: connections wait for the replacements, however soon those are killed too."""
+    for _ in range(3):
+        for worker in service.workers():
+            os.kill(worker, signal.SIGKILL)
+        assert all(answered_by_anyone(service) for _ in range(10))
+        wait_until(lambda: len(service.workers()) == 2)
+
+
 def listening_sockets(service: Process) -> int:
     """How many sockets listen on the service's port, as the kernel says."""
     port = f":{service.client.base_url.port:04X}"

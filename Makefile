@@ -31,7 +31,7 @@ bench: $(INSTALLED) ## Measure the service under load (Linux, wrk); BENCH="--qui
 bench-peers: $(INSTALLED) ## Measure other model servers beside it; builds an environment for each in build/
 	$(BIN)/python -m benchmarks peers $(BENCH)
 
-stress: $(INSTALLED) ## Load the service and break things: what it promises, with figures (Linux); 8 minutes
+stress: $(INSTALLED) ## Load the service and break things: what it promises, with figures (Linux); 10 minutes
 	$(BIN)/python -m benchmarks.stress $(STRESS)
 
 soak: $(INSTALLED) ## Half an hour of mixed load with a fault every 20 s (Linux); writes build/soak.md; SOAK="--minutes 3"

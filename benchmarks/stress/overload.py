@@ -30,7 +30,9 @@ _TIMES = 5
 _GOODPUT = 0.85
 _ROWS = 500
 _PEAK_SECONDS = 8.0
-_PEAK_CONNECTIONS = 32
+# Enough to keep a worker busy, and few enough that it refuses none: of 32 with 500 rows each one worker refuses most,
+# and clients that ask again at once, with 400 kB each time, then cost it more than what they get.
+_PEAK_CONNECTIONS = 16
 _ENOUGH = 5000.0
 # Sent at once: twice as much as may wait, which is a second of pictures or 1.3 of bulk.
 _BURST_SECONDS, _LEAST_BURST = 3, 160

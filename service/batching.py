@@ -164,9 +164,7 @@ class Batcher:
             await asyncio.wait((request.answered, leaving), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
-        if request.answered.done():
-            inference = request.answered.result()
-            assert inference is not None  # noqa: S101 - None only tells to come here
+        if request.answered.done() and (inference := request.answered.result()):  # None only tells to come here
             return inference
         if leaving.done():
             raise client_gone()

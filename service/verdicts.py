@@ -12,14 +12,7 @@ from service.model_store import Fingerprint, StoredVersion
 
 
 @dataclass(frozen=True)
-class _Quarantine:
-    fingerprint: Fingerprint
-    reason: str
-    until_seconds: float
-
-
-@dataclass(frozen=True)
-class _Postponement:
+class _Verdict:
     fingerprint: Fingerprint
     reason: str
     until_seconds: float
@@ -29,17 +22,17 @@ class Verdicts:
     """The versions that may not serve, or not yet; at most one verdict of each kind about a number."""
 
     def __init__(self) -> None:
-        self._quarantined: dict[int, _Quarantine] = {}
-        self._postponed: dict[int, _Postponement] = {}
+        self._quarantined: dict[int, _Verdict] = {}
+        self._postponed: dict[int, _Verdict] = {}
 
     def quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
         """Hold these files back; after so many seconds they may be tried again, and stay in quarantine meanwhile."""
-        self._quarantined[stored.number] = _Quarantine(stored.fingerprint, reason, time.monotonic() + for_seconds)
+        self._quarantined[stored.number] = _Verdict(stored.fingerprint, reason, time.monotonic() + for_seconds)
         self._postponed.pop(stored.number, None)
 
     def postpone(self, stored: StoredVersion, reason: str, for_seconds: float) -> None:
         """Leave these files alone for so many seconds; nothing is held against them."""
-        self._postponed[stored.number] = _Postponement(stored.fingerprint, reason, time.monotonic() + for_seconds)
+        self._postponed[stored.number] = _Verdict(stored.fingerprint, reason, time.monotonic() + for_seconds)
 
     def acquit(self, number: int) -> None:
         """Hold nothing against a version any more: it has proved itself."""

@@ -62,7 +62,7 @@ def misfit(value: Any, form: Any, where: str = "the document") -> str | None:  #
     return next((place for place in found if place is not None), None)
 
 
-def _is_a(value: Any, form: Any) -> bool:  # noqa: ANN401
+def _is_a(value: Any, form: Any) -> bool:  # noqa: ANN401 - as above
     if is_typeddict(form):
         return isinstance(value, dict)
     if isinstance(value, bool):  # an int to Python
@@ -70,7 +70,7 @@ def _is_a(value: Any, form: Any) -> bool:  # noqa: ANN401
     return isinstance(value, (int, float) if form is float else get_origin(form) or form)
 
 
-def _members(value: Any, form: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+def _members(value: Any, form: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - as above
     """Each part of a value with its name and the type that it should have."""
     if is_typeddict(form):
         for name, inner in get_type_hints(form, include_extras=True).items():

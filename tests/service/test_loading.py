@@ -311,7 +311,7 @@ def test_a_saved_model_that_hangs_is_postponed(
     """The store may stall when TensorFlow reads from it, too: that has a deadline and holds up no exit."""
     answers = threading.Event()
 
-    def hang(_: TensorFlowEngine, folder: Path) -> None:  # noqa: ARG001 - the engine's own
+    def hang(*_: object) -> None:
         answers.wait(10)
 
     async def prepared(_: Loader, folder: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_saved_model_that_finds_too_little_memory_is_postponed(
 ) -> None:
     """TensorFlow's word for it says as little about the version as Python's."""
 
-    def exhaust(_: TensorFlowEngine, pixels: object) -> None:  # noqa: ARG001 - the engine's own
+    def exhaust(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
     async def prepared(_: Loader, folder: Path) -> None:
@@ -352,7 +352,7 @@ def test_a_killed_process_that_cannot_end_is_not_waited_for(
     waiting.write_text("#!/bin/sh\nexec sleep 3\n")
     waiting.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(waiting))
-    monkeypatch.setattr(os, "killpg", lambda group, number: None)  # noqa: ARG005 - killpg's own
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
     monkeypatch.setattr(loading, "_END_SECONDS", 0.1)
 
     async def story() -> None:

@@ -33,7 +33,7 @@ def test_a_quarantine_that_is_over_stays_until_it_is_lifted() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "postponed"), [(60.0, True), (0.0, False)])
-def test_a_postponed_version_waits_for_its_time(seconds: float, postponed: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_postponed_version_waits_for_its_time(seconds: float, *, postponed: bool) -> None:
     """Nothing is held against it, and it says what it waits for."""
     verdicts = Verdicts()
     verdicts.postpone(version(), "the disk is full", seconds)

@@ -63,6 +63,14 @@ RawHeaders = Mapping[bytes, bytes]
 """A request's headers by name, in lower case."""
 
 
+class Announced(NamedTuple):
+    """A body that the headers announce, and that has been found good to be read."""
+
+    media_type: str
+    content_type: bytes
+    """The header, with its parameters."""
+
+
 class Body(NamedTuple):
     """A body that has been read whole; `content_type` is the header that came with it."""
 
@@ -89,19 +97,13 @@ class BodyReader:
     def _memory(self) -> BodyMemory:
         return BodyMemory(_MOST_HELD_BODIES * self.limits.max_body_bytes)
 
-    async def read(self, headers: RawHeaders, receive: Receive, deadline: float) -> Body:
-        """Read the body whole; give it back with `release` when it is no longer needed.
-
-        Args:
-            headers: The request's.
-            receive: Gives the body's parts.
-            deadline: When the request is over at the latest, in seconds of `time.monotonic`.
+    def admit(self, headers: RawHeaders) -> Announced:
+        """Judge a body by its request's headers, before anything is done for it.
 
         Raises:
-            UnsupportedMediaType: Judged from the headers.
-            TooLarge: It says, or turns out, to be over the limit.
-            QueueFull: It would have to wait for too long to be read, or others hold too much memory.
-            ClientGone: The connection closed before the end.
+            UnsupportedMediaType: It is of a kind that is not read here.
+            TooLarge: It says to be over the limit.
+            QueueFull: It would have to wait for too long to be read.
         """
         content_type = headers.get(b"content-type", b"")
         media_type = _media_type(content_type, headers)
@@ -109,13 +111,29 @@ class BodyReader:
         self._check_size(size)
         if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
             (self.array_pool if media_type in (JSON, BYTES) else self.pool).check_room()
+        return Announced(media_type, content_type)
+
+    async def read(self, announced: Announced, receive: Receive, deadline: float) -> Body:
+        """Read the body whole; give it back with `release` when it is no longer needed.
+
+        Args:
+            announced: What `admit` gave.
+            receive: Gives the body's parts.
+            deadline: When the request is over at the latest, in seconds of `time.monotonic`.
+
+        Raises:
+            TooLarge: It turns out to be over the limit.
+            QueueFull: Others hold too much memory.
+            ClientGone: The connection closed before the end.
+        """
         message = await _next_part(receive)
         if not message.get("more_body"):  # most bodies come in one piece
             content = message["body"]
             self._check_size(len(content))
-            return Body(media_type, content, content_type)
+            return Body(announced.media_type, content, announced.content_type)
         held = HeldBody(self._memory, deadline)
-        return Body(media_type, await self._read_on(message["body"], receive, held), content_type, held)
+        content = await self._read_on(message["body"], receive, held)
+        return Body(announced.media_type, content, announced.content_type, held)
 
     def release(self, body: Body) -> None:
         """Make room for others, now that the body is rows or has been refused, and when no thread needs it."""

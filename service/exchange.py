@@ -34,7 +34,6 @@ _SAFETY = (
 _POLICY_NAME = b"content-security-policy"
 # What brings no policy of its own is data: nothing in it may run, load or be framed.
 _POLICY = (_POLICY_NAME, b"default-src 'none'; frame-ancestors 'none'")
-_OK = b"HTTP/1.1 200 OK\r\n"
 _LINE = b"%b: %b\r\n"
 _LAST_LINES = b"".join([*(_LINE % header for header in (*_SAFETY, _POLICY)), b"\r\n"])
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -57,13 +56,13 @@ It is a function that makes the connection take an answer again; until then it t
 """
 
 WHOLE = "digits.response"
-"""The type of a message that is an answer of status 200, all of it: its `headers`, none a policy, and its `body`."""
+"""The type of a message that is an answer, all of it: its `status`, its `headers`, none a policy, and its `body`."""
 
 WHOLE_WRITER = "whole_writer"
 """What the connection calls, in the request's state, its way to write a whole answer past uvicorn's, which takes 15 us.
 
-It is a function that takes the request's scope, and gives one that takes the answer's bytes from the status line on, or
-None where an answer must go uvicorn's way. On other connections there is no such function.
+It is a function that takes the request's scope, and gives one that takes the answer's status and its bytes after the
+status line, or None where an answer must go uvicorn's way. On other connections there is no such function.
 """
 
 UNMATCHED = "unmatched"
@@ -101,15 +100,15 @@ class ExchangeMiddleware:
         try:
             await self._app(scope, receive, exchange.send)
         except Problem as problem:
-            await exchange.refuse(problem, receive)
+            await exchange.refuse(problem)
         except Exception:  # noqa: BLE001 - whatever went wrong, the client gets an answer and the log the reason
             if self._tracebacks.admits():
                 not_shown = self._tracebacks.left_out()
                 access.exception("request %s failed%s", exchange.request_id, _more(not_shown))
-            await exchange.refuse(problems.internal(), receive)
+            await exchange.refuse(problems.internal())
         finally:
             self._metrics.requests_in_progress.inc(-1)
-        await exchange.refuse_broken_body(receive)
+        await exchange.refuse_broken_body()
         exchange.finish()
         if scope["path"] not in _UNLOGGED:
             lines = self._lines[exchange.status // 100]
@@ -148,7 +147,7 @@ class _Exchange:
         if BROKEN_BODY in self._scope["state"]:
             return  # whatever the app says of half a body, `refuse_broken_body` says what is true
         if message["type"] == WHOLE:
-            await self._send_whole(message["headers"], message["body"])
+            await self._send_whole(message["status"], message["headers"], message["body"])
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -160,32 +159,31 @@ class _Exchange:
             self._count()
         await self._send(message)
 
-    async def _send_whole(self, headers: list[Header], body: bytes) -> None:
+    async def _send_whole(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         write = None if self._writer is None or self._draining else self._writer(self._scope)
         if write is None:
-            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": body})
             return
-        self.status = 200
+        self.status = status
         self._count()
         lines = [_LINE % header for header in (*headers, (REQUEST_ID, self.request_id.encode()))]
-        write(b"".join((_OK, *lines, _LAST_LINES, body)))
+        write(status, b"".join((*lines, _LAST_LINES, body)))
 
-    async def refuse(self, problem: Problem, receive: Receive) -> None:
+    async def refuse(self, problem: Problem) -> None:
         """Answer with a problem, if nothing has been answered yet."""
         if not self.status:
             self._scope["state"]["rejected"] = problem.reason
             response = problems.answer(problem, self._scope["path"], self.request_id)
-            await response(self._scope, receive, self.send)
+            whole = {"status": response.status_code, "headers": response.raw_headers, "body": response.body}
+            await self.send({"type": WHOLE, **whole})
 
-    async def refuse_broken_body(self, receive: Receive) -> None:
+    async def refuse_broken_body(self) -> None:
         """Answer a request whose body broke off in bytes that are no HTTP."""
         take_an_answer = self._scope["state"].pop(BROKEN_BODY, None)
         if take_an_answer is not None:
             take_an_answer()
-            await self.refuse(
-                MalformedBody("The body breaks off in bytes that are no HTTP/1.1; send it whole."), receive
-            )
+            await self.refuse(MalformedBody("The body breaks off in bytes that are no HTTP/1.1; send it whole."))
 
     def finish(self) -> None:
         """Note how long it took."""

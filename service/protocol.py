@@ -174,20 +174,26 @@ class _WrittenWhole(_ClosedWhenLate):
         super().on_message_complete()
         self.scope["state"][BODY_IS_THERE] = True
 
-    def _whole_writer(self, scope: Scope) -> Callable[[bytes], None] | None:
-        """What writes an answer to that request now; None if others wait behind it, or it is the last one."""
+    def _whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
+        """What writes an answer to that request now; None if others wait behind it, or it is the last one.
+
+        Nor is it for a request that is answered before its body is there, or that asks for the headers only.
+        """
         cycle, flow = self.cycle, self.flow
         if cycle.scope is not scope or cycle.disconnected or not cycle.keep_alive:
+            return None
+        if cycle.more_body or scope["method"] == "HEAD":
             return None
         if flow.write_paused or self.server_state.default_headers or self.transport.is_closing():
             return None
         return self._write_whole
 
-    def _write_whole(self, answer: bytes) -> None:
+    def _write_whole(self, status: int, answer: bytes) -> None:
         """Write, and end as uvicorn ends an answer; but the time to be idle is noted, without a timer."""
         self.cycle.response_started = self.cycle.response_complete = True
         self.cycle.message_event.set()
-        self.pieces.write_at_once(answer)
+        self.cycle.body = bytearray()  # of a request that was refused unread
+        self.pieces.write_at_once(STATUS_LINE[status] + answer)
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         idle_until_seconds = self.loop.time() + self.timeout_keep_alive

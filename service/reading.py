@@ -47,7 +47,7 @@ async def read_digits(
         InvalidInput: Its digits touch.
     """
     _check_media_type(headers)
-    body = await reader.read(headers, receive, deadline)
+    body = await reader.read(reader.admit(headers), receive, deadline)
     try:
         started = time.perf_counter()
         digits = await unless_client_leaves(receive, _found_digits(body, reader))

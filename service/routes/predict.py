@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
 from service.arrays import ArrayBody
-from service.bodies import BYTES, FORM, JSON, BodyReader, RawHeaders
+from service.bodies import BYTES, FORM, JSON, Announced, BodyReader, RawHeaders
 from service.exchange import BODY_IS_THERE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
@@ -120,7 +121,7 @@ class PredictShortcut:
         state: ServiceState = scope["state"]["service"]
         asked = _Asked(scope, given, receive, state.settings.request_timeout_seconds)
         headers, content = await _answer(state, asked)
-        await send({"type": WHOLE, "headers": headers, "body": content})
+        await send({"type": WHOLE, "status": HTTPStatus.OK, "headers": headers, "body": content})
 
 
 class _Asked(NamedTuple):
@@ -139,10 +140,12 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
     trace: RequestTrace | None = asked.scope["state"].get("trace")
-    state.batcher.check_room(state.reader.announced_rows(asked.headers))  # else its body would be read for nothing
+    # Before its body is read for nothing, and before anything is made that a refusal does not need.
+    announced = state.reader.admit(asked.headers)
+    state.batcher.check_room(state.reader.announced_rows(asked.headers))
     try:
         async with _time_limit(state.reader, asked):
-            rows, decode_seconds = await _read_rows(state.reader, asked, deadline)
+            rows, decode_seconds = await _read_rows(state.reader, announced, asked.receive, deadline)
             if trace is not None:
                 trace.add("decode", decode_seconds)
             with state.reader.keeping(rows, deadline) if asked.include_seen else _UNCOUNTED:
@@ -179,14 +182,16 @@ def _time_limit(reader: BodyReader, asked: _Asked) -> AbstractAsyncContextManage
     return asyncio.timeout(asked.seconds)
 
 
-async def _read_rows(reader: BodyReader, asked: _Asked, deadline: float) -> tuple[NDArray[np.float32], float]:
+async def _read_rows(
+    reader: BodyReader, announced: Announced, receive: Receive, deadline: float
+) -> tuple[NDArray[np.float32], float]:
     """The body's rows, and the seconds that decoding took; while they wait for the network the body is gone."""
-    body = await reader.read(asked.headers, asked.receive, deadline)
+    body = await reader.read(announced, receive, deadline)
     try:
         started = time.perf_counter()
         rows = reader.rows_at_once(body)
         if rows is None:
-            rows = await unless_client_leaves(asked.receive, reader.rows(body))
+            rows = await unless_client_leaves(receive, reader.rows(body))
         return rows, time.perf_counter() - started
     finally:
         reader.release(body)

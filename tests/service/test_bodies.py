@@ -203,7 +203,9 @@ def test_all_bodies_together_have_a_bound() -> None:
             headers = {b"content-type": BYTES.encode()}
 
             def read() -> asyncio.Task[Body]:
-                return asyncio.create_task(reader.read(headers, in_pieces(part, end=whole), time.monotonic() + 90))
+                return asyncio.create_task(
+                    reader.read(reader.admit(headers), in_pieces(part, end=whole), time.monotonic() + 90)
+                )
 
             reading = [read() for _ in range(8)]
             await settle()
@@ -250,13 +252,15 @@ def test_stalled_large_bodies_lock_out_no_small_one() -> None:
         async with Pool(limit=100).running() as pool:
             reader = BodyReader(LIMITS, pool, pool)
             stalled = [
-                asyncio.create_task(reader.read(headers, in_pieces(bytes(LIMITS.max_body_bytes), end=never), 0.0))
+                asyncio.create_task(
+                    reader.read(reader.admit(headers), in_pieces(bytes(LIMITS.max_body_bytes), end=never), 0.0)
+                )
                 for _ in range(8)
             ]
             await settle()
             with pytest.raises(QueueFull):
-                await reader.read(headers, in_pieces(bytes(70_000), b""), 0.0)
-            body = await reader.read(headers, in_pieces(bytes(400), bytes(384)), 0.0)
+                await reader.read(reader.admit(headers), in_pieces(bytes(70_000), b""), 0.0)
+            body = await reader.read(reader.admit(headers), in_pieces(bytes(400), bytes(384)), 0.0)
             assert len(await reader.rows(body)) == 1
             for reading in stalled:
                 reading.cancel()
@@ -283,10 +287,12 @@ def test_arrays_do_not_wait_behind_pictures(content: bytes, media_type: str) -> 
             reader = BodyReader(limits, pictures, arrays)
             slow = asyncio.create_task(pictures.run(lambda: gate.wait(30)))
             await asyncio.sleep(0)
-            body = await reader.read(headers, in_pieces(content), time.monotonic() + 30)
+            body = await reader.read(reader.admit(headers), in_pieces(content), time.monotonic() + 30)
             assert len(await asyncio.wait_for(reader.rows(body), 20)) in (50, 100)
             with pytest.raises(QueueFull):
-                await reader.read({b"content-type": b"image/png"}, in_pieces(picture()), time.monotonic() + 30)
+                await reader.read(
+                    reader.admit({b"content-type": b"image/png"}), in_pieces(picture()), time.monotonic() + 30
+                )
             gate.set()
             await slow
 

@@ -14,6 +14,7 @@ from service.settings import Settings
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader
+from tests.service.raw_http import connect, request_head
 from tests.service.running import wait_until
 from tests.service.scraping import scrape
 
@@ -40,6 +41,20 @@ def test_nothing_below_v1_answers_without_a_key(guarded: httpx.Client, method: s
     problem = assert_problem(answer, 401, "unauthorized")
     assert "Authorization: Bearer" in problem["detail"]
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="digits"'
+
+
+def test_a_refusal_of_head_has_no_body(guarded: httpx.Client) -> None:
+    """Not a byte of the problem comes, so that the next answer is where the client looks for it."""
+    with connect(guarded) as connection:
+        connection.sendall(request_head("HEAD", "/v1/models", []))
+        received = connection.recv(65_536)
+        connection.sendall(request_head("GET", "/health/live", ["Connection: close"]))
+        received += b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    first, second, rest = received.split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 401")
+    assert second.startswith(b"HTTP/1.1 204")
+    assert rest == b""
 
 
 @pytest.mark.parametrize("path", OPEN)

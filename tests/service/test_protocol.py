@@ -172,10 +172,18 @@ def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx
     assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0
 
 
-def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("headers", "part", "status"),
+    [
+        (["Content-Type: image/png", f"Content-Length: {10**9}"], bytes(200_000), 413),
+        (["Content-Type: text/plain", "Content-Length: 40000"], bytes(40_000), 415),
+    ],
+)
+def test_a_connection_keeps_nothing_of_a_body_that_was_refused(
+    client: httpx.Client, headers: list[str], part: bytes, status: int
+) -> None:
     """What has come of a body that nobody reads is forgotten with the answer, though the connection stays open."""
-    part = bytes(200_000)
-    head = request_head("POST", "/v1/predict", ["Content-Type: image/png", f"Content-Length: {10**9}"])
+    head = request_head("POST", "/v1/predict", headers)
     with ExitStack() as connections:
         tracemalloc.start()
         connections.callback(tracemalloc.stop)
@@ -183,7 +191,7 @@ def test_a_connection_keeps_nothing_of_a_body_that_was_refused(client: httpx.Cli
         for _ in range(30):
             connection = connections.enter_context(connect(client))
             connection.sendall(head + part)
-            assert read_answer(connection).status == 413
+            assert read_answer(connection).status == status
         kept_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
 
     assert kept_bytes < 30 * len(part) / 4

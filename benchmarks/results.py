@@ -73,6 +73,7 @@ def _service(session: Session) -> list[str]:
         parts.append("### Reference points")
     if references:
         parts += [*(_server_line(server) for server in references), _points(references)]
+        parts += [_beside_reference(ours, server) for server in references]
     if session.engine:
         parts.append(_engine(session.engine, ours))
     return parts
@@ -112,11 +113,19 @@ def _rate(run: Run) -> float:
     return run.requests_per_second
 
 
+def _p50(run: Run) -> float:
+    return run.p50_ms
+
+
+def _cpu(run: Run) -> float:
+    return run.cpu_ms_per_request
+
+
 _MEASURES: dict[str, tuple[Callable[[Run], float], int]] = {
     "requests/s": (_rate, 0),
-    "p50 ms": (lambda run: run.p50_ms, 2),
+    "p50 ms": (_p50, 2),
     "p99 ms": (lambda run: run.p99_ms, 1),
-    "CPU ms/request": (lambda run: run.cpu_ms_per_request, 3),
+    "CPU ms/request": (_cpu, 3),
     "peak MB": (lambda run: run.peak_bytes / 1e6, 0),
     "errors": (lambda run: run.errors, 0),
 }
@@ -141,6 +150,21 @@ def _open_points(points: Sequence[OpenPoint]) -> str:
         ]
         for point in points
     ]
+    return table(head, rows)
+
+
+def _beside_reference(ours: ServerFigures, reference: ServerFigures) -> str:
+    """What all that the reference lacks costs: the service's figures as shares of the reference's."""
+    rows = []
+    for point in reference.points:
+        own = point_at(ours, point.load, point.connections)
+        if own:
+            shares = [
+                f"{spread_of(own, measure).median / spread_of(point, measure).median:.0%}"
+                for measure in (_rate, _p50, _cpu)
+            ]
+            rows.append([point.load, str(point.connections), *shares])
+    head = (f"the service, of the {reference.title.lower()}'s", "connections", "requests/s", "p50", "CPU/request")
     return table(head, rows)
 
 

@@ -39,6 +39,15 @@ def test_the_bulk_rate_is_given_as_a_share_of_the_engine() -> None:
     assert "500,000 |" in page
 
 
+def test_a_reference_point_has_the_services_shares_of_it() -> None:
+    """250 requests a second beside 500, each for twice the CPU; a load that the service was not put under has none."""
+    bare = server("Bare endpoint", point(run(requests=1000)), point(run(), load="other"))
+    session = Session(conditions(), (server("Digits", point(run(requests=500))), bare))
+    page = results.written(Figures(service=session))
+    assert "| JSON, one image | 32 | 50% | 100% | 200% |" in page
+    assert page.count("100% |") == 1
+
+
 def test_open_loop_points_are_rows() -> None:
     """Offered and achieved rate stand beside each other."""
     open_point = OpenPoint("JSON, one image", 64, 1000.0, 998.4, 0.5, 4.25, 9.0, 2, 0.3)

@@ -1,18 +1,15 @@
 """Loading a version: from its folder in the model store to an engine that has proved itself.
 
 Whole (the manifest matches), sane (the golden images match) and warm (every batch size has run).
-Preparing happens in a process of its own; see `prepare`.
+Preparing happens in a process of its own; see `preparing`.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import functools
-import json
-import logging
 import math
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +22,7 @@ from service.golden import GoldenImages, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
 from service.model_store import StoredVersion
 from service.prepare import program_name
+from service.preparing import LoadPostponed, NoVerdict, run_preparing
 from service.reads import Reads
 from service.rejections import Rejections
 
@@ -40,12 +38,6 @@ _MOST_READS = 12
 # A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
 MAX_CACHED_PROGRAMS = 24
 _LOCK_POLL_SECONDS = 0.1
-# One line of JSON is expected; a process that says more than this is not read on.
-_MAX_REPORT_BYTES = 64 * 1024
-# A killed process is gone in milliseconds, unless it waits for a disk or a mount that does not answer.
-_END_SECONDS = 5.0
-
-log = logging.getLogger("digits.loading")
 
 
 @dataclass(frozen=True)
@@ -69,14 +61,6 @@ class PreparingFailed(VersionRejected):
     def __init__(self, reason: str, again_in_seconds: float) -> None:
         super().__init__(reason)
         self.again_in_seconds = again_in_seconds
-
-
-class LoadPostponed(Exception):
-    """A version that could not be loaded now, by no fault of its own; its message is the reason."""
-
-
-class _NoVerdict(Exception):
-    """Why a preparing process has found out nothing about its version."""
 
 
 class Load(Protocol):
@@ -175,7 +159,7 @@ class Loader:
         if rejection is None:
             try:
                 await self._prepare(stored.folder)
-            except _NoVerdict as error:
+            except NoVerdict as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=False)
             except VersionRejected as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=True)
@@ -209,29 +193,12 @@ class Loader:
             yield
 
     async def _prepare(self, folder: Path) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._arguments(folder),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(self.prepare_timeout_seconds):
-                report = await _read_report(process)
-                await process.wait()
-        except TimeoutError:
-            msg = f"preparing it took longer than {self.prepare_timeout_seconds:g} seconds"
-            raise _NoVerdict(msg) from None
-        finally:
-            await _end(process)
-        _raise_if_rejected(report, process.returncode)
+        await run_preparing(self._command(folder), self.prepare_timeout_seconds)
 
-    def _arguments(self, folder: Path) -> list[str]:
-        arguments = ["-m", "service.prepare", str(folder), str(self.cache), "--engine", self.engine]
+    def _command(self, folder: Path) -> list[str]:
+        command = [sys.executable, "-m", "service.prepare", str(folder), str(self.cache), "--engine", self.engine]
         # Beside a version that serves, preparing gives way; before the first one, everybody waits for it.
-        return [*arguments, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
+        return [*command, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
 
     async def _open(self, whole: _Whole) -> LoadedVersion:
         """Make an engine and let it prove itself on the golden images."""
@@ -317,40 +284,3 @@ def _locked(lock: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-async def _read_report(process: asyncio.subprocess.Process) -> bytes:
-    report = b""
-    while process.stdout and len(report) < _MAX_REPORT_BYTES:
-        part = await process.stdout.read(_MAX_REPORT_BYTES)
-        if not part:
-            break
-        report += part
-    return report
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing of the preparing process behind, whatever it started; what cannot end yet is not waited for."""
-    if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            log.warning("the process %d that prepared a version is killed and has not ended yet", process.pid)
-
-
-def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
-    try:
-        said = json.loads(report.splitlines()[-1])
-        rejected, postponed, failed = said["rejected"], said["postponed"], said["failed"]
-    except (IndexError, ValueError, KeyError, TypeError):
-        how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
-        msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
-        raise _NoVerdict(msg) from None
-    if postponed is not None:
-        raise LoadPostponed(str(postponed))
-    if failed is not None:
-        raise _NoVerdict(str(failed))
-    if rejected is not None:
-        raise VersionRejected(str(rejected))

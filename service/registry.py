@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.loading import Load, LoadedVersion, LoadPostponed, PreparingFailed
+from service.loading import Load, LoadedVersion, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
+from service.preparing import LoadPostponed
 from service.reads import Reads
 from service.verdicts import Verdicts
 

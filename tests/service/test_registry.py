@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from service.loading import LoadedVersion, Loader, LoadPostponed, PreparingFailed
+from service.loading import LoadedVersion, Loader, PreparingFailed
 from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, StoredVersion
+from service.preparing import LoadPostponed
 from service.registry import LOADED_VERSIONS, Registry, State
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, loaded_version, write_version

@@ -1,0 +1,97 @@
+"""Runs `service.prepare` in a process of its own, for so long and no longer, and reads what it has found out.
+
+Who prepares which version, and when, is for `loading` to say.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Sequence
+
+from service.manifest import VersionRejected
+
+# One line of JSON is expected; a process that says more than this is not read on.
+_MAX_REPORT_BYTES = 64 * 1024
+# A killed process is gone in milliseconds, unless it waits for a disk or a mount that does not answer.
+_END_SECONDS = 5.0
+
+log = logging.getLogger("digits.loading")
+
+
+class LoadPostponed(Exception):
+    """A version that could not be loaded now, by no fault of its own; its message is the reason."""
+
+
+class NoVerdict(Exception):
+    """Why a preparing process has found out nothing about its version."""
+
+
+async def run_preparing(command: Sequence[str], timeout_seconds: float, end_seconds: float = _END_SECONDS) -> None:
+    """Run a command that prepares a version, and leave nothing of it behind.
+
+    Args:
+        command: Its last line says what it has found out, as `service.prepare` does.
+        timeout_seconds: It is killed when it takes longer.
+        end_seconds: How long a killed one is waited for.
+
+    Raises:
+        VersionRejected: The version may not serve.
+        LoadPostponed: This machine cannot prepare it now.
+        NoVerdict: It was killed, took too long, or lacked memory.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            report = await _read_report(process)
+            await process.wait()
+    except TimeoutError:
+        msg = f"preparing it took longer than {timeout_seconds:g} seconds"
+        raise NoVerdict(msg) from None
+    finally:
+        await _end(process, end_seconds)
+    _raise_if_rejected(report, process.returncode)
+
+
+async def _read_report(process: asyncio.subprocess.Process) -> bytes:
+    report = b""
+    while process.stdout and len(report) < _MAX_REPORT_BYTES:
+        part = await process.stdout.read(_MAX_REPORT_BYTES)
+        if not part:
+            break
+        report += part
+    return report
+
+
+async def _end(process: asyncio.subprocess.Process, end_seconds: float) -> None:
+    """Leave nothing of the preparing process behind, whatever it started; what cannot end yet is not waited for."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(end_seconds):
+                await process.wait()
+        except TimeoutError:
+            log.warning("the process %d that prepared a version is killed and has not ended yet", process.pid)
+
+
+def _raise_if_rejected(report: bytes, exit_code: int | None) -> None:
+    try:
+        said = json.loads(report.splitlines()[-1])
+        rejected, postponed, failed = said["rejected"], said["postponed"], said["failed"]
+    except (IndexError, ValueError, KeyError, TypeError):
+        how = f"was ended by signal {-exit_code}" if exit_code and exit_code < 0 else f"ended with {exit_code}"
+        msg = f"the process that prepared it {how}; `python -m service.prepare` with its folder shows why"
+        raise NoVerdict(msg) from None
+    if postponed is not None:
+        raise LoadPostponed(str(postponed))
+    if failed is not None:
+        raise NoVerdict(str(failed))
+    if rejected is not None:
+        raise VersionRejected(str(rejected))

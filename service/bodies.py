@@ -4,9 +4,8 @@ Limits are judged from headers before anything is read; decoding runs in the poo
 becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -15,18 +14,16 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.arrays import PIXELS, check_count, rows_from_bytes, rows_from_json
+from service.arrays import PIXELS, rows_from_bytes, rows_from_json
 from service.holding import BodyMemory, HeldBody
+from service.multipart import form_pictures
 from service.pool import Pool
 from service.problems import (
     ClientGone,
     InvalidInput,
-    MalformedBody,
     Pointer,
     TooLarge,
     UnsupportedMediaType,
@@ -35,7 +32,6 @@ from service.problems import (
 JSON = "application/json"
 BYTES = "application/octet-stream"
 FORM = "multipart/form-data"
-FORM_FIELDS = ("file", "files")
 _KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
 _PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
 # Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
@@ -44,7 +40,6 @@ _INLINE_BYTES = 64 * 1024
 _FREE_ROWS_BYTES = 64 * 784 * 4
 # A row takes at most so many: in JSON a number has up to 25 letters, and somebody's 16 spaces before it.
 _ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
-_FORM_CHUNK_BYTES = 64 * 1024
 # So many bodies of the largest size may be held at once, as bytes, until they are rows: what more clients send is
 # refused, or their number would be the only bound on this process' memory.
 _MOST_HELD_BODIES = 8
@@ -225,7 +220,7 @@ class BodyReader:
         """
         if body.media_type != FORM:
             return [("", body.content)]
-        parts = await _form_pictures(body, self.limits.max_instances)
+        parts = await form_pictures(body.content, body.content_type, self.limits.max_instances)
         return [(f"/{field}/{index}", picture) for index, (field, picture) in enumerate(parts)]
 
     def _check_size(self, size: int) -> None:
@@ -278,56 +273,3 @@ async def _next_part(receive: Receive) -> Message:
         raise ClientGone(msg)
     message.setdefault("body", b"")
     return message
-
-
-async def _form_pictures(body: Body, max_instances: int) -> list[tuple[str, bytes]]:
-    """The pictures of a multipart form, each with the name of its field, in the order of the form."""
-    _check_form(body, max_instances)
-    headers = Headers(raw=[(b"content-type", body.content_type)])
-    parser = _AllFiles(headers, _in_chunks(body.content), max_files=max_instances, max_fields=10)
-    # The body is in memory already: the parser must not write parts of it to a disk.
-    parser.spool_max_size = len(body.content) + 1
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        detail = f"The body is not a multipart form: {error.message.rstrip('.')}."
-        raise MalformedBody(detail) from error
-    try:
-        parts = [(name, part) for name, part in form.multi_items() if isinstance(part, UploadFile)]
-        pictures = [(name, await part.read()) for name, part in parts if name in FORM_FIELDS]
-    finally:
-        await form.close()
-    if not pictures:
-        detail = "The form holds no picture; send it as a part named file, as `curl -F file=@picture.png` does."
-        raise InvalidInput(detail, [Pointer("/file", "is missing")])
-    return pictures
-
-
-class _AllFiles(MultiPartParser):
-    """Takes each part for a file, whose bytes are kept as they are: without a name of a file it would be text."""
-
-    def on_headers_finished(self) -> None:
-        """Give the part such a name; called by the parser."""
-        if self._current_part.content_disposition is not None:
-            self._current_part.content_disposition += b'; filename=""'
-        super().on_headers_finished()
-
-
-def _check_form(body: Body, max_instances: int) -> None:
-    """Refuse a form that is cut short, which the parser would take for an empty one, or has too many parts."""
-    boundary = parse_options_header(body.content_type)[1].get(b"boundary")
-    if not boundary:
-        detail = "The Content-Type multipart/form-data names no boundary; let the HTTP client make the header."
-        raise MalformedBody(detail)
-    delimiter = b"--" + boundary
-    if delimiter + b"--" not in body.content:
-        detail = "The multipart form ends before its closing boundary; send it whole."
-        raise MalformedBody(detail)
-    check_count(body.content.count(delimiter) - 1, max_instances)
-
-
-async def _in_chunks(body: bytes) -> AsyncGenerator[bytes, None]:
-    """The body in pieces, between which other requests get their turn."""
-    for at in range(0, len(body), _FORM_CHUNK_BYTES):
-        yield body[at : at + _FORM_CHUNK_BYTES]
-        await asyncio.sleep(0)

@@ -152,12 +152,18 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = headers_of_every_answer(message["headers"], self.request_id)
-            if self._draining:
+            if self._draining or self._leaves_body_unsent():
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
             # Counted before the client can see it: whoever asks /metrics next finds it there.
             self._count()
         await self._send(message)
+
+    def _leaves_body_unsent(self) -> bool:
+        """Whether the client may keep its body back now; its next request would be taken for it (RFC 9110, 10.1.1)."""
+        if BODY_IS_THERE in self._scope["state"]:
+            return False
+        return any(name == b"expect" for name, _ in self._scope["headers"])
 
     async def _send_whole(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         write = None if self._writer is None or self._draining else self._writer(self._scope)

@@ -20,6 +20,7 @@ from service import problems
 from service.exchange import BODY_IS_THERE, BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
 from service.metrics import Metrics
 from service.problems import MalformedBody
+from service.wire import BoundedHeads
 
 # Clients that pipeline send 16 or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
 _MOST_QUEUED = 32
@@ -38,13 +39,17 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 
         def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
+            self.refuse_bytes("The bytes sent are no HTTP/1.1 request; send one, without TLS.")
+
+        def refuse_bytes(self, detail: str) -> None:
+            """Answer with a problem, as far as an answer would be taken for one to these bytes, and close."""
             if self.is_cut:
                 return  # the last request that was taken is still to be answered
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
             if cycle is None or cycle.response_complete:
                 metrics.requests.inc("other", UNMATCHED, str(MalformedBody.status))
                 metrics.rejected.inc(MalformedBody.reason)
-                self.transport.write(_answer())
+                self.transport.write(_answer(detail))
                 self.transport.close()
             elif self._is_body_of(cycle):
                 self.flow.pause_reading()
@@ -67,7 +72,7 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
     return CountingProtocol
 
 
-class _FewQueued(HttpToolsProtocol):
+class _FewQueued(BoundedHeads):
     """A connection of which only some requests wait behind the one that is being answered.
 
     With the last of them it ends, and the client has to send again what was not answered (RFC 9112, 9.3.2). While any
@@ -164,6 +169,17 @@ class _WrittenWhole(_ClosedWhenLate):
 
     pieces: "_InOnePiece"
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and leave of what was not answered no ring for the garbage collector; called by uvicorn's server."""
+        super().connection_lost(exc)
+        queued = [cycle for cycle, _ in self.pipeline]
+        self.pipeline.clear()
+        for cycle in queued:
+            cycle.on_response = _nothing
+        for scope in (self.scope, *(cycle.scope for cycle in queued)):
+            if scope:
+                scope["state"].pop(WHOLE_WRITER, None)
+
     def on_message_begin(self) -> None:
         """Tell the request's exchange; called by uvicorn's parser."""
         super().on_message_begin()
@@ -245,6 +261,10 @@ class _InOnePiece:
             self._transport.write(b"".join(pieces))
 
 
+def _nothing() -> None:
+    pass
+
+
 def _break_off(cycle: RequestResponseCycle) -> None:
     """Stop a request as one whose client has left, but for the answer that its exchange gives."""
 
@@ -257,8 +277,8 @@ def _break_off(cycle: RequestResponseCycle) -> None:
     cycle.scope["state"][BROKEN_BODY] = take_an_answer
 
 
-def _answer() -> bytes:
-    problem = MalformedBody("The bytes sent are no HTTP/1.1 request; send one, without TLS.")
+def _answer(detail: str) -> bytes:
+    problem = MalformedBody(detail)
     request_id = secrets.token_hex(16)
     response = problems.answer(problem, "/", request_id)
     headers = [*headers_of_every_answer(response.raw_headers, request_id), (b"connection", b"close")]

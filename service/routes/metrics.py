@@ -1,9 +1,11 @@
 """GET /metrics: Prometheus text, or OpenMetrics for those who ask for it."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from service.registry import State as VersionState
 from service.state import ServiceState, State
@@ -21,8 +23,16 @@ router = APIRouter(tags=["metrics"])
 async def metrics(request: Request, state: State) -> Response:
     """Show the metrics of all workers."""
     _note_condition(state)
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    encode, media_type = _encoder(request.headers.get("accept", ""))
     return Response(encode(state.metrics.registry), headers={"Content-Type": media_type})
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """What writes the format that is asked for; the text format for a version that is none."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # prometheus_client compares whatever stands behind `version=`
+        return choose_encoder("")
 
 
 def _note_condition(state: ServiceState) -> None:

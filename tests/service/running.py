@@ -84,6 +84,7 @@ def listening(
             app,
             port=0,
             http=protocol,
+            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -45,3 +45,12 @@ def test_what_the_reference_refers_to_is_served(client: httpx.Client) -> None:
 def test_assets_have_their_media_types(client: httpx.Client, asset: str, media_type: str) -> None:
     """Browsers refuse scripts and styles of another type."""
     assert media_type in client.get(f"/docs/{asset}").headers["Content-Type"]
+
+
+@pytest.mark.parametrize("wanted", ["abc", "bytes=999999999-", "bytes=0-9"])
+def test_a_file_is_sent_whole_whatever_part_is_asked_for(client: httpx.Client, wanted: str) -> None:
+    """A range that is none, or lies beyond the end, is no error without a problem."""
+    answer = client.get("/docs/swagger-ui.css", headers={"Range": wanted})
+
+    assert (answer.status_code, len(answer.content)) == (200, int(answer.headers["Content-Length"]))
+    assert len(answer.content) > 10_000

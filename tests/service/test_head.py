@@ -11,7 +11,7 @@ from tests.service.raw_http import connect, request_head
 from tests.service.running import running_service
 from tests.service.scraping import scrape
 
-# The page, a file that is sent in pieces, JSON, nothing at all, and problems.
+# The page, a long file, JSON, nothing at all, and problems.
 FOUND = ("/", "/web/page.js", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.json", "/health/ready", "/v1/models")
 OTHERS = ("/health/live", "/nothing", "/v1/models/other")
 NOT_COMPARED = {"x-request-id", "connection"}

@@ -256,9 +256,12 @@ def test_only_the_version_that_serves_is_named() -> None:
     assert sample.value == 1
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    ["*/*", "text/plain", "text/html", "application/openmetrics-text;version=abc", "text/plain;version=x"],
+)
 def test_the_text_format_is_the_default(client: httpx.Client, accept: str) -> None:
-    """Who does not ask for OpenMetrics gets Prometheus' text format."""
+    """Who does not ask for OpenMetrics, or for a version that is none, gets Prometheus' text format."""
     response = client.get("/metrics", headers={"Accept": accept})
 
     assert response.headers["Content-Type"].startswith("text/plain; version=")

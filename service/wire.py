@@ -1,0 +1,100 @@
+"""What is read from a connection until it is a request: a head of bounded size, without upgrades and trailers.
+
+httptools takes a request that asks for another protocol for the last one in HTTP, drops its body and stops. Clients
+that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where there is none (RFC 9110, 7.8).
+"""
+
+from typing import cast
+
+from httptools import HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+# Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
+_MOST_HEAD_BYTES = 64 * 1024
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """A connection that reads requests, and says by `refuse_bytes` what it does not read on."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]  # uvicorn's own
+        self.parser = _NeverUpgraded(self)
+        self.is_upgrade = False
+        self._progress, self._head_bytes = 0, 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; called by the event loop."""
+        before = self._progress
+        super().data_received(data)
+        if before != self._progress:
+            self._head_bytes = 0
+            return
+        # All of it belongs to a head that goes on, to trailers, or to the line before a chunk.
+        self._head_bytes += len(data)
+        if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self.refuse_bytes(f"The request's head, or a chunk's, is longer than {_MOST_HEAD_BYTES} bytes; send less.")
+
+    def refuse_bytes(self, detail: str) -> None:
+        """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""
+        raise NotImplementedError
+
+    def on_message_begin(self) -> None:
+        """Begin a request; called by the parser."""
+        self._progress += 1
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; called by the parser, for trailers too, which must not count as headers (RFC 9110, 6.5.1)."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+        if cycle is None or cycle.scope is not self.scope:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start a request, unless it comes once more without its wish for another protocol; called by the parser."""
+        self._progress += 1
+        self.is_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self.is_upgrade:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body; called by the parser."""
+        self._progress += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request; called by the parser."""
+        self._progress += 1
+        if not self.is_upgrade:
+            super().on_message_complete()
+
+    def head_without_upgrade(self) -> bytes:
+        """The head that has just been read, as one that asks for no other protocol."""
+        kept = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        return b"".join(
+            [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+            + [b"%b: %b\r\n" % header for header in kept]
+            + [b"\r\n"]
+        )
+
+
+class _NeverUpgraded(HttpRequestParser):
+    """httptools' parser, which reads a request that asks for another protocol once more as one that does not."""
+
+    def __init__(self, connection: BoundedHeads) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        # As uvicorn sets it: what comes behind a request that closes the connection is no reason not to answer that.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn gives it bytes
+        """Read on; called by uvicorn."""
+        while True:
+            try:
+                super().feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                if not self._connection.is_upgrade:
+                    raise
+                data = self._connection.head_without_upgrade() + data[upgrade.args[0] :]
+            else:
+                return

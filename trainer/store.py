@@ -12,10 +12,11 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.damage import damage_of
 from trainer.errors import TrainerError
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
 
@@ -131,12 +132,12 @@ class ModelStore:
         return self.folder / str(number)
 
     def manifests(self) -> Iterator[Manifest]:
-        """Reads the versions' manifests, passing over versions that have none to read."""
+        """Reads the manifests of the versions that are whole, newest first."""
         for number in reversed(self.versions()):
-            try:
-                yield read(self.folder / str(number))
-            except (OSError, ValueError):
-                continue
+            folder = self.folder / str(number)
+            with suppress(FileNotFoundError):  # pruned between the two looks
+                if damage_of(folder) is None:
+                    yield read(folder)
 
     @contextmanager
     def publication(self) -> Iterator[Path]:

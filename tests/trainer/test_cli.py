@@ -201,6 +201,8 @@ def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: D
     trainer(tmp_path, "release", "--store", str(store.root))
     with store.publication() as folder:  # as a run with the default profile would leave it
         (folder / "saved_model.pb").touch()
+        (folder / "assets.extra").mkdir()
+        (folder / "assets.extra" / "golden.npz").touch()
         manifest = read(store.folder / "1")
         manifest["recipe"] = recipe_facts(recipe_for(Profile.DEFAULT))
         manifest["code_sha256"] = code_sha256()

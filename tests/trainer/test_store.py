@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.versions import damage, store_of
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, read
 from trainer.release import RELEASED_FOLDER
 from trainer.store import Disk, ModelStore, OvertakenError, StoreError
@@ -232,8 +233,9 @@ def test_store_that_cannot_be_written_is_found_early(tmp_path: Path) -> None:
         ModelStore(tmp_path / "models", "digits").prepare()
 
 
-def test_versions_without_manifest_are_passed_over(store: ModelStore, manifest: Manifest) -> None:
-    """Looking for a manifest passes over versions that others put there without one."""
-    publish(store, manifest)
-    (store.folder / "2").mkdir()
-    assert [found["version"] for found in store.manifests()] == [1]
+def test_damaged_versions_are_passed_over(tmp_path: Path) -> None:
+    """What a version says of itself counts only while it could serve: one without a manifest or a file says nothing."""
+    store = store_of(tmp_path, 4)
+    damage(store, 2)
+    (store.folder / "4" / MANIFEST_PATH).unlink()
+    assert [found["version"] for found in store.manifests()] == [3, 1]

@@ -1,27 +1,53 @@
 """What a stored version answers: its files are checked first, then its SavedModel runs. Imports TensorFlow."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.damage import DamagedVersionError, damage_of
 from trainer.data import DIGITS
+from trainer.errors import MachineError, is_of_the_machine
 from trainer.export import probabilities_of
 
+Run: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
+"""Asks the SavedModel in a folder."""
 
-def stored_probabilities(version_folder: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+# TensorFlow says the second for want of files, too. Of OSErrors those of the machine alone get as far as here.
+_OF_THE_MACHINE = (MemoryError, tf.errors.ResourceExhaustedError, OSError)
+
+
+def stored_probabilities(
+    version_folder: Path, pixels: NDArray[np.float32], run: Run = probabilities_of
+) -> NDArray[np.float32]:
     """Asks a stored version: pixels float32 [N, 784] in 0 to 1, to probabilities float32 [N, 10].
 
     Raises:
         DamagedVersionError: Its files are not as its manifest states, or it can't be run.
+        MachineError: This machine lacks memory or files, or its disk fails; the version may be sound.
     """
+    try:
+        return _ask_whole(version_folder, pixels, run)
+    except _OF_THE_MACHINE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MachineError(
+            f"version {version_folder.name} can't be asked now, for want of this machine ({reason}): "
+            "once it has memory, files and its disk again, repeat the command, a training with --resume"
+        ) from error
+
+
+def _ask_whole(version_folder: Path, pixels: NDArray[np.float32], run: Run) -> NDArray[np.float32]:
     damage = damage_of(version_folder)
     if damage is not None:
         raise DamagedVersionError(damage)
     try:
-        probabilities = probabilities_of(version_folder, pixels)
+        probabilities = run(version_folder, pixels)
     except Exception as error:
+        if is_of_the_machine(error) if isinstance(error, OSError) else isinstance(error, _OF_THE_MACHINE):
+            raise
         raise DamagedVersionError(f"its SavedModel can't be run ({type(error).__name__})") from error
     if probabilities.shape != (len(pixels), DIGITS) or not np.isfinite(probabilities).all():
         raise DamagedVersionError("its SavedModel does not answer with ten probabilities an image")

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import TrainerError
+from trainer.errors import TrainerError, is_of_the_machine
 from trainer.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
 from trainer.schema import misfit
 
@@ -22,11 +22,19 @@ class DamagedVersionError(TrainerError):
 
 
 def damage_of(version_folder: Path) -> str | None:
-    """Says why a server would refuse a version; None if its manifest is sound, its own, and true of every file."""
+    """Says why a server would refuse a version; None if its manifest is sound, its own, and true of every file.
+
+    Raises:
+        OSError: This machine can't read it now; that says nothing about the version.
+    """
     try:
         content = (version_folder / MANIFEST_PATH).read_bytes()
         manifest = json.loads(content)
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
+        return "its manifest can't be read"
+    except (ValueError, RecursionError):
         return "its manifest can't be read"
     place = misfit(manifest, Manifest)
     if place is not None or len(content) > _MAX_MANIFEST_BYTES:
@@ -54,6 +62,8 @@ def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
 def _is_as_stated(file: Path, facts: FileFacts) -> bool:
     try:
         content = file.read_bytes()
-    except OSError:
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
         return False
     return (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])

@@ -24,7 +24,7 @@ SIGNIFICANCE = 0.01
 Ask: TypeAlias = Callable[[Path], NDArray[np.float32]]
 """Asks the version in a folder for its probabilities float32 [N, 10] on the test images.
 
-Raises DamagedVersionError if it can't answer."""
+Raises DamagedVersionError if it can't answer; anything else ends the run, for nobody knows then whether it can."""
 
 
 @dataclass(frozen=True, eq=False)

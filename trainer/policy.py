@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.damage import damage_of
+from trainer.errors import is_of_the_machine
 from trainer.store import ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
@@ -21,13 +22,18 @@ def read_pin(store: ModelStore) -> int | None:
 
     Raises:
         StoreError: It can't be read, or says something else.
+        OSError: This machine can't read it now.
     """
     path = store.folder / _POLICY_FILE
     try:
         policy = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
+        raise _unusable(path) from error
+    except ValueError as error:
         raise _unusable(path) from error
     if not isinstance(policy, dict) or not set(policy) <= {"serve"}:
         raise _unusable(path)

@@ -1,15 +1,19 @@
 """Stored versions answer, or are damaged: no third thing."""
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tests.trainer.versions import damage, store_of
 from trainer.answering import stored_probabilities
 from trainer.damage import DamagedVersionError
 from trainer.data import Dataset, scale
+from trainer.errors import MachineError
 from trainer.evaluation import count_errors
 from trainer.manifest import Metrics, read
 from trainer.release import RELEASED_FOLDER
@@ -36,6 +40,43 @@ def test_version_that_tensorflow_refuses_is_damaged(tmp_path: Path) -> None:
     store = store_of(tmp_path, 1)
     with pytest.raises(DamagedVersionError, match="can't be run"):
         stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32))
+
+
+def running_out(error: Exception) -> Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]:
+    """Runs a version on a machine that lacks something."""
+
+    def run(*_: object) -> NDArray[np.float32]:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.ESTALE, "Stale file handle"),
+    ],
+    ids=str,
+)
+def test_fault_of_the_machine_is_no_damage(tmp_path: Path, error: Exception) -> None:
+    """For want of memory or files nothing is said against the version, so that no gate passes over it."""
+    store = store_of(tmp_path, 1)
+    with pytest.raises(MachineError, match=r"version 1 can't be asked now.* --resume"):
+        stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32), running_out(error))
+
+
+@pytest.mark.parametrize(
+    "error", [tf.errors.DataLossError(None, None, "truncated"), OSError("SavedModel file does not exist"), ValueError()]
+)
+def test_fault_of_the_version_is_damage(tmp_path: Path, error: Exception) -> None:
+    """Whatever else comes of running a version is its own."""
+    store = store_of(tmp_path, 1)
+    with pytest.raises(DamagedVersionError, match="can't be run"):
+        stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32), running_out(error))
 
 
 @pytest.mark.parametrize(

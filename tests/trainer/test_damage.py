@@ -1,5 +1,6 @@
 """Damage to a stored version is found and named."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,22 @@ def test_what_a_server_refuses_is_damage(tmp_path: Path, members: dict[str, Any]
     store = store_of(tmp_path, 1)
     rewrite_manifest(store, 1, **members)
     assert (damage_of(store.folder / "1") or "").endswith(damage)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "saved_model.pb"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOMEM])
+def test_fault_of_the_machine_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, code: int
+) -> None:
+    """A disk that fails, or too many open files, say nothing about the version."""
+    read_bytes = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == file:
+            raise OSError(code, "the machine's")
+        return read_bytes(path)
+
+    store = store_of(tmp_path, 1)
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(OSError, match="the machine's"):
+        damage_of(store.folder / "1")

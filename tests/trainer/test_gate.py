@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trainer.damage import DamagedVersionError
+from trainer.errors import MachineError
 from trainer.gate import Compared, Gate, GateRefusedError, judge, mcnemar_p_value, wrong_answers
 from trainer.store import ModelStore
 
@@ -158,6 +159,17 @@ def test_damaged_version_is_passed_over_with_a_warning(tmp_path: Path) -> None:
         " not compared with version 3",
         " not compared with version 2",
     ]
+
+
+def test_fault_of_the_machine_ends_the_run(tmp_path: Path) -> None:
+    """A newest version that only this machine can't ask is not passed over: nothing unseen is published beside it."""
+    fake = FakeStore(tmp_path, {1: answers(*range(500)), 2: answers()})
+
+    def ask(folder: Path) -> NDArray[np.float32]:
+        raise MachineError(f"version {folder.name} can't be asked now")
+
+    with pytest.raises(MachineError, match="version 2"):
+        Gate(unheard, force=True).check(answers(*range(5)), LABELS, fake.store, ask)
 
 
 def test_store_of_damaged_versions_compares_with_none(tmp_path: Path) -> None:

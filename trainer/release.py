@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from trainer.manifest import describe_files, read
-from trainer.store import ModelStore, StoreError
+from trainer.store import ModelStore, OvertakenError, StoreError
 
 RELEASED_FOLDER = Path(__file__).parent / "released"
 
@@ -17,11 +17,12 @@ def release(store: ModelStore, released: Path = RELEASED_FOLDER) -> Path | None:
     """Publishes the released model into an empty store.
 
     Returns:
-        The version's folder; None if the store has versions already.
+        The version's folder; None if the store has versions already, or gets one from another at this instant.
 
     Raises:
         StoreError: The store can't be written to, or the package lacks its released model.
     """
+    number = store.next_number()  # before the look, so that no version comes between the two unseen
     if store.versions():
         return None
     try:
@@ -35,4 +36,7 @@ def release(store: ModelStore, released: Path = RELEASED_FOLDER) -> Path | None:
             shutil.copyfile(released / name, folder / name)
         if describe_files(folder) != manifest["files"]:
             raise StoreError(f"the released model in {released} is damaged: install Digits anew")
-        return store.publish(folder, manifest)
+        try:
+            return store.publish(folder, manifest, number)
+        except OvertakenError:
+            return None

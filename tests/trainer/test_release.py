@@ -9,7 +9,7 @@ import pytest
 
 from trainer.manifest import describe_files, read
 from trainer.release import RELEASED_FOLDER, release
-from trainer.store import ModelStore, StoreError
+from trainer.store import Disk, ModelStore, StoreError
 
 
 def test_empty_store_gets_it(tmp_path: Path) -> None:
@@ -27,6 +27,23 @@ def test_store_with_a_version_is_left_alone(tmp_path: Path) -> None:
     release(store)
     assert release(store) is None
     assert store.versions() == [1]
+
+
+class RivalDisk(Disk):
+    """Lets another release come first at the last instant."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        if target.name == "1" and not target.exists():
+            release(ModelStore(target.parents[1], target.parent.name))
+        super().rename(source, target)
+
+
+def test_two_at_once_release_it_once(tmp_path: Path) -> None:
+    """Of two that found the store empty the second leaves it to the first, in place of a version 2."""
+    store = ModelStore(tmp_path, "digits", RivalDisk())
+    assert release(store) is None
+    assert store.versions() == [1]
+    assert [path.name for path in store.folder.iterdir()] == ["1"]
 
 
 def test_damaged_release_is_refused(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ A server looks in the same way before it serves a version; whether the network i
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from trainer.documents import parse
 from trainer.errors import TrainerError, is_of_the_machine
 from trainer.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
 from trainer.schema import misfit
@@ -29,12 +29,12 @@ def damage_of(version_folder: Path) -> str | None:
     """
     try:
         content = (version_folder / MANIFEST_PATH).read_bytes()
-        manifest = json.loads(content)
+        manifest = parse(content)
     except OSError as error:
         if is_of_the_machine(error):
             raise
         return "its manifest can't be read"
-    except (ValueError, RecursionError):
+    except ValueError:
         return "its manifest can't be read"
     place = misfit(manifest, Manifest)
     if place is not None or len(content) > _MAX_MANIFEST_BYTES:

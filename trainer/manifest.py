@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypedDict
 
+from trainer.documents import parse
 from trainer.schema import (
     Amount,
     Count,
@@ -151,7 +152,7 @@ def read(version_folder: Path) -> Manifest:
         OSError: There is none to read.
         ValueError: It is not JSON.
     """
-    manifest: Manifest = json.loads((version_folder / MANIFEST_PATH).read_bytes())
+    manifest: Manifest = parse((version_folder / MANIFEST_PATH).read_bytes())
     return manifest
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.damage import damage_of
+from trainer.documents import parse
 from trainer.errors import is_of_the_machine
 from trainer.store import ModelStore, StoreError
 
@@ -26,7 +27,7 @@ def read_pin(store: ModelStore) -> int | None:
     """
     path = store.folder / _POLICY_FILE
     try:
-        policy = json.loads(path.read_bytes())
+        policy = parse(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -77,6 +77,32 @@ def test_trainer_takes_no_version_that_the_service_refuses(released_store: Path,
     assert refused > 500
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_both_refuse_other_encodings(released_store: Path, tmp_path: Path, encoding: str) -> None:
+    """A manifest that an editor saved with a byte order mark, or in another encoding than UTF-8, is damage to both."""
+    folder = tmp_path / "digits" / "1"
+    shutil.copytree(released_store / "digits" / "1", folder)
+    path = folder / read.MANIFEST_PATH
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(read.VersionRejected):
+        read.read_manifest(folder)
+    assert damage_of(folder) == "its manifest can't be read"
+
+
+@pytest.mark.parametrize("note", ['"\\ud800"', "[" * 100_000 + "]" * 100_000], ids=["half a character", "nested"])
+def test_both_refuse_what_is_hardly_json(released_store: Path, tmp_path: Path, note: str) -> None:
+    """Also in a member that neither knows."""
+    folder = tmp_path / "digits" / "1"
+    shutil.copytree(released_store / "digits" / "1", folder)
+    path = folder / read.MANIFEST_PATH
+    path.write_text(f'{{"note": {note}, {path.read_text().lstrip("{")}')
+    with pytest.raises(read.VersionRejected):
+        read.read_manifest(folder)
+    assert damage_of(folder) == "its manifest can't be read"
+    with pytest.raises(ValueError, match=r"nested|surrogates"):
+        written.read(folder)
+
+
 def test_released_model_says_how_it_was_made(released_store: Path) -> None:
     """The released model is a real one: canonical MNIST, at least 99.6 % on its test images, under 2 MiB."""
     folder = released_store / "digits" / "1"

@@ -64,11 +64,20 @@ def test_both_see_the_same_versions(store: ModelStore, name: str, kind: str) -> 
         "",
         "{",
         "\0",
+        '\ufeff{"serve": 2}',
+        '{"serve": 2}'.encode("utf-16"),
+        '{"serve": 2}'.encode("utf-16-le"),
+        '{"serve": 2}'.encode("utf-32"),
+        '{"s\xe9rve": 2}'.encode("latin-1"),
+        '{"serve": "\\ud800"}',
+        "[" * 100_000,
+        '{"serve": ' + "[" * 100_000 + "]" * 100_000 + "}",
     ],
+    ids=lambda document: repr(document)[:40],
 )
-def test_both_read_alike(store: ModelStore, document: str) -> None:
-    """Whatever an operator writes by hand, the trainer and the service take it for the same, or both for unusable."""
-    (store.folder / "policy.json").write_text(document)
+def test_both_read_alike(store: ModelStore, document: str | bytes) -> None:
+    """Whatever an operator's editor writes, the trainer and the service take it for the same, or both for unusable."""
+    (store.folder / "policy.json").write_bytes(document.encode() if isinstance(document, str) else document)
     policy = ReadStore(store.root, store.name).look().policy
     if policy is None:
         with pytest.raises(StoreError):

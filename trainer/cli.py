@@ -147,10 +147,12 @@ def _train(
         from trainer import training  # here, because it imports TensorFlow
         from trainer.tensorboard import TensorBoardLog
 
-    with FittingProgress(console, resume=resume) as progress, Interruption() as interruption:
-        watchers = Watchers([progress, interruption, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
-        folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
-    _conclude(folder, metrics, len(dataset.x_test), store)
+    with Interruption() as interruption:
+        with FittingProgress(console, resume=resume) as progress:
+            watchers = Watchers([progress, interruption, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
+            folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
+        # Still where Ctrl-C changes nothing: the version is published, and that is what has to be said.
+        _conclude(folder, metrics, len(dataset.x_test), store)
 
 
 def _conclude(folder: Path, metrics: Metrics, test_images: int, store: ModelStore) -> None:

@@ -25,6 +25,9 @@ class Watcher(Protocol):
     def epoch(self, metrics: EpochMetrics) -> None:
         """An epoch ended."""
 
+    def publishing(self) -> None:
+        """The version is about to be published; what is to stop that has to raise now."""
+
 
 class Watchers:
     """Tells several watchers what one is told."""
@@ -46,6 +49,11 @@ class Watchers:
         """Tells all that an epoch ended."""
         for watcher in self._watchers:
             watcher.epoch(metrics)
+
+    def publishing(self) -> None:
+        """Tells all that the version is about to be published."""
+        for watcher in self._watchers:
+            watcher.publishing()
 
 
 class FittingProgress:
@@ -110,6 +118,9 @@ class FittingProgress:
                 f"{seconds:.0f} s, {left:.0f} s left",
                 soft_wrap=True,
             )
+
+    def publishing(self) -> None:
+        """It takes no time that one could tell about."""
 
 
 class DownloadProgress:

@@ -36,3 +36,6 @@ class TensorBoardLog:
                 # Its own `tf.summary.scalar` needs the package tensorboard, only to say as much as this.
                 tf.summary.write(name, tf.constant(metrics[name], tf.float32), metadata=_SCALAR)
         self._writer.flush()
+
+    def publishing(self) -> None:
+        """All epochs are written by then."""

@@ -71,11 +71,11 @@ def train(
     run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
     with run.taken():
         fitted = fit(recipe, dataset, seed, watcher, run, resume=resume)
-        return _publish(fitted, recipe, dataset, seed, store, gate)
+        return _publish(fitted, recipe, dataset, seed, store, gate, watcher)
 
 
 def _publish(
-    fitted: Fitted, recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate
+    fitted: Fitted, recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate, watcher: Watcher
 ) -> tuple[Path, Metrics]:
     """Writes the SavedModel, asks the gate, measures, and publishes."""
     held_out_labels = dataset.y_train[-dataset.held_out_images :]
@@ -98,13 +98,16 @@ def _publish(
         manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities), gate_facts)
         manifest["microseconds_per_image"] = _time_image(folder)
         findings = Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers)
-        return _publish_compared(folder, findings, store, number, compare), metrics
+        return _publish_compared(folder, findings, store, number, compare, watcher), metrics
 
 
-def _publish_compared(folder: Path, findings: Findings, store: ModelStore, number: int, compare: Compare) -> Path:
+def _publish_compared(
+    folder: Path, findings: Findings, store: ModelStore, number: int, compare: Compare, watcher: Watcher
+) -> Path:
     """Publishes under the number that came with the comparison; if another version has it, compares with that first."""
     for _ in range(_MAX_COMPARISONS):
         _write_beside(folder, findings)
+        watcher.publishing()
         try:
             return store.publish(folder, findings.manifest, number)
         except OvertakenError:

@@ -28,6 +28,29 @@ def test_ctrl_c_that_python_loses_ends_the_next_step() -> None:
             interruption.step(0.5)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_that_python_loses_after_the_last_step_prevents_publication() -> None:
+    """No step follows while a version is measured, so it is looked at once more before it is published."""
+
+    class Tensor:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with Interruption() as interruption:
+        Tensor()
+        with pytest.raises(KeyboardInterrupt):
+            interruption.publishing()
+
+
+def test_ctrl_c_comes_too_late_for_what_is_published() -> None:
+    """From the publication on it raises nothing; a comparison in between is ended by the next try to publish."""
+    with Interruption() as interruption:
+        interruption.publishing()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.publishing()
+
+
 def test_afterwards_ctrl_c_is_what_it_was() -> None:
     """The handler from before is back."""
     before = signal.getsignal(signal.SIGINT)

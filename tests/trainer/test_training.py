@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from trainer.data import Dataset, scale
 from trainer.export import load, save
 from trainer.fitting import DivergedError, fit
 from trainer.gate import Gate, GateRefusedError
+from trainer.interruption import Interruption
 from trainer.manifest import EpochMetrics, GateFacts, Metrics, code_sha256, describe_files, read
 from trainer.outliers import make_outliers
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
-from trainer.progress import FittingProgress
+from trainer.progress import FittingProgress, Watchers
 from trainer.run import Run
 from trainer.store import Disk, ModelStore, StoreError
 from trainer.training import _publish_compared, train
@@ -64,6 +66,27 @@ def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) 
     assert metrics["is_digit_threshold"] is None
     assert metrics["non_digits_accepted"] == {}
     assert 0 < (read(folder)["microseconds_per_image"] or 0) < 10_000
+
+
+class PressingDisk(Disk):
+    """Presses Ctrl-C as soon as a version is in its place."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        super().rename(source, target)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_after_the_rename_is_too_late(recipe: StridedRecipe, dataset: Dataset, tmp_path: Path) -> None:
+    """The version is published, so the run says so and leaves nothing that --resume would publish once more."""
+    store = ModelStore(tmp_path, "digits", PressingDisk())
+    store.prepare()
+    console = Console(file=io.StringIO())
+    with Interruption() as interruption, FittingProgress(console) as progress:
+        watchers = Watchers([progress, interruption])
+        short = replace(recipe, epochs=1)
+        folder, _ = train(short, dataset, 7, store, watchers, Gate(console.print, min_accuracy=0))
+    assert folder.name == "1"
+    assert [path.name for path in store.folder.iterdir()] == ["1"]
 
 
 class RivalDisk(Disk):
@@ -118,7 +141,7 @@ def test_comparing_ends(tmp_path: Path) -> None:
         return 1, GATE
 
     with store.publication() as folder, pytest.raises(StoreError, match="--resume"):
-        _publish_compared(folder, full_findings(), store, 1, compare)
+        _publish_compared(folder, full_findings(), store, 1, compare, Watchers([]))
     assert len(compared) == 10
     assert store.versions() == [1]
 

@@ -22,8 +22,7 @@ def microseconds_per_image(folder: Path) -> float:
 
     Raises:
         OSError: There is no SavedModel.
-        ValueError: LiteRT can't run this network.
-        RuntimeError: LiteRT can't run this network.
+        Exception: It can't be compiled, or LiteRT can't run it: of several kinds, the compiler's own among them.
     """
     # Compiler and interpreter announce themselves there; exceptions come through.
     with silenced_stderr():

@@ -67,7 +67,7 @@ def _download(file: BinaryIO, origin: Origin, progress: Progress) -> None:
     done = 0
     opener = urllib.request.build_opener()
     with opener.open(origin.url, timeout=origin.silence_seconds) as response:
-        total = int(response.headers.get("Content-Length") or 0)
+        total = _stated_bytes(response.headers.get("Content-Length"))
         # read1 returns after one packet, so that a trickle can't outlast the deadline.
         while chunk := response.read1(64 * 1024):
             done += len(chunk)
@@ -80,6 +80,14 @@ def _download(file: BinaryIO, origin: Origin, progress: Progress) -> None:
             progress(done, total)
     if digest.hexdigest() != origin.sha256:
         raise OSError(f"the {done} bytes that came are not the file: their SHA-256 is wrong")
+
+
+def _stated_bytes(length: str | None) -> int:
+    """How many bytes a header promises; 0 if that is no number, for the digest judges what came."""
+    try:
+        return max(0, int(length or 0))
+    except ValueError:
+        return 0
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.data import DIGITS, IMAGE_SIDE
 from trainer.evaluation import Answerer, Answers
+from trainer.writing import written_to
 
 GOLDEN_PATH = Path("assets.extra") / "golden.npz"
 _GOLDEN_IMAGES = 64
@@ -26,6 +27,9 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     Its signature `serving_default` takes `pixels` float32 [N, 784] and returns `probabilities`
     float32 [N, 10] (calibrated), `logits` float32 [N, 10] (before calibration) and, of a network
     that learned from outliers, `is_digit` float32 [N] in 0 to 1.
+
+    Raises:
+        OSError: It can't be written.
     """
 
     def serve(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -41,7 +45,8 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, IMAGE_SIDE**2), tf.float32, name="pixels")])
     # Debug information would hold this machine's paths.
     options = tf.saved_model.SaveOptions(save_debug_info=False)
-    tf.saved_model.save(module, str(folder), signatures=module.serve, options=options)
+    with written_to(folder):
+        tf.saved_model.save(module, str(folder), signatures=module.serve, options=options)
     (folder / "assets").rmdir()  # always written, and empty here: nothing that git could keep
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from trainer.manifest import EpochMetrics
+from trainer.writing import written_to
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     data_class="DATA_CLASS_SCALAR", plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
@@ -21,7 +22,9 @@ class TensorBoardLog:
             OSError: It can't be written to.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
+        with written_to(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
         """Nothing is written before an epoch ends."""
@@ -30,12 +33,16 @@ class TensorBoardLog:
         """Steps are too many to keep."""
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Writes an epoch, so that a reader sees it at once."""
-        with self._writer.as_default(step=metrics["epoch"]):
+        """Writes an epoch, so that a reader sees it at once.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        with written_to(self._folder), self._writer.as_default(step=metrics["epoch"]):
             for name in ("loss", "learning_rate", "held_out_accuracy", "held_out_nll", "seconds"):
                 # Its own `tf.summary.scalar` needs the package tensorboard, only to say as much as this.
                 tf.summary.write(name, tf.constant(metrics[name], tf.float32), metadata=_SCALAR)
-        self._writer.flush()
+            self._writer.flush()
 
     def publishing(self) -> None:
         """All epochs are written by then."""

@@ -18,7 +18,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 @contextmanager
-def served(content: bytes, *, promised: int | None = None, hang: bool = False) -> Iterator[Origin]:
+def served(content: bytes, *, promised: int | str | None = None, hang: bool = False) -> Iterator[Origin]:
     """Serves bytes on the loopback, perhaps fewer than promised, or hanging after them."""
     finished = threading.Event()
 
@@ -103,6 +103,17 @@ def test_short_content_is_refused(tmp_path: Path) -> None:
     """A connection that closes too early leaves no half file."""
     with served(CONTENT[:1000], promised=len(CONTENT)) as origin:
         assert_unavailable(tmp_path / "digits" / "mnist.npz", origin, "SHA-256|Incomplete")
+
+
+@pytest.mark.parametrize("promised", ["", "many", "-3"])
+def test_length_that_is_no_number_is_not_believed(tmp_path: Path, promised: str) -> None:
+    """Whatever a proxy makes of the header, the whole file is taken, or the user is told; nothing else is raised."""
+    path = tmp_path / "digits" / "mnist.npz"
+    told: list[int] = []
+    with served(CONTENT, promised=promised) as origin:
+        fetch(path, origin, lambda _, total: told.append(total))
+    assert path.read_bytes() == CONTENT
+    assert set(told) == {0}
 
 
 @pytest.mark.parametrize("promised", [None, 0], ids=["said", "not said"])

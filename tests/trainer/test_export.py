@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from trainer.data import Dataset, scale
-from trainer.export import GOLDEN_PATH, probabilities_of
+from trainer.export import GOLDEN_PATH, probabilities_of, save
 from trainer.manifest import Metrics
 
 
@@ -63,3 +65,11 @@ def test_nothing_of_this_machine_is_published(trained: tuple[Path, Metrics]) -> 
         if file.is_file():
             content = file.read_bytes()
             assert not [path for path in paths if path in content], file
+
+
+def test_disk_that_takes_no_network_is_an_os_error(tmp_path: Path) -> None:
+    """What TensorFlow can't write is told as any other disk's failure is."""
+    (tmp_path / "file").touch()
+    network = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
+    with pytest.raises(OSError, match="can't be written to"):
+        save(network, 1.0, tmp_path / "file")

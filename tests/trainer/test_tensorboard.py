@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import tensorflow as tf
 
 from tests.trainer.test_progress import metrics
@@ -24,3 +25,13 @@ def test_every_epoch_is_there_at_once(tmp_path: Path) -> None:
         if value.tag == "loss"
     }
     assert losses == {1: 0.5, 2: 0.25}
+
+
+def test_log_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    """What TensorFlow can't write ends the run in one line, as any other disk does."""
+    folder = tmp_path
+    while len(str(folder)) < 3_850:
+        folder /= "l" * 200
+    folder /= "l" * (4_080 - len(str(folder)))  # an event file in it has a longer path than the system takes
+    with pytest.raises(OSError, match="l can't be written to: "):
+        TensorBoardLog(folder).epoch(metrics(1, 0.5))

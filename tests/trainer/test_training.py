@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
+from tensorflow.lite.python.convert import ConverterError
 
 from tests.trainer.made_up import GATE, full_findings
 from tests.trainer.versions import store_of
@@ -24,7 +26,7 @@ from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress, Watchers
 from trainer.run import Run
 from trainer.store import Disk, ModelStore, StoreError
-from trainer.training import _publish_compared, train
+from trainer.training import _publish_compared, _time_image, train
 
 
 def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset, recipe: StridedRecipe) -> None:
@@ -66,6 +68,16 @@ def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) 
     assert metrics["is_digit_threshold"] is None
     assert metrics["non_digits_accepted"] == {}
     assert 0 < (read(folder)["microseconds_per_image"] or 0) < 10_000
+
+
+@pytest.mark.parametrize("error", [ConverterError("no such operation"), ValueError(), tf.errors.InternalError])
+def test_network_that_cannot_be_timed_is_not_lost(tmp_path: Path, error: Exception | type[Exception]) -> None:
+    """Whatever compiler or interpreter raise, a finished training goes on without a time."""
+
+    def fail(_: Path) -> float:
+        raise error if isinstance(error, Exception) else error(None, None, "no such operation")
+
+    assert _time_image(tmp_path, fail) is None
 
 
 class PressingDisk(Disk):

@@ -23,12 +23,17 @@ def write_card(folder: Path, findings: Findings) -> None:
     """
     manifest = findings.manifest
     is_digit = manifest["metrics"]["is_digit_threshold"] is not None
+    canonical = manifest["dataset"]["canonical"]
+    learned_more = manifest["recipe"].get("drawn_fraction")
+    images = "MNIST" if canonical else "these images"
     card = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         profile=_plain(facts.profile(manifest)),
         seed=manifest["seed"],
         created=_plain(facts.created(manifest)),
         non_digits=_TELLS if is_digit else _TELLS_NOT,
-        beside=_LEARNED_MORE if manifest["recipe"].get("drawn_fraction") else "It learned from MNIST alone.",
+        writers=_MNIST_WRITERS if canonical else _OTHER_WRITERS,
+        choices=_CHOSEN_ON_MNIST if canonical else _CHOSEN_ELSEWHERE,
+        beside=f"Beside {images} it {_LEARNED_MORE}" if learned_more else f"It learned from {images} alone.",
         data=_table(facts.data(manifest)),
         metrics=_metrics(findings),
         making=_making(findings),
@@ -39,11 +44,25 @@ def write_card(folder: Path, findings: Findings) -> None:
 
 _TELLS = "It says how much a picture looks like a digit at all (`is_digit`), and errs in that as stated under Metrics."
 _LEARNED_MORE = """\
-Beside MNIST it learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag, a crossed 7, a 0 that
-is struck through), from digits with grounds, fog, noise, blur, lines and stripes, and from outliers: drawn letters,
-scribbles, joined digits, noise and patterns. The corruptions under Robustness are of the same families as these
-disturbances: their figures say little of corruptions of other kinds. The non-digits are made by other means; printed
-letters were never learned."""
+learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag, a crossed 7, a 0 that
+is struck through), some chosen by what earlier networks misread of other people's digits (UniPen, Semeion and
+Optdigits; none of them is learned from), from digits with grounds, fog, noise, blur, lines and stripes, and from
+outliers: drawn letters, scribbles, joined digits, noise and patterns. The corruptions under Robustness are of the same
+families as these disturbances: their figures say little of corruptions of other kinds. The non-digits are made by other
+means; printed letters were never learned."""
+_MNIST_WRITERS = """\
+- Confidence is calibrated on images like MNIST's. On other handwriting, pens and cameras it may be too high.
+- MNIST's writers were staff of a United States authority and American students. Digits as written elsewhere (a crossed
+  7, a 1 with a long upstroke) are rare among them."""
+_OTHER_WRITERS = """\
+- Confidence is calibrated on images like those held out. On other handwriting, pens and cameras it may be too high.
+- It learned from images that are not MNIST as published. Who wrote them is not known here."""
+_CHOSEN_ON_MNIST = """\
+The recipes were chosen on MNIST's last 10,000 training images, among which
+these are. Nothing was chosen on the test set."""
+_CHOSEN_ELSEWHERE = """\
+The recipes were chosen on MNIST's last 10,000 training images, not on these:
+whether any of those are among the test images here is not known."""
 _TELLS_NOT = "It knows digits only: a letter, a doodle or noise gets a digit as well, at times with a high confidence."
 
 

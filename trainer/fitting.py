@@ -158,12 +158,13 @@ def _fit_strided(
     for epoch, order in enumerate(_shuffled(len(images.digits), recipe.epochs, seed)):
         if epoch < len(history):
             continue  # learned before the run was interrupted
-        started, loss = time.monotonic(), 0.0
+        started, losses = time.monotonic(), []
         for index, indices in enumerate(np.split(order[: steps * batch_size], steps)):
-            loss = learner.step(indices, epoch * steps + index + 1)
-            watcher.step(loss)
+            losses.append(learner.step(indices, epoch * steps + index + 1))
+            watcher.step(losses[-1])
+        loss = math.fsum(losses) / steps
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} after epoch {epoch + 1}: lower the learning rate")
+            raise DivergedError(f"the loss is {loss} in epoch {epoch + 1}: lower the learning rate")
         rate = float(learner.optimiser.learning_rate(tf.constant(float((epoch + 1) * steps))))
         history.append(_describe_epoch(epoch + 1, loss, rate, score(held_out), held_out_labels, started))
         watcher.epoch(history[-1])

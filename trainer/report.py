@@ -15,6 +15,7 @@ from trainer.charts import Line, line_chart, reliability_chart
 from trainer.diagnosis import Bin, Mistake, confident_mistakes, confusion, reliability
 from trainer.facts import Table, percent
 from trainer.findings import Findings
+from trainer.manifest import Manifest
 from trainer.markup import Html, element, figure, picture, scrolling, section, table, to_html
 
 REPORT_PATH = Path("assets.extra") / "report.html"
@@ -99,16 +100,28 @@ def _training(findings: Findings) -> Html:
     accuracies = [Line("held-out", [epoch["held_out_accuracy"] for epoch in history])]
     loss = line_chart("loss", "Loss of each epoch", epochs, losses, "{:g}".format)
     accuracy = line_chart("accuracy", "Held-out accuracy of each epoch", epochs, accuracies, _short_percent)
-    note = "Training loss is on augmented images and smoothed labels where the recipe has them, so it may lie above."
     return section(
         "Training",
         element(
             "div",
-            figure(loss, "Loss (nats) of each epoch. " + note),
+            figure(loss, f"Loss (nats) of each epoch. {_loss_note(findings.manifest)}"),
             figure(accuracy, "Accuracy on the images held out, of each epoch."),
             class_="pair",
         ),
     )
+
+
+def _loss_note(manifest: Manifest) -> str:
+    """What the training loss is made of, which the held-out one is not."""
+    note = (
+        "The training loss is the mean over the epoch's steps, on augmented images and smoothed labels where the "
+        "recipe has them, so it may lie above."
+    )
+    recipe = manifest["recipe"]
+    if recipe.get("outliers_per_batch"):
+        weight = recipe.get("outlier_weight")
+        note += f" It includes the loss of telling outliers from digits (is_digit), times {weight}; held-out does not."
+    return note
 
 
 def _confusion(counts: NDArray[np.int64]) -> Html:

@@ -174,6 +174,15 @@ def test_text_from_data_is_escaped(tmp_path: Path, name: str, value: str) -> Non
     assert name in page.words
 
 
+def test_loss_of_is_digit_is_owned_up_to(tmp_path: Path) -> None:
+    """The note says what the training loss is, and that it has a part more where there are outliers."""
+    plain = Page(written(tmp_path, full_findings(recipe={"profile": "fast", "outliers_per_batch": 0}))).words
+    assert "the mean over the epoch's steps" in plain
+    assert "(is_digit)" not in plain
+    telling = full_findings(recipe={"profile": "best", "outliers_per_batch": 32, "outlier_weight": 0.5})
+    assert "telling outliers from digits (is_digit), times 0.5" in Page(written(tmp_path, telling)).words
+
+
 @pytest.mark.parametrize("losses", [[0.5], [float("nan")], [0.5, float("inf"), 0.25]])
 def test_history_of_any_kind(tmp_path: Path, losses: list[float]) -> None:
     """One epoch is drawn; one whose loss is no number is left out; none at all leave no chart."""

@@ -158,6 +158,29 @@ def test_comparing_ends(tmp_path: Path) -> None:
     assert store.versions() == [1]
 
 
+class Listening(FittingProgress):
+    """Progress that keeps the loss of each step."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.losses: list[float] = []
+
+    def step(self, loss: float) -> None:
+        super().step(loss)
+        self.losses.append(loss)
+
+
+def test_loss_of_an_epoch_is_that_of_all_its_steps(dataset: Dataset, recipe: StridedRecipe, tmp_path: Path) -> None:
+    """What is noted of an epoch is the mean over its steps, not how the last batch happened to go."""
+    with Listening(Console(file=io.StringIO())) as progress:
+        fitted = fit(replace(recipe, epochs=2), dataset, 3, progress, Run(tmp_path / "run"))
+    steps = len(progress.losses) // 2
+    assert steps > 10
+    first, second = (epoch["loss"] for epoch in fitted.history)
+    assert first == pytest.approx(np.mean(progress.losses[:steps]))
+    assert second == pytest.approx(np.mean(progress.losses[steps:]))
+
+
 class Copying(FittingProgress):
     """Progress that keeps what a run had on the disk at one instant: all that a kill would leave of it."""
 

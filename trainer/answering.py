@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from trainer.damage import DamagedVersionError, damage_of
 from trainer.data import DIGITS
 from trainer.errors import MachineError, is_of_the_machine
-from trainer.export import probabilities_of
+from trainer.export import GOLDEN_PATH, probabilities_of
 
 Run: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 """Asks the SavedModel in a folder."""
 
+_GOLDEN_TOLERANCE = 1e-4  # as servers have it: other processors round otherwise
 # TensorFlow says the second for want of files, too. Of OSErrors those of the machine alone get as far as here.
 _OF_THE_MACHINE = (MemoryError, tf.errors.ResourceExhaustedError, OSError)
 
@@ -37,6 +38,36 @@ def stored_probabilities(
             f"version {version_folder.name} can't be asked now, for want of this machine ({reason}): "
             "once it has memory, files and its disk again, repeat the command, a training with --resume"
         ) from error
+
+
+def trouble_of(version_folder: Path, run: Run = probabilities_of) -> str | None:
+    """Says why a server would refuse a version by its files or its answers to the golden images; None if it would not.
+
+    A server asks more: it compiles the network, and asks what comes of that.
+
+    Raises:
+        MachineError: As above.
+    """
+    damage = damage_of(version_folder)
+    if damage is not None:
+        return damage
+    try:
+        pixels, expected = _read_golden(version_folder / GOLDEN_PATH)
+        answers = stored_probabilities(version_folder, pixels, run)
+    except DamagedVersionError as error:
+        return str(error)
+    close = answers.shape == expected.shape and np.abs(answers - expected).max() <= _GOLDEN_TOLERANCE
+    return None if close else "it does not answer its golden images as it did"
+
+
+def _read_golden(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as golden:
+            return golden["pixels"], golden["probabilities"]
+    except Exception as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise MachineError(f"{file} can't be read now: {error}") from error
+        raise DamagedVersionError("its golden images can't be read") from error
 
 
 def _ask_whole(version_folder: Path, pixels: NDArray[np.float32], run: Run) -> NDArray[np.float32]:

@@ -6,8 +6,9 @@ can't serve, a service that runs stays on what it has, which is not to be seen f
 
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from trainer.damage import damage_of
 from trainer.documents import parse
@@ -16,6 +17,9 @@ from trainer.store import ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
 _LATEST = "latest"
+
+TroubleOf: TypeAlias = Callable[[Path], str | None]
+"""Says why a server would refuse the version in a folder; None if it would not, as far as is looked at."""
 
 
 def read_pin(store: ModelStore) -> int | None:
@@ -56,16 +60,20 @@ def write_pin(store: ModelStore, version: int | None) -> None:
     _replace(store, json.dumps({"serve": _LATEST if version is None else version}) + "\n")
 
 
-def serving_version(store: ModelStore) -> int | None:
+def serving_version(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int | None:
     """Says which version a server of this store serves: the pinned one, or else the newest that is whole.
+
+    Args:
+        store: Where they are.
+        trouble_of: Judges a version; a server also refuses what does not answer its golden images as it did.
 
     Raises:
         StoreError: policy.json can't be used, or pins what can't serve.
     """
     pin = read_pin(store)
     if pin is None:
-        return newest_whole(store)
-    trouble = damage_of(store.folder / str(pin)) if pin in store.versions() else "it is not in the store"
+        return newest_whole(store, trouble_of)
+    trouble = trouble_of(store.folder / str(pin)) if pin in store.versions() else "it is not in the store"
     if trouble is not None:
         raise StoreError(
             f"policy.json pins version {pin}, which can't serve ({trouble}): choose another with "
@@ -74,10 +82,10 @@ def serving_version(store: ModelStore) -> int | None:
     return pin
 
 
-def newest_whole(store: ModelStore) -> int | None:
-    """Says which version is the newest that a server would not refuse by its files; None if there is none."""
+def newest_whole(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int | None:
+    """Says which version is the newest that a server would not refuse, by its files at least; None if there is none."""
     versions = reversed(store.versions())
-    return next((number for number in versions if damage_of(store.folder / str(number)) is None), None)
+    return next((number for number in versions if trouble_of(store.folder / str(number)) is None), None)
 
 
 def _replace(store: ModelStore, text: str) -> None:

@@ -1,15 +1,19 @@
 """Old versions make room: which of them may go, and their removal."""
 
-from trainer.policy import newest_whole, serving_version
+from functools import cache
+
+from trainer.damage import damage_of
+from trainer.policy import TroubleOf, newest_whole, serving_version
 from trainer.store import ModelStore, StoreError
 
 
-def prune(store: ModelStore, keep: int) -> list[int]:
+def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> list[int]:
     """Removes the versions older than the newest `keep`, but none that serves or may serve.
 
     Args:
         store: Where they are.
         keep: At least 1, so that no number is given twice.
+        trouble_of: Judges a version. It is asked of the newest until one is whole, and only if something may go.
 
     Returns:
         The numbers removed, oldest first.
@@ -18,11 +22,12 @@ def prune(store: ModelStore, keep: int) -> list[int]:
         StoreError: What serves is not known, so nothing was removed: policy.json can't be used or pins what can't
             serve, or no version is whole.
     """
+    versions = store.versions()
+    judge = cache(trouble_of) if versions[:-keep] else damage_of
     try:
-        serving, newest = serving_version(store), newest_whole(store)
+        serving, newest = serving_version(store, judge), newest_whole(store, judge)
     except StoreError as error:
         raise StoreError(f"nothing was removed, for what serves is not known: {error}") from error
-    versions = store.versions()
     if versions and newest is None:
         raise StoreError("nothing was removed, for what serves is not known: every version is damaged")
     # What is newer than the newest whole version is damaged as seen from here; a server may have taken it before.

@@ -71,7 +71,11 @@ def evaluate(
 
 @app.command(epilog="Example: python -m trainer versions --store /srv/models")
 def versions(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """List the versions, newest first, and say which one serves."""
+    """List the versions, newest first, and say which one serves.
+
+    Told from the files alone. The service also asks the golden images, and may refuse a version that is listed here as
+    serving: GET /v1/models says what it serves.
+    """
     with reported() as console:
         model_store = ModelStore(store, name)
         if not model_store.versions():
@@ -90,12 +94,23 @@ def serve_version(choice: ChoiceArgument, store: StoreOption = DEFAULT_STORE, na
 
 @app.command(epilog="Example: python -m trainer prune --keep 5 --store /srv/models")
 def prune(keep: KeepOption, store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """Remove the oldest versions, but never the one that serves."""
+    """Remove the oldest versions, but never the one that serves.
+
+    Which one that is, is told from the files and the answers to the golden images. The service looks further: it may
+    refuse the newest for how it compiles, and stay on one that goes here. GET /v1/models says what it serves.
+    """
     with reported():
         model_store = ModelStore(store, name)
-        removed = pruning.prune(model_store, keep)
+        removed = pruning.prune(model_store, keep, _trouble_of)
         typer.echo(f"removed       {_listed(removed)}")
         typer.echo(f"left          {_listed(model_store.versions())}")
+
+
+def _trouble_of(version_folder: Path) -> str | None:
+    prepare_tensorflow()
+    with silenced_stderr():
+        from trainer.answering import trouble_of  # here, because it imports TensorFlow
+    return trouble_of(version_folder)
 
 
 def _serving(store: ModelStore, console: Console) -> int | None:

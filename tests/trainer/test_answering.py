@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tests.trainer.versions import damage, store_of
-from trainer.answering import stored_probabilities
+from trainer.answering import stored_probabilities, trouble_of
 from trainer.damage import DamagedVersionError
 from trainer.data import Dataset, scale
 from trainer.errors import MachineError
@@ -100,3 +100,20 @@ def test_answers_that_are_no_probabilities_are_damage(tmp_path: Path, name: str,
         published = store.publish(folder, read(RELEASED_FOLDER))
     with pytest.raises(DamagedVersionError, match="ten probabilities"):
         stored_probabilities(published, np.zeros((1, 784), np.float32))
+
+
+def test_golden_images_are_asked(trained: tuple[Path, Metrics]) -> None:
+    """A version that answers them as it did is sound; one that answers otherwise, or with another form, is not."""
+    folder, _ = trained
+    assert trouble_of(folder) is None
+    otherwise = trouble_of(folder, lambda _, pixels: np.full((len(pixels), 10), 0.1, np.float32))
+    assert otherwise == "it does not answer its golden images as it did"
+    assert "ten probabilities" in (trouble_of(folder, lambda _, pixels: pixels) or "")
+
+
+def test_golden_images_that_are_none_are_trouble(tmp_path: Path) -> None:
+    """A file of that name that was published with something else in it; and other damage comes first."""
+    store = store_of(tmp_path, 2)
+    assert trouble_of(store.folder / "1") == "its golden images can't be read"
+    damage(store, 2)
+    assert trouble_of(store.folder / "2") == "saved_model.pb is not as its manifest states"

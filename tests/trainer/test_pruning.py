@@ -82,6 +82,28 @@ def test_version_that_may_serve_stays(tmp_path: Path) -> None:
     assert store.versions() == [2, 3, 4]
 
 
+def test_version_that_answers_otherwise_does_not_push_out_the_one_that_serves(tmp_path: Path) -> None:
+    """Whatever is held against the newest beside its files, the newest that nothing is held against stays."""
+    store, asked = store_of(tmp_path, 4), []
+
+    def trouble_of(folder: Path) -> str | None:
+        asked.append(int(folder.name))
+        return "it does not answer its golden images as it did" if folder.name in {"3", "4"} else None
+
+    assert prune(store, 1, trouble_of) == [1]
+    assert store.versions() == [2, 3, 4]
+    assert asked == [4, 3, 2]
+    write_pin(store, 3)
+    with pytest.raises(StoreError, match=r"nothing was removed.*golden images"):
+        prune(store, 1, trouble_of)
+    assert store.versions() == [2, 3, 4]
+
+
+def test_nobody_is_asked_where_nothing_may_go(tmp_path: Path) -> None:
+    """With no more versions than are kept no network has to run."""
+    assert prune(store_of(tmp_path, 2), 2, lambda folder: pytest.fail(str(folder))) == []
+
+
 def test_nothing_goes_while_all_are_damaged(tmp_path: Path) -> None:
     """Where no version could serve one may still be serving; an empty store has nothing to remove."""
     store = store_of(tmp_path, 2)

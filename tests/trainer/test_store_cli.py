@@ -1,6 +1,7 @@
 """The commands on versions: what they print, what they change, how they fail."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.trainer.versions import damage, store_of
 from trainer.cli import app
 from trainer.manifest import MANIFEST_PATH, Metrics, read
 from trainer.policy import read_pin
+from trainer.release import release
 from trainer.store import ModelStore
 
 
@@ -134,7 +136,13 @@ def test_empty_store_is_an_error(tmp_path: Path) -> None:
 
 def test_prune_says_what_it_removed(tmp_path: Path) -> None:
     """The numbers removed and left are printed; with nothing to remove it says none."""
-    store = store_of(tmp_path, 4)
+    store = ModelStore(tmp_path, "digits")
+    release(store)
+    manifest = read(store.folder / "1")
+    for _ in range(3):
+        with store.publication() as folder:
+            shutil.copytree(store.folder / "1", folder, dirs_exist_ok=True)
+            store.publish(folder, manifest)
     run(store, "serve-version", "1")
     done = run(store, "prune", "--keep", "2")
     assert (done.exit_code, done.stdout) == (0, "removed       2\nleft          1, 3, 4\n")

@@ -2,8 +2,11 @@
 
 import errno
 
-# As for the service: neither a file's content nor its name brings these about. ESTALE is a network's.
-_OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
+# As for the service: what a file brings about that is missing, closed or none. Everything else that a system may say is
+# of a disk, of a network, or of what a process may have, and is over when they work again.
+_OF_THE_VERSION = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}
+)
 
 
 class TrainerError(Exception):
@@ -15,5 +18,8 @@ class MachineError(TrainerError):
 
 
 def is_of_the_machine(error: OSError) -> bool:
-    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails."""
-    return error.errno in _OF_THE_MACHINE
+    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails.
+
+    A library that finds content wrong raises OSError too, without a number: that is the version's.
+    """
+    return error.errno is not None and error.errno not in _OF_THE_VERSION

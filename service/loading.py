@@ -238,11 +238,12 @@ class Loader:
 
 
 def _open_saved_model(whole: _Whole) -> Engine:
-    from service.engines.tensorflow import OUT_OF_MEMORY, TensorFlowEngine
+    from service.engines.tensorflow import OUT_OF_MEMORY, TensorFlowEngine, rejecting_what_cannot_run
 
     try:
         engine = TensorFlowEngine(whole.stored.folder)
-        whole.check(engine, "the SavedModel")
+        with rejecting_what_cannot_run():
+            whole.check(engine, "the SavedModel")
     except OUT_OF_MEMORY as error:
         msg = "TensorFlow finds too little memory for it"
         raise LoadPostponed(msg) from error

@@ -58,13 +58,7 @@ def main() -> int:
     except PreparingPostponed as error:
         return _report(postponed=str(error))
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; whatever it is, the version may not serve
-        if isinstance(error, MemoryError) or type(error).__name__ == _NO_MEMORY:
-            return _report(
-                failed=f"preparing it needs more than the {limit_bytes // 1024**2} MiB of memory that it may take"
-            )
-        # The reason is shown to clients, who need not know where the store is.
-        what = first_line(error).replace(str(arguments.version), "<version>")
-        return _report(rejected=f"preparing it failed: {type(error).__name__}: {what}")
+        return _report_unforeseen(error, arguments.version, limit_bytes)
     return _report()
 
 
@@ -85,11 +79,14 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
     except OSError as error:
         msg = f"reading it failed: {error.strerror}"
         raise PreparingPostponed(msg) from error
+    if engine == "litert":
+        _find_temporary_folder()
     # Only now, with the files known to be what the trainer wrote, is TensorFlow worth its four seconds.
-    from service.engines.tensorflow import TensorFlowEngine
+    from service.engines.tensorflow import TensorFlowEngine, rejecting_what_cannot_run
 
     saved_model = TensorFlowEngine(version)
-    golden.check(saved_model.run, "the SavedModel", tells_is_digit=manifest.tells_is_digit)
+    with rejecting_what_cannot_run():
+        golden.check(saved_model.run, "the SavedModel", tells_is_digit=manifest.tells_is_digit)
     if engine == "litert":
         program = _compile(saved_model.signature)
         try:
@@ -97,6 +94,15 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
         except OSError as error:
             msg = f"the program cache cannot be written to: {error.strerror}"
             raise PreparingPostponed(msg) from error
+
+
+def _find_temporary_folder() -> None:
+    """Raise `PreparingPostponed` if there is none: TensorFlow's converter needs one, and asks late."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        msg = "there is no folder for temporary files that can be written to"
+        raise PreparingPostponed(msg) from error
 
 
 def program_name(manifest_sha256: str) -> str:
@@ -113,6 +119,7 @@ def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
     weights without a word, and every output is NaN.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from service.engines.tensorflow import outputs_of
@@ -125,7 +132,7 @@ def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     try:
         program: bytes = converter.convert()
-    except (ValueError, RuntimeError) as error:
+    except (ConverterError, ValueError, RuntimeError) as error:
         msg = f"LiteRT cannot run this network ({first_line(error)}); DIGITS_ENGINE=tensorflow can"
         raise VersionRejected(msg) from error
     return program
@@ -175,6 +182,21 @@ def _end_with_the_server() -> None:
     """The server holds the other end of standard input: it closes when the server is gone, however it went."""
     sys.stdin.buffer.read()
     os._exit(1)
+
+
+def _report_unforeseen(error: Exception, version: Path, limit_bytes: int) -> int:
+    """Report what nobody has foreseen: it may be this machine's fault, so that nothing is held against the version.
+
+    TensorFlow's modules raise ImportError, SystemError, TypeError and others when they get no memory.
+    """
+    memory = f"{limit_bytes // 1024**2} MiB of memory"
+    if isinstance(error, MemoryError) or type(error).__name__ == _NO_MEMORY:
+        return _report(failed=f"preparing it needs more than the {memory} that it may take")
+    if isinstance(error, OSError) and error.errno is not None:  # the system has said it, and not a library
+        return _report(postponed=f"preparing it failed: {os.strerror(error.errno)}")
+    # The reason is shown to clients, who need not know where the store is.
+    what = first_line(error).replace(str(version), "<version>")
+    return _report(failed=f"preparing it failed, with {memory} to take: {type(error).__name__}: {what}")
 
 
 def _report(rejected: str | None = None, postponed: str | None = None, failed: str | None = None) -> int:

@@ -4,6 +4,8 @@ For a network that LiteRT cannot run, and the reference that the LiteRT engine i
 Importing this module imports TensorFlow: 4 seconds and 400 MB.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,23 @@ class TensorFlowEngine:
         """Turn pixels float32 [n, 784] into outputs float32 [n, 10 or 11]."""
         outputs: NDArray[np.float32] = outputs_of(self.signature, tf.constant(pixels)).numpy()
         return outputs
+
+
+@contextlib.contextmanager
+def rejecting_what_cannot_run() -> Iterator[None]:
+    """Blame the version for what TensorFlow raises when a network runs; but not if it gets no memory.
+
+    Raises:
+        VersionRejected: The network cannot run.
+    """
+    try:
+        yield
+    except OUT_OF_MEMORY:
+        raise
+    except tf.errors.OpError as error:
+        # Its message begins with a heading and goes on with the places of files.
+        msg = f"TensorFlow cannot run the SavedModel: {type(error).__name__}"
+        raise VersionRejected(msg) from error
 
 
 def outputs_of(signature: Any, pixels: Any) -> Any:  # noqa: ANN401 - TensorFlow has no types

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from service.manifest import GOLDEN_PATH, VersionRejected, first_line, is_of_the
 
 # What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4
+
+# Ours are 64 images, 0.2 MB; as many as fit into this are read, and the serving process takes no more memory for them.
+_MAX_BYTES = 4 * 1024**2
+# As NumPy writes. Other kinds of packing can be unpacked as a whole only, a kilobyte to many megabytes.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # What reading a damaged archive raises: any of its bytes may name another compression, an encryption, or be part
 # of an array's header, which is Python text.
@@ -89,7 +95,7 @@ def read_golden(folder: Path) -> GoldenImages:
     """
     try:
         # Read at once: `zipfile` would take a disk that fails for an archive that is damaged.
-        content = (folder / GOLDEN_PATH).read_bytes()
+        content = _bounded((folder / GOLDEN_PATH).open("rb"))
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             pixels, probabilities = (_read_array(archive, name) for name in ("pixels", "probabilities"))
             is_digit = _read_array(archive, "is_digit") if "is_digit.npy" in archive.namelist() else None
@@ -108,9 +114,22 @@ def read_golden(folder: Path) -> GoldenImages:
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
-    with archive.open(f"{name}.npy") as member:
-        array: NDArray[np.float32] = np.lib.format.read_array(member, allow_pickle=False)
+    if archive.getinfo(f"{name}.npy").compress_type not in _COMPRESSIONS:
+        msg = f"{name} is neither stored nor deflated"
+        raise ValueError(msg)
+    content = _bounded(archive.open(f"{name}.npy"))
+    array: NDArray[np.float32] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     return array
+
+
+def _bounded(opened: IO[bytes]) -> bytes:
+    """Read all of it and close it; raise `ValueError` if that is more than golden images need."""
+    with opened:
+        content = opened.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        msg = f"it is larger than {_MAX_BYTES} bytes"
+        raise ValueError(msg)
+    return content
 
 
 def _well_formed(

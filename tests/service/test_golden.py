@@ -1,3 +1,6 @@
+import struct
+import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,44 @@ def test_a_single_array_in_place_of_an_archive_is_rejected(version: Path) -> Non
 
     with pytest.raises(VersionRejected, match=GOLDEN_PATH):
         read_golden(version)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("stated_bytes", [None, 1000])
+def test_a_small_file_that_unpacks_to_a_large_one_is_rejected(
+    version: Path, compression: int, stated_bytes: int | None
+) -> None:
+    """A megabyte of zeros takes a kilobyte: of no file more is unpacked than golden images need, whatever it states."""
+    with zipfile.ZipFile(version / GOLDEN_PATH, "w", compression) as archive:
+        for name in ("pixels.npy", "probabilities.npy"):
+            archive.writestr(name, bytes(64 * 1024**2))
+    if stated_bytes is not None:
+        content = (version / GOLDEN_PATH).read_bytes()
+        (version / GOLDEN_PATH).write_bytes(content.replace(struct.pack("<I", 64 * 1024**2), struct.pack("<I", 1000)))
+
+    tracemalloc.start()
+    with pytest.raises(VersionRejected, match=f"{GOLDEN_PATH} cannot be read"):
+        read_golden(version)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most_bytes < 16 * 1024**2
+
+
+def test_a_large_file_is_not_read(version: Path) -> None:
+    """Golden images of that size are none of ours."""
+    (version / GOLDEN_PATH).write_bytes(bytes(64 * 1024**2))
+
+    with pytest.raises(VersionRejected, match=f"{GOLDEN_PATH} cannot be read: it is larger than 4194304 bytes"):
+        read_golden(version)
+
+
+def test_more_images_than_ours_are_read(version: Path) -> None:
+    """A thousand golden images are many, and no bomb, however they are packed."""
+    pixels = np.repeat(PIXELS, 100, axis=0)
+    np.savez(version / GOLDEN_PATH, pixels=pixels, probabilities=FirstPixelEngine().run(pixels))
+
+    assert len(read_golden(version).pixels) == 1000
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,6 +5,7 @@ Reading and checking only; the trainer has its own writer, and a contract test h
 
 import errno
 import hashlib
+import os
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -37,6 +38,14 @@ class VersionRejected(Exception):
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line: reasons are shown in lists."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def first_line_without(error: BaseException, folder: Path) -> str:
+    """What an exception says in one line, but not where the version is that lies in `folder`: clients are shown it."""
+    said = first_line(error)
+    for place in (str(folder), repr(os.fsencode(folder))[2:-1]):  # TensorFlow writes bytes, too
+        said = said.replace(place, "<version>")
+    return said
 
 
 def _inside_the_version(path: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from service.golden import GoldenImages, read_golden
-from service.manifest import VersionRejected, first_line, read_manifest, verify_files
+from service.manifest import VersionRejected, first_line, first_line_without, read_manifest, verify_files
 from service.memory import CGROUP_ROOT, memory_left_bytes
 
 # The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
@@ -194,8 +194,7 @@ def _report_unforeseen(error: Exception, version: Path, limit_bytes: int) -> int
         return _report(failed=f"preparing it needs more than the {memory} that it may take")
     if isinstance(error, OSError) and error.errno is not None:  # the system has said it, and not a library
         return _report(postponed=f"preparing it failed: {os.strerror(error.errno)}")
-    # The reason is shown to clients, who need not know where the store is.
-    what = first_line(error).replace(str(version), "<version>")
+    what = first_line_without(error, version)
     return _report(failed=f"preparing it failed, with {memory} to take: {type(error).__name__}: {what}")
 
 

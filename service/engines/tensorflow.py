@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from service.manifest import VersionRejected, first_line
+from service.manifest import VersionRejected, first_line_without
 
 SIGNATURE = "serving_default"
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError
@@ -79,7 +79,7 @@ def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no typ
     except OUT_OF_MEMORY:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
-        msg = f"TensorFlow cannot load the SavedModel: {first_line(error)}"
+        msg = f"TensorFlow cannot load the SavedModel: {first_line_without(error, folder)}"
         raise VersionRejected(msg) from error
     signature = loaded.signatures.get(SIGNATURE)
     if signature is None:

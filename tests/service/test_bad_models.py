@@ -1,16 +1,19 @@
 """SavedModels whose files are whole, and that must not serve all the same: really prepared, as the service does it."""
 
 import asyncio
+import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from service.golden import read_golden
 from service.loading import Loader, PreparingFailed
-from service.manifest import VersionRejected
+from service.manifest import GOLDEN_PATH, MANIFEST_PATH, VersionRejected
 from service.model_store import ModelStore
+from tests.service.fakes import manifest_document
 from tests.service.networks import Network, outputs, write_model
 
 
@@ -84,6 +87,34 @@ def test_a_bad_network_is_rejected_with_a_reason(
     assert isinstance(raised.value, PreparingFailed) == (network.__name__ in NOT_FINAL)
     assert str(tmp_path) not in str(raised.value)
     assert not list((tmp_path / "cache").glob("*.tflite"))
+
+
+@pytest.mark.parametrize("engine", ["litert", "tensorflow"])
+def test_a_saved_model_that_does_not_parse_is_rejected(
+    engine: Literal["litert", "tensorflow"], released_store: Path, tmp_path: Path
+) -> None:
+    """The reason is shown without a key: it says neither where the store is, nor how TensorFlow writes that down."""
+    store = tmp_path / "entrepôt"
+    write_unparsable(store, released_store / "digits/1/assets.extra/golden.npz")
+    (stored,) = ModelStore(store, "digits").look().versions
+    with pytest.raises(VersionRejected, match=r"TensorFlow cannot load .*<version>/saved_model") as raised:
+        asyncio.run(Loader(engine, tmp_path / "cache", 8)(stored))
+    assert not isinstance(raised.value, PreparingFailed)
+    assert str(tmp_path) not in str(raised.value)
+
+
+def write_unparsable(store: Path, golden: Path) -> None:
+    """Write a version whose SavedModel is none, though its files are what the manifest says."""
+    contents = {"saved_model.pb": b"no SavedModel", GOLDEN_PATH: golden.read_bytes()}
+    folder = store / "digits" / "1"
+    (folder / "assets.extra").mkdir(parents=True)
+    files = {}
+    for path, content in contents.items():
+        (folder / path).write_bytes(content)
+        files[path] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    document = manifest_document(files=files)
+    document["metrics"]["is_digit_threshold"] = 0.5
+    (folder / MANIFEST_PATH).write_text(json.dumps(document))
 
 
 def test_a_network_that_litert_cannot_run_is_rejected_with_the_engine_that_can(

@@ -27,8 +27,11 @@ GOLDEN_PATH = "assets.extra/golden.npz"
 _REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
 # A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
 _MAX_MANIFEST_BYTES = 1024 * 1024
-# Neither a file's content nor its name brings these about; ESTALE is a network's, of a file that is there again later.
-_OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
+# What a file brings about that is missing, closed or none. Everything else that a system may say is of a disk, of a
+# network, or of what a process may have, and is over when they work again.
+_OF_THE_VERSION = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}
+)
 
 
 class VersionRejected(Exception):
@@ -156,8 +159,11 @@ class Manifest(_Frozen):
 
 
 def is_of_the_machine(error: OSError) -> bool:
-    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails."""
-    return error.errno in _OF_THE_MACHINE
+    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails.
+
+    A library that finds content wrong raises OSError too, without a number: that is the version's.
+    """
+    return error.errno is not None and error.errno not in _OF_THE_VERSION
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:

@@ -1,5 +1,6 @@
 import errno
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from service.manifest import (
 from tests.service.failing import fail, needs_a_failing_file, no_descriptors
 from tests.service.fakes import manifest_document, write_version
 
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this number")
 FILES = ("saved_model.pb", GOLDEN_PATH)
 MEMBERS = sorted(manifest_document())
 MALFORMED = [
@@ -157,12 +159,28 @@ def test_a_process_without_descriptors_finds_no_version_bad(version: Path) -> No
     verify_files(version, manifest)
 
 
-@pytest.mark.parametrize("number", ["EMFILE", "ENFILE", "ENOMEM", "EIO", "ESTALE", "ENOENT", "EACCES", "EISDIR"])
+@pytest.mark.parametrize("number", ["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EACCES", "EPERM"])
 def test_what_a_version_can_be_blamed_for(number: str) -> None:
-    """Files that are missing, closed or no files are the version's fault; the rest is the machine's."""
-    error = OSError(getattr(errno, number), "as the system says")
+    """Files that are missing, closed or no files are the version's fault."""
+    assert not is_of_the_machine(OSError(getattr(errno, number), "as the system says"))
 
-    assert is_of_the_machine(error) == (number not in ("ENOENT", "EACCES", "EISDIR"))
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("EMFILE", "ENFILE", "ENOMEM", "EIO", "EAGAIN", "ENODEV", "ENXIO"),
+        *("ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "ESHUTDOWN", "ECONNREFUSED"),
+        *(pytest.param(only, marks=needs_linux) for only in ("EREMOTEIO", "EUCLEAN")),
+    ],
+)
+def test_what_a_version_cannot_be_blamed_for(number: str) -> None:
+    """All that a disk or a network between may say is the machine's fault, and gone when they work again."""
+    assert is_of_the_machine(OSError(getattr(errno, number), "as the system says"))
+
+
+def test_what_no_system_call_has_said_is_the_version_s_fault() -> None:
+    """A library that finds content wrong raises OSError too, without a number."""
+    assert not is_of_the_machine(OSError("Invalid data stream"))
 
 
 def test_an_oversized_manifest_is_not_read(version: Path) -> None:

@@ -37,6 +37,9 @@ STORE_TIMEOUT_SECONDS = 30.0
 # What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
 POSTPONED_SECONDS = 10.0
 
+# So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
+UNFORESEEN_SECONDS = 300.0
+
 _LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 
 log = logging.getLogger("digits.registry")
@@ -91,6 +94,7 @@ class Registry:
         metrics: Metrics,
         poll_seconds: float,
         postponed_seconds: float = POSTPONED_SECONDS,
+        unforeseen_seconds: float = UNFORESEEN_SECONDS,
         store_timeout_seconds: float = STORE_TIMEOUT_SECONDS,
     ) -> None:
         self._store = store
@@ -98,6 +102,7 @@ class Registry:
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._postponed_seconds = postponed_seconds
+        self._unforeseen_seconds = unforeseen_seconds
         self._store_timeout_seconds = store_timeout_seconds
         self._reads = Reads(1)  # a look that hangs has its thread for itself, and there are no others until it is done
         self._snapshot = Snapshot((), None)
@@ -318,7 +323,7 @@ class Registry:
                 self._postpone(stored, "loading it failed: Cannot allocate memory")
             case _:
                 log.error("loading version %d failed", stored.number, exc_info=error)
-                self._quarantine(stored, f"loading it failed: {type(error).__name__}")
+                self._quarantine(stored, f"loading it failed: {type(error).__name__}", self._unforeseen_seconds)
 
     def _accept(self, loaded: LoadedVersion) -> None:
         number = loaded.number

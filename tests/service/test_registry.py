@@ -170,6 +170,32 @@ def test_loader_that_breaks_does_not_end_the_registry(watched: Watched) -> None:
     run(watched, story)
 
 
+def test_an_unforeseen_error_is_no_quarantine_for_good(watched: Watched) -> None:
+    """It may be the machine's, such as that no thread can be had: the version is tried again by itself."""
+    write_version(watched.folder, 1)
+
+    class Once(FakeLoader):
+        async def __call__(self, stored: StoredVersion) -> LoadedVersion:
+            loaded = await super().__call__(stored)
+            if len(self.loads) == 1:
+                msg = "can't start new thread"
+                raise RuntimeError(msg)
+            return loaded
+
+    watched.load = Once()
+    store = ModelStore(watched.folder, "digits")
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005, unforeseen_seconds=0.2)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.state(1) is State.QUARANTINED)
+        await watched.settled()
+        assert watched.load.loads == [1]
+        assert "loading it failed: RuntimeError" in watched.registry.waiting_for()
+        await watched.until(lambda: watched.serving == 1)
+
+    run(watched, story)
+
+
 def test_policy_pins_and_rolls_back(watched: Watched) -> None:
     """policy.json chooses the version; without it the newest serves again."""
     for number in (1, 2):

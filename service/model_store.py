@@ -3,6 +3,7 @@
 Looks only; whether a version is whole and sane is for `manifest` and `prepare` to say.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,9 @@ class ModelStore:
 
     def _versions(self) -> tuple[StoredVersion, ...]:
         numbers = [
-            int(entry.name) for entry in self.folder.iterdir() if _VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+            int(entry.name)
+            for entry in self.folder.iterdir()
+            if _VERSION_NAME.fullmatch(entry.name) and _may_be_folder(entry)
         ]
         return tuple(self._version(number) for number in sorted(numbers, reverse=True))
 
@@ -100,10 +103,23 @@ class ModelStore:
         return StoredVersion(number, folder, _fingerprint(folder))
 
 
+def _may_be_folder(entry: Path) -> bool:
+    """Whether it is a folder, or the system does not tell: loading says then what is wrong, and hides no other one."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
 def _fingerprint(folder: Path) -> Fingerprint:
-    """What changes when a file does: cheap to take at each poll, unlike digests."""
+    """What changes when a file does: cheap to take at each poll, unlike digests.
+
+    A folder that cannot be listed counts as an empty one: what needs its files will say so.
+    """
     entries = []
-    for file in sorted(folder.rglob("*")):
+    # `os.walk` passes over such folders; `Path.rglob` raises most of what the system says.
+    walked = os.walk(folder)
+    for file in sorted(Path(place, name) for place, folders, files in walked for name in (*folders, *files)):
         try:
             status = file.stat()
         except OSError:

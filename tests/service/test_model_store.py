@@ -1,5 +1,8 @@
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -206,6 +209,43 @@ def test_a_broken_link_in_a_version_hides_no_other_version(tmp_path: Path) -> No
     (damaged / "loop").symlink_to("loop")
 
     assert numbers(tmp_path) == [2, 1]
+
+
+def test_a_folder_that_cannot_be_listed_hides_no_other_version(tmp_path: Path) -> None:
+    """What the system refuses below one version leaves the others; loading says what is wrong with it."""
+    for number in (1, 2, 3):
+        write_version(tmp_path, number)
+    before = look(tmp_path)
+    with _too_deep(tmp_path / "digits" / "2"):
+        snapshot = look(tmp_path)
+
+        assert [version.number for version in snapshot.versions] == [3, 2, 1]
+        assert snapshot.trouble is None
+        assert snapshot.versions[0] == before.versions[0]
+        assert look(tmp_path) == snapshot
+
+
+def test_a_version_that_may_be_no_folder_hides_no_other_version(tmp_path: Path) -> None:
+    """Where the system does not tell what it is, it counts: loading says what is wrong with it."""
+    write_version(tmp_path, 1)
+    (tmp_path / "digits" / "2").symlink_to("x" * 300)
+
+    assert numbers(tmp_path) == [2, 1]
+    assert look(tmp_path).versions[0].fingerprint == ()
+
+
+@contextlib.contextmanager
+def _too_deep(folder: Path) -> Iterator[None]:
+    """Make folders in the folder, one in the other, until their path is longer than the system takes."""
+    with contextlib.ExitStack() as stack:
+        inner = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, inner)
+        stack.callback(shutil.rmtree, folder)
+        for _ in range(20):
+            os.mkdir("x" * 250, dir_fd=inner)
+            inner = os.open("x" * 250, os.O_RDONLY, dir_fd=inner)
+            stack.callback(os.close, inner)
+        yield
 
 
 def test_the_policy_can_be_written_by_hand(tmp_path: Path) -> None:

@@ -198,9 +198,15 @@ class Registry:
         return [stored for stored in self._choice(candidates) if self._is_quarantined(stored)]
 
     def _choice(self, usable: list[StoredVersion]) -> list[StoredVersion]:
-        """Of these the ones to have loaded, the one that should serve first."""
-        first = self._numbered(usable, self._pinned())
-        if not first and self._pinned() is not None and self.serving:
+        """Of these the ones to have loaded, the one that should serve first.
+
+        A pinned version whose folder is gone serves on; a pin that cannot be followed at all leaves what serves.
+        """
+        pinned = self._pinned()
+        first = self._numbered(usable, pinned)
+        if not first and pinned in self._loaded:
+            first = [self._loaded[pinned].stored]
+        if not first and pinned is not None and self.serving:
             first = self._numbered(usable, self.serving.number)
         return [*first, *(stored for stored in usable if stored not in first)][:LOADED_VERSIONS]
 
@@ -218,6 +224,7 @@ class Registry:
             return None
         reason = self._verdicts.why_quarantined(pinned)
         why = f"is quarantined: {reason}" if reason else "is not in the model store"
+        why += " and serves on from memory" if self.serving and self.serving.number == pinned else ""
         return f"policy.json pins version {pinned}, which {why}"
 
     @staticmethod

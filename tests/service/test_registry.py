@@ -232,6 +232,28 @@ def test_impossible_policy_keeps_what_serves_and_says_so(watched: Watched, polic
     run(watched, story)
 
 
+def test_a_pinned_version_serves_on_when_its_folder_goes(watched: Watched) -> None:
+    """A pin keeps the newest version from serving: also then, with the trouble told, until the pin goes."""
+    for number in (1, 2, 3):
+        write_version(watched.folder, number)
+    watched.pin('{"serve": 2}')
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2 and watched.registry.loaded(3) is not None)
+        shutil.rmtree(watched.folder / "digits" / "2")
+        await watched.until(lambda: watched.registry.trouble is not None)
+        await watched.settled()
+        assert watched.serving == 2
+        expected = "policy.json pins version 2, which is not in the model store and serves on from memory"
+        assert watched.registry.trouble == expected
+        watched.pin('{"serve": "latest"}')
+        await watched.until(lambda: watched.serving == 3)
+        assert watched.state(2) is None
+        assert watched.registry.trouble is None
+
+    run(watched, story)
+
+
 def test_removed_version_gives_way_to_the_one_before(watched: Watched) -> None:
     """Removing the newest version's folder rolls back to the version before it."""
     for number in (1, 2):

@@ -106,6 +106,7 @@ class Registry:
         self._store_timeout_seconds = store_timeout_seconds
         self._reads = Reads(1)  # a look that hangs has its thread for itself, and there are no others until it is done
         self._snapshot = Snapshot((), None)
+        self._has_looked = False
         self._loaded: dict[int, LoadedVersion] = {}
         self._verdicts = Verdicts()
         # What is in the cache takes milliseconds and is loaded beside what has to be prepared, which may take minutes.
@@ -150,6 +151,11 @@ class Registry:
         loading = self._preparing.number or self._opening.number
         if loading is not None:
             return f"Version {loading} is being loaded; that takes some seconds."
+        if not self._has_looked:
+            return "The model store is being looked at for the first time."
+        waiting = [stored for stored in self._wanted() if not self._verdicts.is_postponed(stored)]
+        if waiting:
+            return f"Version {waiting[0].number} is about to be loaded; that takes some seconds."
         if self._snapshot.versions:
             reasons = [f"{status.number}: {status.reason}" for status in self.statuses() if status.reason]
             reasons += [self.trouble] if self.trouble else []
@@ -178,6 +184,10 @@ class Registry:
             snapshot = replace(self._snapshot, trouble=trouble)
         except OSError as error:
             snapshot = replace(self._snapshot, trouble=f"the model store cannot be looked at: {error.strerror}")
+        self._has_looked = True
+        if self.serving and not snapshot.versions and not snapshot.trouble:
+            emptied = f"the model store holds no version; version {self.serving.number} serves on from memory"
+            snapshot = replace(snapshot, trouble=emptied)
         if snapshot.versions or not self.serving:
             self._snapshot = snapshot
         wanted = self._wanted()

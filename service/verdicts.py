@@ -31,7 +31,9 @@ class Verdicts:
         self._postponed.pop(stored.number, None)
 
     def postpone(self, stored: StoredVersion, reason: str, for_seconds: float) -> None:
-        """Leave these files alone for so many seconds; nothing is held against them."""
+        """Leave these files alone for so many seconds; nothing is held against them, nor against others any more."""
+        if not self.is_quarantined(stored):
+            self._quarantined.pop(stored.number, None)
         self._postponed[stored.number] = _Verdict(stored.fingerprint, reason, time.monotonic() + for_seconds)
 
     def acquit(self, number: int) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -77,6 +78,38 @@ def test_empty_store_says_what_it_waits_for_and_serves_what_appears(watched: Wat
         await watched.until(lambda: watched.serving == 1)
 
     run(watched, story)
+
+
+def test_before_the_first_look_it_is_not_known_what_the_store_holds(watched: Watched) -> None:
+    """A store that answers slowly is not called empty, and nobody is told to publish."""
+    write_version(watched.folder, 1)
+    assert watched.registry.waiting_for() == "The model store is being looked at for the first time."
+
+
+def test_between_two_loads_the_next_one_is_told(watched: Watched) -> None:
+    """A version that nothing is held against is about to be loaded, whatever is wrong with another one."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+    watched.load.rejected[2] = "it is damaged"
+    told: list[str] = []
+
+    class Telling(FakeLoader):
+        async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
+            asyncio.get_running_loop().call_soon(lambda: told.append(watched.registry.waiting_for()))
+            return await super().from_cache(stored)
+
+    watched.load = Telling(rejected=watched.load.rejected)
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), watched.load, Metrics(), poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+
+    run(watched, story)
+    assert told
+    assert all(
+        re.fullmatch(r"Version [12] is (about to be|being) loaded; that takes some seconds\.", one) for one in told
+    )
+    assert any("about to be" in one for one in told)
 
 
 def test_newest_version_serves_and_a_newer_one_takes_over(watched: Watched) -> None:
@@ -263,6 +296,27 @@ def test_removed_version_gives_way_to_the_one_before(watched: Watched) -> None:
         await watched.until(lambda: watched.serving == 2)
         shutil.rmtree(watched.folder / "digits" / "2")
         await watched.until(lambda: watched.serving == 1)
+
+    run(watched, story)
+
+
+def test_an_emptied_store_leaves_the_version_serving_and_says_so(watched: Watched) -> None:
+    """Somebody who removes every version may not have meant to: what serves goes on, until the process ends."""
+    for number in (1, 2):
+        write_version(watched.folder, number)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 2)
+        for number in (1, 2):
+            (watched.folder / "digits" / str(number)).rename(watched.folder / str(number))
+        await watched.until(lambda: watched.registry.trouble is not None)
+        await watched.settled()
+        serving = watched.serving
+        expected = f"the model store holds no version; version {serving} serves on from memory"
+        assert watched.registry.trouble == expected
+        write_version(watched.folder, 3)
+        await watched.until(lambda: watched.serving == 3)
+        assert watched.registry.trouble is None
 
     run(watched, story)
 

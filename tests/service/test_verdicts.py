@@ -43,6 +43,23 @@ def test_a_postponed_version_waits_for_its_time(seconds: float, *, postponed: bo
     assert (verdicts.reason(1), verdicts.why_quarantined(1)) == ("the disk is full", None)
 
 
+def test_a_postponement_takes_the_place_of_a_quarantine_for_other_files() -> None:
+    """What was wrong with files that are no longer there is not why the version waits now."""
+    verdicts = Verdicts()
+    verdicts.quarantine(version(), "it differs")
+    verdicts.postpone(version(size=4), "the disk is full", 60.0)
+    assert (verdicts.reason(1), verdicts.why_quarantined(1)) == ("the disk is full", None)
+
+
+def test_a_postponement_keeps_the_quarantine_for_the_same_files() -> None:
+    """A bad version whose next try this machine cannot make stays one."""
+    verdicts = Verdicts()
+    verdicts.quarantine(version(), "it was killed", for_seconds=0.0)
+    verdicts.postpone(version(), "the disk is full", 60.0)
+    assert verdicts.is_quarantined(version())
+    assert verdicts.reason(1) == "it was killed"
+
+
 def test_what_is_gone_is_forgotten() -> None:
     """A number that is used again begins without a verdict."""
     verdicts = Verdicts()

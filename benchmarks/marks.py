@@ -35,6 +35,20 @@ def labelled_box(digit: Mnist, random: Generator) -> bytes:
     return file_of(written(np.asarray(image, np.float32), ink, random.uniform(20, 190)))
 
 
+def row_of_boxes(digit: Mnist, random: Generator) -> bytes:
+    """Three to five printed boxes side by side, as for a postcode, with the digit in one of them."""
+    boxes, side, width = int(random.integers(3, 6)), 130, int(random.integers(2, 4))
+    image = Image.new("L", (boxes * side + 60, side + 90), 250)
+    draw = ImageDraw.Draw(image)
+    for place in range(boxes):
+        draw.rectangle((30 + place * side, 45, 30 + (place + 1) * side, 45 + side), outline=70, width=width)
+    size = int(random.integers(95, 118))
+    ink = tilted(sharp(digit, size), random.uniform(-6, 6))
+    left, top = (int(place) for place in random.integers(width, side - size - width + 1, 2))
+    ink = placed(ink, image.width, image.height, 30 + int(random.integers(boxes)) * side + left, 45 + top)
+    return file_of(written(np.asarray(image, np.float32), ink, 40))
+
+
 def circled(digit: Mnist, random: Generator) -> bytes:
     """A digit with a circle around it, of the same pen, photographed."""
     ink = placed(sharp(digit, 220), 640, 480, 210, 130)

@@ -22,7 +22,7 @@ from benchmarks.formats import (
     transparent_grey,
     turned_by_exif,
 )
-from benchmarks.marks import circled, labelled_box, photographed_frame, underlined
+from benchmarks.marks import circled, labelled_box, photographed_frame, row_of_boxes, underlined
 from benchmarks.shadows import crumpled_paper, finger_shadows, phone_photo, phone_shadow, scanned_book
 from benchmarks.sheets import (
     BLACK_INK,
@@ -188,6 +188,7 @@ WILD_KINDS: tuple[Draw, ...] = (
     blue_on_squared_paper,
     photographed_frame,
     labelled_box,
+    row_of_boxes,
     whiteboard,
     faint_pencil,
     very_thick_marker,

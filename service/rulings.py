@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 # Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a stair of runs of 11 pixels.
 _LEAST_RUN = 0.07
-_LEAST_LENGTH = 0.2
 _THICKEST = 0.04
 _MEETS = 0.03  # an end of a line this near to an edge or to another line meets it
 _BRIDGED = 3  # pixels that a line may miss, where it is faint
 _SOFT_EDGE = 1  # a line's soft edge may ink a pixel of the next row here and there
 _STEEPEST = 0.12  # a line's rise by its length: 7 degrees
+_LEAST_LENGTH = 0.2  # of the mask along the line: the sides of boxes in a row are short by the row's length
 
 _LEAST_HEIGHT = 0.125  # of the mask, for what is left to be a digit on ruled paper
 _LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
@@ -106,12 +106,11 @@ def _lines(runs: Mask, mask: Mask) -> list[_Line]:
     """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
     if not runs.any():
         return []
-    side = max(mask.shape)
     pieces = connected_strokes(runs)
     found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
     lines = _joined([piece for piece in found if piece and abs(piece.slope) <= _STEEPEST])
     lines = [_lengthened(line, mask) for line in lines]
-    return [line for line in lines if line.length >= _LEAST_LENGTH * side]
+    return [line for line in lines if line.length >= _LEAST_LENGTH * mask.shape[1]]
 
 
 def _piece(pieces: Strokes, number: int) -> _Line | None:
@@ -230,7 +229,9 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     spans = [line.length / width for line in across] + [line.length / height for line in upright]
     from_edge_to_edge = sum(span >= 1 - 2 * _MEETS for span in spans)
     if not from_edge_to_edge:
-        return size >= _LEAST_INSIDE * max(line.length for line in across + upright)
+        # Of boxes in a row some lines are as long as the row, but those the other way as long as one box.
+        box = min(max(line.length for line in lines) for lines in (across, upright) if lines)
+        return size >= _LEAST_INSIDE * box
     clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN
     small = max((bottom - top) / height, (right - left) / width) < _FILLS
     return bool(size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER))

@@ -77,6 +77,26 @@ def test_a_box_goes_even_where_the_digit_touches_it(edges: tuple[int, int, int, 
     assert (result & ~alone).sum() < 0.1 * alone.sum()
 
 
+@pytest.mark.parametrize("boxes", [3, 4, 5])
+@pytest.mark.parametrize("standing", [False, True], ids=["row", "column"])
+def test_a_row_of_boxes_goes(boxes: int, *, standing: bool) -> None:
+    """A row of small boxes, or a column of them, one of which holds the digit."""
+    side, edge, top = 200 // boxes, 28, 20
+    image = Image.new("1", (WIDTH, side + 2 * top))
+    draw = ImageDraw.Draw(image)
+    for place in range(boxes):
+        draw.rectangle((edge + place * side, top, edge + (place + 1) * side, top + side), outline=1, width=2)
+    empty = np.array(image, dtype=np.bool_)
+    left, right, low = edge + side * 5 // 4, edge + side * 7 // 4, top + side * 4 // 5
+    draw.line(((left, top + side // 5), (right, top + side // 5), (left + side // 6, low)), fill=1, width=5)
+    filled = np.array(image, dtype=np.bool_)
+    alone = filled & ~empty
+
+    result = without_rulings(filled.T).T if standing else without_rulings(filled)
+
+    assert_only_the_digit(result, alone)
+
+
 def test_one_form_line_goes() -> None:
     """A single line from edge to edge, through the foot of the digit."""
     alone = drawn(SEVEN)

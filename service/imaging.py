@@ -48,8 +48,9 @@ _CLOSE_ENOUGH, _CLOSE_ENOUGH_BY_LINES = 0.375, 0.5
 _LEAST_MARGIN = 2  # pixels of the first look, where a digit of 12 has no more than one: the soft edges of the strokes
 
 # Measured on 231 drawings and photographs, and on noise of every kind: the biggest stroke has at least
-# a quarter of the ink, the biggest clot of noise that is left at most a tenth.
-_LEAST_MAIN_STROKE = 0.15
+# a quarter of the ink, the biggest clot of noise that is left at most a tenth. Of the seven segments of a display's 8
+# each has a seventh; clots that large are among dozens.
+_LEAST_MAIN_STROKE, _LEAST_OF_FEW = 0.15, 0.12
 _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 _FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
@@ -136,9 +137,10 @@ def _digit_mask(mask: Mask) -> Mask | None:
     strokes = connected_strokes(mask)
     areas = strokes.areas
     main = int(np.argmax(areas))
-    if areas[main] < _LEAST_MAIN_STROKE * areas.sum():
-        return None
     least = _LEAST_STROKE * areas[main]
+    is_few = np.count_nonzero(areas >= least) <= _PATTERN
+    if areas[main] < (_LEAST_OF_FEW if is_few else _LEAST_MAIN_STROKE) * areas.sum():
+        return None
     if len(areas) > _PATTERN:
         least = max(least, _LEAST_IN_PATTERN * float(np.median(areas)))
     kept = areas >= least

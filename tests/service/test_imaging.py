@@ -222,6 +222,19 @@ class TestForm:
         with_bar, without = cleaned(drawn(FIVE_IN_TWO)), cleaned(drawn(FIVE_IN_TWO[:1]))
         assert difference(with_bar, without) > 0.3
 
+    def test_the_segments_of_a_display_are_one_digit(self) -> None:
+        """An 8 of seven segments, each a seventh of its ink, keeps all of them."""
+        page = Image.new("L", (200, 200), 0)
+        draw = ImageDraw.Draw(page)
+        for y in (36, 100, 164):
+            draw.rectangle((68, y - 6, 112, y + 6), fill=255)
+        for x, y in itertools.product((60, 120), (36, 100)):
+            draw.rectangle((x - 6, y + 8, x + 6, y + 56), fill=255)
+        rows = cleaned(page).reshape(28, 28)
+
+        assert ink_box(rows) == (20, 10)
+        assert (rows[[5, 14, 23], 14] > 0.5).all()  # the segments that lie
+
     def test_specks_are_dropped(self) -> None:
         """Dust in the corner doesn't shrink the digit."""
         dusty = drawn()

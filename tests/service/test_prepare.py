@@ -171,15 +171,15 @@ def test_a_version_is_prepared_in_a_container_of_2_gib(released: Path, tmp_path:
 def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: Path, limit_mib: int) -> None:
     """Where too little memory is left, nothing is found out about the version: it is tried again later.
 
-    TensorFlow's own modules raise ImportError, SystemError or MemoryError then, as they come.
+    TensorFlow's own modules raise ImportError, SystemError, MemoryError or OSError then, as they come.
     """
     ended = run_prepare(released, tmp_path / "cache", limit_mib * MIB)
 
     assert ended.returncode != 0
     if ended.stdout:
         report = json.loads(ended.stdout)
-        assert f"{limit_mib} MiB of memory" in report["failed"]
-        assert (report["rejected"], report["postponed"]) == (None, None)
+        assert report["rejected"] is None
+        assert report["postponed"] or f"{limit_mib} MiB of memory" in report["failed"]
 
 
 def test_without_a_folder_for_temporary_files_a_version_is_postponed(released: Path, tmp_path: Path) -> None:

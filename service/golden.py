@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import math
 import struct
 import tokenize
 import zipfile
@@ -27,7 +28,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What reading a damaged archive raises: any of its bytes may name another compression, an encryption, or be part
 # of an array's header, which is Python text.
 _UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, MemoryError),
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError),
     *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
 )
 
@@ -117,9 +118,20 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
     if archive.getinfo(f"{name}.npy").compress_type not in _COMPRESSIONS:
         msg = f"{name} is neither stored nor deflated"
         raise ValueError(msg)
-    content = _bounded(archive.open(f"{name}.npy"))
-    array: NDArray[np.float32] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    content = io.BytesIO(_bounded(archive.open(f"{name}.npy")))
+    _check_size(content, name)
+    array: NDArray[np.float32] = np.lib.format.read_array(content, allow_pickle=False)
     return array
+
+
+def _check_size(content: io.BytesIO, name: str) -> None:
+    """Raise `ValueError` unless there are as many bytes as the header says: NumPy takes the memory for those first."""
+    np.lib.format.read_magic(content)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(content)
+    if math.prod(shape) * dtype.itemsize != len(content.getbuffer()) - content.tell():
+        msg = f"{name} has another size than its header says"
+        raise ValueError(msg)
+    content.seek(0)
 
 
 def _bounded(opened: IO[bytes]) -> bytes:

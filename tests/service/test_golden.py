@@ -1,3 +1,4 @@
+import io
 import struct
 import tracemalloc
 import zipfile
@@ -129,6 +130,16 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_rejected(
     tracemalloc.stop()
 
     assert most_bytes < 16 * 1024**2
+
+
+def test_a_header_that_promises_much_takes_no_memory(version: Path) -> None:
+    """An array of terabytes, of which a header is there, is the version's fault, and not want of memory."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12, 784)})
+    with zipfile.ZipFile(version / GOLDEN_PATH, "w") as archive:
+        archive.writestr("pixels.npy", header.getvalue())
+    with pytest.raises(VersionRejected, match="pixels has another size than its header says"):
+        read_golden(version)
 
 
 def test_a_large_file_is_not_read(version: Path) -> None:

@@ -10,6 +10,7 @@ from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
+# It counts from the second piece on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
 
 
@@ -32,7 +33,7 @@ class BoundedHeads(HttpToolsProtocol):
         # All of it belongs to a head that goes on, to trailers, or to the line before a chunk.
         self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
-            self.refuse_bytes(f"The request's head, or a chunk's, is longer than {_MOST_HEAD_BYTES} bytes; send less.")
+            self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
 
     def refuse_bytes(self, detail: str) -> None:
         """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""

@@ -17,7 +17,7 @@ _MAX_REPORT_BYTES = 64 * 1024
 # A killed process is gone in milliseconds, unless it waits for a disk or a mount that does not answer.
 _END_SECONDS = 5.0
 
-log = logging.getLogger("digits.loading")
+log = logging.getLogger("digits.preparing")
 
 
 class LoadPostponed(Exception):

@@ -4,24 +4,32 @@ httptools takes a request that asks for another protocol for the last one in HTT
 that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where there is none (RFC 9110, 7.8).
 """
 
-from typing import cast
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+if TYPE_CHECKING:
+    from array import array
 
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
 # It counts from the second piece on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
 
 
-class BoundedHeads(HttpToolsProtocol):
+class BoundedHeads(HttpToolsProtocol, ABC):
     """A connection that reads requests, and says by `refuse_bytes` what it does not read on."""
 
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]  # uvicorn's own
+    is_upgrade = False
+    _progress = 0
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by uvicorn's server."""
+        super().connection_made(cast("asyncio.Transport", transport))
         self.parser = _NeverUpgraded(self)
-        self.is_upgrade = False
-        self._progress, self._head_bytes = 0, 0
 
     def data_received(self, data: bytes) -> None:
         """Read on; called by the event loop."""
@@ -35,9 +43,9 @@ class BoundedHeads(HttpToolsProtocol):
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
             self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
 
+    @abstractmethod
     def refuse_bytes(self, detail: str) -> None:
         """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""
-        raise NotImplementedError
 
     def on_message_begin(self) -> None:
         """Begin a request; called by the parser."""
@@ -88,14 +96,14 @@ class _NeverUpgraded(HttpRequestParser):
         # As uvicorn sets it: what comes behind a request that closes the connection is no reason not to answer that.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn gives it bytes
-        """Read on; called by uvicorn."""
+    def feed_data(self, data: "bytes | bytearray | memoryview[int] | array[int]") -> None:
+        """Read on; called by uvicorn, with bytes."""
         while True:
             try:
                 super().feed_data(data)
             except HttpParserUpgrade as upgrade:
                 if not self._connection.is_upgrade:
                     raise
-                data = self._connection.head_without_upgrade() + data[upgrade.args[0] :]
+                data = self._connection.head_without_upgrade() + bytes(data)[upgrade.args[0] :]
             else:
                 return

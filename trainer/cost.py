@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from trainer.data import IMAGE_SIDE
@@ -16,13 +17,16 @@ _WARM_UP_RUNS = 50  # the first ones find cold caches and a slow clock
 _MAX_RUNS = 4_000  # a third of a second for the released network; the median moves by 1 % at most
 _MAX_SECONDS = 1.0  # for a network so slow that it gets no further; compiling takes another half
 
+NOT_TIMED = (ConverterError, ValueError, RuntimeError, tf.errors.OpError)
+"""What compiler and interpreter raise of a network that they can't run."""
+
 
 def microseconds_per_image(folder: Path) -> float:
     """Times the SavedModel in `folder` in LiteRT: one image at a time, one thread, the median of many runs.
 
     Raises:
         OSError: There is no SavedModel.
-        Exception: It can't be compiled, or LiteRT can't run it: of several kinds, the compiler's own among them.
+        *NOT_TIMED: It can't be compiled, or LiteRT can't run it.
     """
     # Compiler and interpreter announce themselves there; exceptions come through.
     with silenced_stderr():

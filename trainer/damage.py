@@ -6,7 +6,7 @@ A server looks in the same way before it serves a version; whether the network i
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from trainer.documents import parse
 from trainer.errors import TrainerError, is_of_the_machine
@@ -39,7 +39,7 @@ def damage_of(version_folder: Path) -> str | None:
     place = misfit(manifest, Manifest)
     if place is not None or len(content) > _MAX_MANIFEST_BYTES:
         return f"its manifest is not valid ({place or 'its size'})"
-    return _contradiction(version_folder, manifest)
+    return _contradiction(version_folder, cast("Manifest", manifest))
 
 
 def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypedDict
+from typing import Annotated, TypeAlias, TypedDict, cast
 
 from trainer.documents import parse
 from trainer.schema import (
@@ -152,8 +152,7 @@ def read(version_folder: Path) -> Manifest:
         OSError: There is none to read.
         ValueError: It is not JSON.
     """
-    manifest: Manifest = parse((version_folder / MANIFEST_PATH).read_bytes())
-    return manifest
+    return cast("Manifest", parse((version_folder / MANIFEST_PATH).read_bytes()))  # `damage_of` says if it is none
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from trainer.answering import stored_probabilities
 from trainer.calibration import accepting, fit_temperature
 from trainer.card import write_card
-from trainer.cost import microseconds_per_image
+from trainer.cost import NOT_TIMED, microseconds_per_image
 from trainer.data import DIGITS, Dataset, scale
 from trainer.evaluation import Answerer, Answers, baseline, count_errors, measure
 from trainer.export import load, save, save_golden
@@ -121,7 +121,7 @@ def _time_image(folder: Path, timed: Callable[[Path], float] = microseconds_per_
     """Times an image in LiteRT; None if that cannot run the network, which is no reason to lose it."""
     try:
         return round(timed(folder), 1)
-    except Exception:  # noqa: BLE001 - the converter's own error is a bare Exception, and TensorFlow's are, too
+    except NOT_TIMED:
         return None
 
 

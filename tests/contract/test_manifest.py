@@ -1,5 +1,6 @@
 """The trainer writes manifests and the service reads them; neither imports the other, so a test holds them together."""
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import BaseModel
 
+from service import golden
 from service import manifest as read
 from service.loading import read_whole
 from service.model_store import StoredVersion
+from trainer import answering, errors
 from trainer import manifest as written
 from trainer.damage import damage_of
 
@@ -101,6 +104,18 @@ def test_both_refuse_what_is_hardly_json(released_store: Path, tmp_path: Path, n
     assert damage_of(folder) == "its manifest can't be read"
     with pytest.raises(ValueError, match=r"nested|surrogates"):
         written.read(folder)
+
+
+@pytest.mark.parametrize("number", [None, *errno.errorcode])
+def test_both_blame_a_version_for_the_same_errors(number: int | None) -> None:
+    """What the service postpones a version for, the trainer does not call damage, nor the other way round."""
+    error = OSError("as a library says") if number is None else OSError(number, "as the system says")
+    assert errors.is_of_the_machine(error) == read.is_of_the_machine(error)
+
+
+def test_both_allow_golden_images_the_same_difference() -> None:
+    """What the service refuses for its answers, `prune` does not take for the version that serves."""
+    assert answering.GOLDEN_TOLERANCE == golden.GOLDEN_TOLERANCE
 
 
 def test_released_model_says_how_it_was_made(released_store: Path) -> None:

@@ -7,6 +7,13 @@ import pytest
 from trainer.interruption import Interruption
 
 
+class Tensor:
+    """Is destroyed at the instant of a Ctrl-C, whose exception Python loses then."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_ctrl_c_comes_at_once() -> None:
     """As without it: the exception is raised where the program is."""
     with pytest.raises(KeyboardInterrupt), Interruption():
@@ -16,11 +23,6 @@ def test_ctrl_c_comes_at_once() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_that_python_loses_ends_the_next_step() -> None:
     """In a destructor the exception is ignored; the step after it raises it again."""
-
-    class Tensor:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
-
     with Interruption() as interruption:
         interruption.step(0.5)
         Tensor()
@@ -31,11 +33,6 @@ def test_ctrl_c_that_python_loses_ends_the_next_step() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_that_python_loses_after_the_last_step_prevents_publication() -> None:
     """No step follows while a version is measured, so it is looked at once more before it is published."""
-
-    class Tensor:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
-
     with Interruption() as interruption:
         Tensor()
         with pytest.raises(KeyboardInterrupt):

@@ -24,3 +24,8 @@ def read_status(connection: socket.socket) -> int:
         assert more, "the service closed the connection without an answer"
         received += more
     return int(received.split(b" ")[1])
+
+
+def everything_from(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))

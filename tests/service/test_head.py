@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.head import HeadAsGet
-from tests.service.raw_http import connect, request_head
+from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import running_service
 from tests.service.scraping import scrape
 
@@ -45,7 +45,7 @@ def test_the_connection_goes_on_behind_a_head(client: httpx.Client) -> None:
     """No byte of a body comes, so that the next answer is where the client looks for it."""
     with connect(client) as connection:
         connection.sendall(request_head("HEAD", "/", []) + request_head("GET", "/health/live", ["Connection: close"]))
-        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+        received = everything_from(connection)
 
     first, second, rest = received.split(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 200")

@@ -14,7 +14,7 @@ from service.settings import Settings
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader
-from tests.service.raw_http import connect, request_head
+from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import wait_until
 from tests.service.scraping import scrape
 
@@ -49,7 +49,7 @@ def test_a_refusal_of_head_has_no_body(guarded: httpx.Client) -> None:
         connection.sendall(request_head("HEAD", "/v1/models", []))
         received = connection.recv(65_536)
         connection.sendall(request_head("GET", "/health/live", ["Connection: close"]))
-        received += b"".join(iter(lambda: connection.recv(65_536), b""))
+        received += everything_from(connection)
 
     first, second, rest = received.split(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 401")

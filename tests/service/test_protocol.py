@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from service.metrics import Metrics
 from service.protocol import counting_protocol
-from tests.service.raw_http import connect, request_head
+from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
 from tests.service.test_pool import settle
@@ -228,22 +228,17 @@ def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client
     last = request_head("GET", "/health", ["Connection: close"])
     with connect(client) as connection:
         connection.sendall(b"".join(heads) + last)
-        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+        received = everything_from(connection)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
     assert received.endswith(b"}")
-
-
-def all_received(connection: socket.socket) -> bytes:
-    """What comes until the other side closes."""
-    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def test_of_very_many_requests_sent_together_the_first_are_answered(client: httpx.Client) -> None:
     """All that are taken have their answers, the last of which says that the connection ends; the rest cost nothing."""
     with connect(client) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\n\r\n" * 600)
-        received = all_received(connection)
+        received = everything_from(connection)
 
     statuses = re.findall(rb"HTTP/1.1 (\d+)", received)
     assert 16 < len(statuses) < 64

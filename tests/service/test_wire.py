@@ -8,7 +8,7 @@ import httpx
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tests.service.raw_http import connect, request_head
+from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
 
@@ -25,11 +25,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """One service for all tests of this module that change nothing in it."""
     with running_service(tmp_path_factory.mktemp("store")) as client:
         yield client
-
-
-def everything_from(connection: socket.socket) -> bytes:
-    """What comes until the connection is closed."""
-    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def answer_from(connection: socket.socket) -> http.client.HTTPResponse:

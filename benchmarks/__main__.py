@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the service, measure its peers, take a profile, write down what was measured."""
+"""`python -m benchmarks`: measure the service, its parts and its peers, take a profile, write down what came of it."""
 
 import argparse
 import signal
@@ -11,7 +11,7 @@ from benchmarks import chart, profiling, results, wrk
 from benchmarks.figures import Figures, read_figures, write_figures
 from benchmarks.peers import PEERS
 from benchmarks.processes import ServerError
-from benchmarks.sessions import Plan, measure_peers, measure_service
+from benchmarks.sessions import Plan, measure_parts, measure_peers, measure_service
 
 _HERE = Path(__file__).parent
 _BUILD = _HERE.parent / "build"
@@ -45,6 +45,10 @@ def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
         session = measure_service(plan, _say)
         write_figures(_FIGURES, replace(before, service=session))
         _say("\n" + results.written(Figures(service=session)))
+    elif what == "parts":
+        session = measure_parts(plan, _say)
+        write_figures(_FIGURES, replace(before, parts=session))
+        _say("\n" + results.written(Figures(parts=session)))
     else:
         session = measure_peers(plan, peers, _BUILD / "peers", _say)
         write_figures(_FIGURES, replace(before, peers=session))
@@ -76,11 +80,11 @@ def _profile(seconds: float) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the service, or the service beside its peers; take a profile; write RESULTS.md.",
+        description="Measure the service, its parts, or it beside its peers; take a profile; write RESULTS.md.",
     )
     parser.add_argument(
         "what",
-        choices=["service", "peers", "profile", "report"],
+        choices=["service", "parts", "peers", "profile", "report"],
         help="report writes benchmarks/RESULTS.md from what was measured last",
     )
     parser.add_argument("--quick", action="store_true", help="once, 3 seconds each: to see that it runs")

@@ -5,11 +5,12 @@ No validation, no batching, no metrics, no deadline: what is left is the least t
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import socket
 import struct
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -67,23 +68,33 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("workers", type=int)
     arguments = parser.parse_args()
+    in_processes(arguments.workers, _serve, arguments.program, arguments.port)
+
+
+def in_processes(count: int, serve: Callable[..., None], *arguments: object) -> None:
+    """Serve in so many processes, of which this one is the first; the others end with it."""
     spawn = multiprocessing.get_context("spawn")
-    more = [
-        spawn.Process(target=_serve, args=(arguments.program, arguments.port)) for _ in range(arguments.workers - 1)
-    ]
+    more = [spawn.Process(target=serve, args=arguments) for _ in range(count - 1)]
     for worker in more:
         worker.start()
-    _serve(arguments.program, arguments.port)
+    serve(*arguments)
     for worker in more:
         worker.terminate()
 
 
-def _serve(program: Path, port: int) -> None:
-    config = uvicorn.Config(BareEndpoint(program), log_level="warning", access_log=False, lifespan="off")
+@contextlib.contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """Listen on a port of loopback that the other processes listen on too."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(2048)
+        yield listener
+
+
+def _serve(program: Path, port: int) -> None:
+    config = uvicorn.Config(BareEndpoint(program), log_level="warning", access_log=False, lifespan="off")
+    with listening(port) as listener:
         uvicorn.Server(config).run([listener])
 
 

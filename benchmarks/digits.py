@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import requests
 from benchmarks.contenders import Contender, Load
 from benchmarks.machine import cores
+from benchmarks.parts import PARTS
 from service.golden import GoldenImages, read_golden
 
 _ROOT = Path(__file__).parents[1]
@@ -71,6 +72,18 @@ def digits(released: Released, loads: tuple[Load, ...]) -> Contender:
         loads=loads,
         packages=_PACKAGES,
         settings=f"DIGITS_WORKERS={workers}",
+    )
+
+
+def without(part: str, released: Released, loads: tuple[Load, ...]) -> Contender:
+    """The service with that part switched off; "all" for all of them."""
+    whole = digits(released, loads)
+    off = PARTS if part == "all" else (part,)
+    return replace(
+        whole,
+        name=f"without-{part}",
+        title="all of these" if part == "all" else PARTS[part],
+        command=(sys.executable, "-m", "benchmarks.parts", "{port}", whole.environment["DIGITS_WORKERS"], *off),
     )
 
 

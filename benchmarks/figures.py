@@ -117,9 +117,10 @@ class Session:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything measured: the service by itself, and beside its peers."""
+    """Everything measured: the service by itself, with parts switched off, and beside its peers."""
 
     service: Session | None = None
+    parts: Session | None = None
     peers: Session | None = None
 
 

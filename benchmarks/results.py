@@ -37,6 +37,8 @@ def written(figures: Figures) -> str:
     ]
     if figures.service:
         parts += ["## The service", *_service(figures.service)]
+    if figures.parts:
+        parts += ["## Parts switched off", *_switched_off(figures.parts)]
     if figures.peers:
         parts += ["## Beside other servers", *_peers(figures.peers)]
     return "\n\n".join(parts) + "\n"
@@ -77,6 +79,28 @@ def _service(session: Session) -> list[str]:
     if session.engine:
         parts.append(_engine(session.engine, ours))
     return parts
+
+
+def _switched_off(session: Session) -> list[str]:
+    """A table for each load: the service whole, then without each part, and how much less of the CPU that takes."""
+    whole, *others = session.servers
+    parts = [_conditions(session.conditions), _server_line(whole)]
+    for point in whole.points:
+        rows = [["nothing", *_chosen_cells(point), ""]]
+        rows += [_without_row(server, point) for server in others]
+        parts += [
+            f"### {point.load}, {_connections(point.connections)}: without a part",
+            table(("switched off", *_CHOSEN, "CPU saved"), rows),
+        ]
+    return parts
+
+
+def _without_row(server: ServerFigures, whole: Point) -> list[str]:
+    point = point_at(server, whole.load, whole.connections)
+    if point is None:
+        return [server.title, *([""] * len(_CHOSEN)), f"failed: {server.failure}"]
+    saved = 1 - spread_of(point, _cpu).median / spread_of(whole, _cpu).median
+    return [server.title, *_chosen_cells(point), f"{saved:.0%}"]
 
 
 def _peers(session: Session) -> list[str]:
@@ -131,8 +155,15 @@ _MEASURES: dict[str, tuple[Callable[[Run], float], int]] = {
 }
 
 
+_CHOSEN = ("requests/s", "p50 ms", "CPU ms/request")
+
+
 def _cells(point: Point) -> list[str]:
     return [ranged(spread_of(point, measure), digits) for measure, digits in _MEASURES.values()]
+
+
+def _chosen_cells(point: Point) -> list[str]:
+    return [ranged(spread_of(point, measure), digits) for measure, digits in map(_MEASURES.__getitem__, _CHOSEN)]
 
 
 def _rows(point: Point) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from benchmarks import engine, open_loop
 from benchmarks.contenders import Contender, Load, Say, serving, take_turns
-from benchmarks.digits import Released, all_loads, bare, digits, single_loads
+from benchmarks.digits import Released, all_loads, bare, digits, single_loads, without
 from benchmarks.environments import Environments
 from benchmarks.figures import OpenPoint, ServerFigures, Session
 from benchmarks.machine import conditions
+from benchmarks.parts import PARTS
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import ServerError
 from benchmarks.rivals import rival
@@ -54,6 +55,16 @@ def measure_service(plan: Plan, say: Say) -> Session:
     alone = engine.measure(released.program(), plan.repeats, plan.seconds)
     open_points = _open_loop(ours, golden, plan, say)
     return Session(under, (replace(measured, open_points=open_points), reference), alone)
+
+
+def measure_parts(plan: Plan, say: Say) -> Session:
+    """Measure Digits whole, and with each of its parts switched off, in turn."""
+    under = conditions(plan.repeats, plan.seconds, plan.arguments)
+    released = Released(plan.folder)
+    golden = released.publish()
+    loads = single_loads(golden, _PEER_CONNECTIONS)
+    contenders = [digits(released, loads), *(without(part, released, loads) for part in (*PARTS, "all"))]
+    return Session(under, take_turns(contenders, golden, plan.logs, plan.repeats, plan.seconds, say))
 
 
 def measure_peers(plan: Plan, names: Sequence[str], environments: Path, say: Say) -> Session:

@@ -18,6 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.metrics import Metrics
@@ -41,13 +43,21 @@ log = logging.getLogger("digits.server")
 
 def serve(settings: Settings, listener: socket.socket, metrics: Metrics) -> None:
     """Serve the connections of a listening socket until SIGTERM or Ctrl-C."""
+    drain = Drain()
+    app = create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ))
+    serve_app(app, counting_protocol(metrics, settings.request_timeout_seconds), settings, drain, listener)
+
+
+def serve_app(
+    app: ASGIApp, protocol: type[HttpToolsProtocol], settings: Settings, drain: Drain, listener: socket.socket
+) -> None:
+    """Serve any app in this way; `protocol` is the class of its connections."""
     # Pillow warns of damaged files, which are answered with 422; each text would be remembered for ever.
     warnings.filterwarnings("ignore", module="PIL")
     _allow_open_files()
-    drain = Drain()
     config = uvicorn.Config(
-        create_app(settings, drain=drain, metrics=metrics, tracing=_tracing(os.environ)),
-        http=counting_protocol(metrics, settings.request_timeout_seconds),
+        app,
+        http=protocol,
         lifespan="on",
         ws="none",  # there is no WebSocket here, and uvicorn would refuse one past the app, which would not count it
         log_config=None,

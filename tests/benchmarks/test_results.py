@@ -76,3 +76,13 @@ def test_the_picture_is_well_formed_and_to_scale() -> None:
     first, second = (float(bar.attrib["width"]) for bar in bars)
     assert abs(first - 3 * second) < 0.5
     assert "<Other> & co" in {text.text for text in document.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_a_part_switched_off_has_its_share_of_the_cpu() -> None:
+    """0.4 in place of 0.5 ms a request: a fifth; one that failed says why."""
+    whole = server("Digits", point(run(cpu_seconds=0.5)))
+    parts = (whole, server("the log", point(run(cpu_seconds=0.4))), server("the rest", failure="it ended"))
+    page = results.written(Figures(parts=Session(conditions(), parts)))
+    assert "| nothing | 500 | 1.50 | 0.500 |  |" in page
+    assert "| the log | 500 | 1.50 | 0.400 | 20% |" in page
+    assert "| the rest |  |  |  | failed: it ended |" in page

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.metrics import Metrics
@@ -72,7 +72,7 @@ def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def listening(
-    app: FastAPI, metrics: Metrics, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
+    app: ASGIApp, metrics: Metrics, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
 ) -> Iterator[int]:
     """A real server in a thread of this process, whose connections speak as in production; gives its port.
 

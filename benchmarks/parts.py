@@ -1,0 +1,209 @@
+"""The service with some of its parts switched off, which shows what each costs: what is left still answers rightly.
+
+`python -m benchmarks.parts PORT WORKERS [PART ...]`, served in every other respect as the service is.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from benchmarks.bare import in_processes, listening, row_from_octets
+from service import logs
+from service.app import create_app
+from service.batching import Batcher, Leaves, stays
+from service.bodies import BYTES, JSON, Announced, Body, BodyReader, RawHeaders
+from service.exchange import WHOLE, WHOLE_WRITER
+from service.inference import Inference
+from service.instruments import Counter, Gauge, Histogram
+from service.loading import Load, LoadedVersion
+from service.metrics import Metrics
+from service.protocol import counting_protocol
+from service.routes.predict import PredictShortcut
+from service.server import serve_app
+from service.settings import Settings
+from service.state import Drain, ServiceState
+
+if TYPE_CHECKING:
+    import simdjson
+
+    from service.tracing import RequestTrace
+
+PARTS = {
+    "reload": "looking at the model store (hot reload)",
+    "log": "the access log",
+    "metrics": "the metrics",
+    "exchange": "ids, safety headers, log and count of each request",
+    "checks": "the checks of bodies",
+    "batching": "the queue: batches, deadlines, limits, cancellation",
+    "connections": "the connections' own limits, and answers in one piece",
+}
+"""Each part that can be switched off, and what it is."""
+
+_NEVER_SECONDS = 86_400.0
+
+
+def main() -> None:
+    """Serve without the parts that the command line names, until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts")
+    parser.add_argument("port", type=int)
+    parser.add_argument("workers", type=int)
+    parser.add_argument("off", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    arguments = parser.parse_args()
+    in_processes(arguments.workers, _serve, arguments.port, frozenset(arguments.off))
+
+
+def _serve(port: int, off: Collection[str]) -> None:
+    settings = Settings()
+    logs.configure(settings.log_format)
+    stripped = strip(settings, off)
+    with listening(port) as listener:
+        serve_app(stripped.app, stripped.protocol, settings, stripped.drain, listener)
+
+
+class Stripped(NamedTuple):
+    """The service without some of its parts; `protocol` is the class of its connections."""
+
+    app: ASGIApp
+    protocol: type[HttpToolsProtocol]
+    drain: Drain
+    metrics: Metrics
+
+
+def strip(settings: Settings, off: Collection[str], load: Load | None = None) -> Stripped:
+    """Make the service without the parts `off`; `load` is as for `create_app`."""
+    if "reload" in off:
+        settings = settings.model_copy(update={"poll_seconds": _NEVER_SECONDS})
+    if "log" in off:
+        logging.getLogger("digits.access").setLevel(logging.ERROR)
+    drain, metrics = Drain(), _Uncounted() if "metrics" in off else Metrics()
+    whole: ASGIApp = create_app(settings, load, drain, metrics)
+    app = _Changed(whole, lambda state: _without(state, off), has_exchange="exchange" not in off)
+    counting = counting_protocol(metrics, settings.request_timeout_seconds)
+    return Stripped(app, HttpToolsProtocol if "connections" in off else counting, drain, metrics)
+
+
+def _without(state: ServiceState, off: Collection[str]) -> ServiceState:
+    if "batching" in off:
+        state = replace(state, batcher=_AtOnce(state.metrics, state.settings.max_batch_size, 1))
+    if "checks" in off:
+        state = replace(state, reader=_Trusting(state.reader.limits, state.reader.pool, state.reader.array_pool))
+    return state
+
+
+class _Uncounted(Metrics):
+    """Metrics whose instruments count nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, instrument in list(vars(self).items()):
+            if isinstance(instrument, Counter | Gauge | Histogram):
+                setattr(self, name, _Nothing())
+
+    def predicted(self, version: int, probabilities: NDArray[np.float32], is_digit: list[bool] | None = None) -> None:
+        """Count nothing."""
+
+
+class _Nothing:
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return _do_nothing
+
+
+def _do_nothing(*_: object, **__: object) -> None:
+    pass
+
+
+class _Changed:
+    """The app with other parts in each request's state, and maybe without what the service puts around a request."""
+
+    def __init__(self, app: ASGIApp, change: Callable[[ServiceState], ServiceState], *, has_exchange: bool) -> None:
+        self._app = app if has_exchange else _WithoutExchange(app)
+        self._change = change
+        self._changed: ServiceState | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._changed = self._changed or self._change(scope["state"]["service"])
+            scope["state"]["service"] = self._changed
+        await self._app(scope, receive, send)
+
+
+class _WithoutExchange:
+    """Predictions past the exchange; all else goes through it, as a benchmark only asks for predictions."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._shortcut = PredictShortcut(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        state = scope["state"]
+        state["request_id"] = "none"
+        writer = state.pop(WHOLE_WRITER, None)
+
+        async def send_whole(message: Message) -> None:
+            if message["type"] != WHOLE:
+                await send(message)
+                return
+            write = writer and writer(scope)
+            if write:
+                lines = [b"%b: %b\r\n" % header for header in message["headers"]]
+                write(message["status"], b"".join([*lines, b"\r\n", message["body"]]))
+                return
+            await send({"type": "http.response.start", "status": message["status"], "headers": message["headers"]})
+            await send({"type": "http.response.body", "body": message["body"]})
+
+        await self._shortcut(scope, receive, send_whole)
+
+
+class _AtOnce(Batcher):
+    """Runs the rows of each request by themselves, in the event loop, as soon as they are there."""
+
+    async def infer(
+        self,
+        version: LoadedVersion,
+        pixels: NDArray[np.float32],
+        deadline: float,  # noqa: ARG002 - the batcher's own signature
+        leaves: Leaves = stays,  # noqa: ARG002
+        trace: "RequestTrace | None" = None,  # noqa: ARG002
+    ) -> Inference:
+        """Run the network."""
+        started = time.perf_counter()
+        outputs = version.engine.run(pixels)
+        seconds = time.perf_counter() - started
+        threshold = version.manifest.metrics.is_digit_threshold or 0.0
+        scores = outputs[:, 10].tolist()
+        return Inference(outputs[:, :10], [score >= threshold for score in scores], 0.0, seconds, scores)
+
+    def check_room(self, rows: int) -> None:
+        """There is room."""
+
+
+class _Trusting(BodyReader):
+    """Reads single images as the service does, but takes them for right."""
+
+    def admit(self, headers: RawHeaders) -> Announced:
+        """Take the body for what the header says."""
+        content_type = headers[b"content-type"]
+        return Announced(JSON if content_type == JSON.encode() else BYTES, content_type)
+
+    def rows_at_once(self, body: Body) -> NDArray[np.float32]:
+        """Read pixels float32 [1, 784]."""
+        if body.media_type == BYTES:
+            return row_from_octets(body.content)
+        document = cast("simdjson.Object", self.parser.parse(body.content))
+        pixels = cast("simdjson.Array", document["pixels"])
+        return np.frombuffer(pixels.as_buffer(of_type="d")).astype(np.float32).reshape(1, 784)
+
+
+if __name__ == "__main__":
+    main()

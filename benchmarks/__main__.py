@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     # So that a benchmark that is ended ends its servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
-    repeats, seconds = (1, 3.0) if options.quick else (options.repeats, options.seconds)
+    repeats, seconds = (1, 3) if options.quick else (options.repeats, options.seconds)
     if options.what == "profile":
         return _profile(seconds)
     return _measure(options.what, Plan(repeats, seconds, _BUILD / "bench", given), options.only)
@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="once, 3 seconds each: to see that it runs")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of a run (default %(default)g)")
+    parser.add_argument(
+        "--seconds", type=int, default=10, help="length of a run, as wrk takes it (default %(default)s)"
+    )
     parser.add_argument(
         "--only", action="append", default=[], choices=[peer.name for peer in PEERS], help="this peer; may be repeated"
     )

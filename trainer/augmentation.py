@@ -44,15 +44,18 @@ def augment(images: tf.Tensor, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Ten
 
 
 def _vary_pen(pixels: tf.Tensor, seed: tf.Tensor, varied: int) -> tf.Tensor:
-    """Thickens some images and thins others: the first ones, as the batch is shuffled anyway."""
+    """Thickens some images and thins others, those from a random place on; so outliers have their share."""
     half = varied // 2
     if half == 0:
         return pixels
+    place_seed, strength_seed = tf.unstack(tf.random.split(seed, 2))
+    place = tf.random.stateless_uniform((), place_seed, 0, pixels.shape[0], tf.int32)
+    pixels = tf.roll(pixels, place, axis=0)
     thick, thin = pixels[:half, ..., tf.newaxis], pixels[half : 2 * half, ..., tf.newaxis]
-    strength = tf.random.stateless_uniform((2, half, 1, 1, 1), seed)
+    strength = tf.random.stateless_uniform((2, half, 1, 1, 1), strength_seed)
     thick += strength[0] * (tf.nn.max_pool2d(thick, 3, 1, "SAME") - thick)
     thin -= strength[1] * (thin + tf.nn.max_pool2d(-thin, 2, 1, "SAME"))
-    return tf.concat([thick[..., 0], thin[..., 0], pixels[2 * half :]], axis=0)
+    return tf.roll(tf.concat([thick[..., 0], thin[..., 0], pixels[2 * half :]], axis=0), -place, axis=0)
 
 
 def _draw_affine(count: int, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:

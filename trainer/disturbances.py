@@ -19,7 +19,10 @@ Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Disturbs the first images of a batch, which is in random order anyway.
+    """Disturbs some images of a batch, those from a random place on.
+
+    Not always the first ones: which of them have another pen, or were not moved, goes by their place too, and each
+    disturbance is to meet all of that.
 
     Args:
         pixels: float32 [N, 784] in 0 to 1; N must be known when the graph is built.
@@ -32,13 +35,15 @@ def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     share = round(pixels.shape[0] * fraction / len(_DISTURBANCES))
     if share == 0:
         return pixels
-    seeds = tf.unstack(tf.random.split(seed, len(_DISTURBANCES)))
+    place_seed, *seeds = tf.unstack(tf.random.split(seed, 1 + len(_DISTURBANCES)))
+    place = tf.random.stateless_uniform((), place_seed, 0, pixels.shape[0], tf.int32)
+    pixels = tf.roll(pixels, place, axis=0)
     parts = []
     for index, (disturbance, part_seed) in enumerate(zip(_DISTURBANCES, seeds, strict=True)):
         images = tf.reshape(pixels[index * share : (index + 1) * share], (share, IMAGE_SIDE, IMAGE_SIDE))
         parts.append(tf.reshape(disturbance(images, part_seed), (share, _PIXELS)))
     disturbed = tf.clip_by_value(tf.concat(parts, axis=0), 0.0, 1.0)
-    return tf.concat([disturbed, pixels[len(parts) * share :]], axis=0)
+    return tf.roll(tf.concat([disturbed, pixels[len(parts) * share :]], axis=0), -place, axis=0)
 
 
 def _uniform(images: tf.Tensor, seed: tf.Tensor, number: int, low: float, high: float) -> list[tf.Tensor]:

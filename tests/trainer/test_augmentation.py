@@ -83,6 +83,14 @@ def test_only_the_asked_share_gets_another_pen(dataset: Dataset, recipe: Strided
     """Some images get thicker, as many get thinner, the others stay."""
     images = dataset.x_train[:40]
     change = (vary(images, 1, replace(still(recipe), thickness_fraction=0.5)) - images / 255).sum(axis=(1, 2))
-    assert np.all(change[:10] > 1)
-    assert np.all(change[10:20] < -1)
-    np.testing.assert_allclose(change[20:], 0, atol=1e-3)
+    assert np.count_nonzero(change > 1) == 10
+    assert np.count_nonzero(change < -1) == 10
+    np.testing.assert_allclose(np.sort(np.abs(change))[:20], 0, atol=1e-3)
+
+
+def test_any_image_of_a_batch_may_get_another_pen(dataset: Dataset, recipe: StridedRecipe) -> None:
+    """Outliers are the last ones: were it always the first that change, a thick pen would mean a digit."""
+    images = dataset.x_train[:40]
+    pens = replace(still(recipe), thickness_fraction=0.5)
+    changed = [np.abs(vary(images, seed, pens) - images / 255).max(axis=(1, 2)) > 0.01 for seed in range(20)]
+    assert np.sum(changed, axis=0).min() > 0

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import simdjson
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -331,3 +331,47 @@ def test_the_short_way_and_pydantic_agree(values: list[object], length: int, row
     expected = outcome_of(_validated_rows, body)
     for _ in range(2):  # a parser can be used again, whatever it read before
         assert outcome_of(lambda body, most: rows_from_json(body, most, parser), body) == expected
+
+
+def spaced(text: str, space: str) -> str:
+    """The text with white space where JSON allows it."""
+    for sign in "{}[]:,":
+        text = text.replace(sign, f"{space}{sign}{space}")
+    return text
+
+
+@settings(max_examples=200, deadline=None)
+@example(rows=["ROW"] * 2, separator=",\x0b", space="", document='{"instances":[ROWS]}')  # white space to Python
+@example(rows=["ROW"] * 2, separator=", ", space=" ", document='{"instances":[ROWS],"max_value":255}')
+@example(rows=["ROW"] * 2, separator=",", space="", document='{"max_value":1,"instances":[ROWS],"max_value":255}')
+@example(rows=["ROW"] * 2, separator=",", space="", document='{"instances":[ROWS,]}')
+@given(
+    rows=st.just(["ROW"] * 2) | st.lists(st.sampled_from(["ROW", "[]", "[ROW]", "SHORT", '"]"', "{}", ""]), max_size=3),
+    separator=st.just(",") | st.sampled_from(["", ",,", "][", "],[", ",\x0b"]),
+    space=st.sampled_from(["", " ", "\r\n\t ", "\x0b", "\xa0"]),
+    document=st.just('{"instances":[ROWS]}')
+    | st.sampled_from(
+        [
+            '{"instances":[ROWS],"max_value":255}',
+            '{"max_value":255,"instances":[ROWS]}',
+            '{"max_value":1,"instances":[ROWS],"max_value":255}',
+            '{"max_value":255 "instances":[ROWS]}',
+            '{"instances":[ROWS],"max_value":255,}',
+            '{"instances":[ROWS],"max_value":1,"instances":[ROW]}',
+            '{"instances":[ROWS],"pixels":ROW}',
+            '{"instances":[ROWS],}',
+            '{"instances":[ROWS,]}',
+            '{"instances":[,ROWS]}',
+            '{"instances":[ROWS]]}',
+            '{"instances":[ROWS}',
+            '{"instances":[ROWS]}}',
+            '{"instances":[ROWS]} 1',
+            '"instances":[ROWS]',
+        ]
+    ),
+)
+def test_a_batch_read_row_by_row_is_json(rows: list[str], separator: str, space: str, document: str) -> None:
+    """Only what pydantic takes is taken, wherever brackets, commas and white space stand."""
+    text = spaced(document.replace("ROWS", separator.join(rows)), space)
+    body = text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:])).encode()
+    assert outcome_of(rows_from_json, body) == outcome_of(_validated_rows, body)

@@ -23,7 +23,7 @@ _MEDIA_TYPES = {
 }
 
 # Nothing from elsewhere, nothing inline: what somebody draws or opens cannot become a script.
-# Pictures are shown from memory (blob:) and from answers (data:).
+# Pictures are opened from memory (blob:), and shown from answers (data:).
 _POLICY = "; ".join(
     [
         "default-src 'none'",

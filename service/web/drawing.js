@@ -18,6 +18,9 @@
  * @typedef {{fresh: boolean, strokes: Stroke[], picture: Picture | null}} Act A fresh one starts on empty paper.
  */
 
+/** Each takes its file's bytes and up to 6 MB to be shown. */
+const MOST_PICTURES = 10;
+
 export class Drawing {
   /** @type {Act[]} */ #done = [];
   /** @type {Act[]} */ #undone = [];
@@ -38,7 +41,7 @@ export class Drawing {
   }
 
   clear() {
-    if (!this.empty) this.replace([]);
+    this.replace([]);
   }
 
   undo() {
@@ -82,6 +85,19 @@ export class Drawing {
   /** @param {Act} act */
   #do(act) {
     this.#done.push(act);
+    this.#undone.forEach(forget);
     this.#undone = [];
+    while (this.#done.filter(({ picture }) => picture !== null).length > MOST_PICTURES) this.#forgetFirst();
   }
+
+  /** Forget what was on the paper first, so that it cannot be undone to any more. */
+  #forgetFirst() {
+    const next = this.#done.findIndex(({ fresh }, at) => at > 0 && fresh);
+    this.#done.splice(0, next).forEach(forget);
+  }
+}
+
+/** Give back the memory of what is shown of a picture. @param {Act} act */
+function forget({ picture }) {
+  picture?.bitmap?.close();
 }

@@ -20,6 +20,7 @@ export class Pad {
   /** @type {Drawing} */ #drawing;
   /** @type {Stroke | null} */ #stroke = null;
   /** @type {number | null} */ #pointer = null;
+  #isTouch = false;
   #frame = 0;
   #aspect = 1;
 
@@ -39,6 +40,8 @@ export class Pad {
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
     canvas.addEventListener("pointercancel", (event) => this.#cancel(event));
+    canvas.addEventListener("lostpointercapture", (event) => this.#up(event));
+    canvas.addEventListener("contextmenu", (event) => this.#stroke && event.preventDefault()); // it would take the release
     new ResizeObserver(() => this.#fit()).observe(canvas);
     addEventListener("resize", () => this.#fit()); // zooming changes the pixels, but not always the box
     for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
@@ -123,9 +126,11 @@ export class Pad {
 
   /** @param {PointerEvent} event */
   #down(event) {
-    if (this.#pointer !== null || event.button > 0 && !(event.buttons & ERASER_BUTTON)) return;
-    this.#pointer = event.pointerId;
+    const isPenOverPalm = event.pointerType === "pen" && this.#isTouch;
+    if (this.#pointer !== null && !isPenOverPalm || event.button > 0 && !(event.buttons & ERASER_BUTTON)) return;
     this.canvas.setPointerCapture(event.pointerId); // the stroke goes on outside the paper
+    this.#pointer = event.pointerId;
+    this.#isTouch = event.pointerType === "touch";
     const pen = this.pen();
     const erases = pen.erases || (event.buttons & ERASER_BUTTON) !== 0;
     this.#stroke = { points: [this.#place(event)], width: pen.width, erases };
@@ -135,6 +140,10 @@ export class Pad {
   /** @param {PointerEvent} event */
   #move(event) {
     if (event.pointerId !== this.#pointer) return;
+    if (event.buttons === 0) {
+      this.#up(event); // of which nobody told: a menu or another window took it
+      return;
+    }
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length > 0 ? events : [event]) this.#stroke?.points.push(this.#place(each));
     this.redraw();

@@ -19,13 +19,19 @@ const MODES = {
 };
 /** Keys come in bursts; a pen does not, and is answered at once. */
 const AFTER_KEYS_MILLISECONDS = 120;
+/** Most pictures are open before that, and then nothing needs to be said. */
+const OPENING_MILLISECONDS = 300;
 /** What the page says about the paper. */
 const NOTICES = {
   replaced: "Your drawing has taken the picture’s place. Undo brings it back.",
   eraser: "The eraser takes drawn lines away, not pictures. Clear takes a picture away.",
   noFile: "There is no file in what was dropped. Drop a picture’s file.",
+  opening: "The picture is being opened …",
   unreadable: "This cannot be opened. Of a folder, drop a picture that is in it; a file that has changed, choose anew.",
 };
+
+/** Something else answers at the service's address. */
+const NO_ANSWER = new Trouble("The answer is not one of this service’s.", "Check the page’s address, then try again.", true);
 
 /** @param {string} id @returns {any} */
 const element = (id) => document.getElementById(id);
@@ -46,7 +52,7 @@ new Keyboard(
 listen();
 // Not always the first one: browsers remember the choice when a page is loaded anew.
 enter(/** @type {any} */ (document.querySelector("[name=mode]:checked")).value);
-fetch("health").then((response) => response.json()).then(({ model }) => showModel(model), () => showModel(null));
+fetch("health").then((response) => response.json()).then(({ model }) => showModel(model, false), () => showModel(null, false));
 
 /** @returns {import("./pad.js").Pen} */
 function pen() {
@@ -75,6 +81,7 @@ function showSamples(samples) {
 
 /** @param {import("./drawing.js").Stroke} stroke */
 function add(stroke, milliseconds = 0) {
+  opened.delete(mode.drawing); // a picture that is still being read comes too late
   const onPicture = mode.drawing.picture !== null;
   if (onPicture && stroke.erases) {
     notice(NOTICES.eraser);
@@ -85,12 +92,14 @@ function add(stroke, milliseconds = 0) {
   if (onPicture) notice(NOTICES.replaced);
 }
 
-/** Show a picture on the paper of this mode, unless another one is opened before it has been read. */
+/** Show a picture on the paper of this mode, unless something else is put there before it has been read. */
 async function open(/** @type {File} */ file, /** @type {string} */ name) {
   const { drawing } = mode;
   const reading = pictureFrom(file, name);
   opened.set(drawing, reading);
+  const slow = setTimeout(() => opened.get(drawing) === reading && notice(NOTICES.opening), OPENING_MILLISECONDS);
   const picture = await reading.catch(() => null);
+  clearTimeout(slow);
   if (opened.get(drawing) !== reading) return;
   if (picture) drawing.show(picture);
   if (picture && drawing === mode.drawing) changed();
@@ -104,8 +113,23 @@ function notice(words) {
 
 /** @param {(drawing: Drawing) => void} change */
 function edit(change) {
+  opened.delete(mode.drawing);
   change(mode.drawing);
   changed();
+}
+
+// What is not possible now changes nothing, and asks nothing: its button is grey, but can be pressed.
+
+function undo() {
+  if (mode.drawing.canUndo) edit((drawing) => drawing.undo());
+}
+
+function redo() {
+  if (mode.drawing.canRedo) edit((drawing) => drawing.redo());
+}
+
+function clear() {
+  if (!mode.drawing.empty) edit((drawing) => drawing.clear());
 }
 
 /** Show the drawing as it is now, and ask about it. */
@@ -138,12 +162,16 @@ async function ask() {
   const answered = await service.ask(path + query, sent);
   if (answered === null) return; // something else has been asked since
   element("result").setAttribute("aria-busy", "false");
-  if (answered instanceof Trouble) showTrouble(answered, mode === MODES.digit);
-  else if (mode === MODES.digit) showDigit(answered);
-  else {
-    showNumber(answered);
-    const size = drawing.picture ?? sizeOfPicture(aspect);
-    if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
+  try {
+    if (answered instanceof Trouble) throw answered;
+    if (mode === MODES.digit) showDigit(answered);
+    else {
+      showNumber(answered);
+      const size = drawing.picture ?? sizeOfPicture(aspect);
+      if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
+    }
+  } catch (error) {
+    showTrouble(error instanceof Trouble ? error : NO_ANSWER, mode === MODES.digit);
   }
 }
 
@@ -156,7 +184,8 @@ async function copy() {
   const { picture, empty } = mode.drawing;
   if (empty) return;
   const place = picture && picture.name === "" ? standIn(picture.blob) : "";
-  const todo = place && ` Put your file in place of ${place}.`;
+  const shell = navigator.userAgent.includes("Windows") ? " It is for a Unix shell, as Git Bash and WSL have." : "";
+  const todo = (place && ` Put your file in place of ${place}.`) + shell;
   const command = await curlCommand(mode.path, await sent(), picture && (picture.name || place));
   try {
     await navigator.clipboard.writeText(command);
@@ -175,9 +204,9 @@ function listen() {
   takePictures({ open: button, file, camera, photo, target }, open, () => notice(NOTICES.noFile));
   element("modes").addEventListener("change", (/** @type {any} */ event) => enter(event.target.value));
   element("size").addEventListener("input", () => (mode.pen = Number(element("size").value)));
-  element("undo").addEventListener("click", () => edit((drawing) => drawing.undo()));
-  element("redo").addEventListener("click", () => edit((drawing) => drawing.redo()));
-  element("clear").addEventListener("click", () => edit((drawing) => drawing.clear()));
+  element("undo").addEventListener("click", undo);
+  element("redo").addEventListener("click", redo);
+  element("clear").addEventListener("click", clear);
   element("again").addEventListener("click", () => changed());
   element("copy").addEventListener("click", copy);
   element("key-form").addEventListener("submit", takeKey);
@@ -207,9 +236,9 @@ function shortcut(event) {
   if (event.target === element("key")) return; // what is undone there is what was typed
   const key = event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey;
-  if (command && (key === "y" || key === "z" && event.shiftKey)) edit((drawing) => drawing.redo());
-  else if (command && key === "z") edit((drawing) => drawing.undo());
-  else if (event.target === pad.canvas && (key === "delete" || key === "backspace")) edit((drawing) => drawing.clear());
+  if (command && (key === "y" || key === "z" && event.shiftKey)) redo();
+  else if (command && key === "z") undo();
+  else if (event.target === pad.canvas && (key === "delete" || key === "backspace")) clear();
   else return;
   event.preventDefault();
 }

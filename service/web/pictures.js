@@ -4,8 +4,10 @@
 
 /** Longest side of what is kept for showing: sharp on any screen, small in memory. */
 const SHOWN_SIDE = 1200;
-/** No service takes a larger picture: of one that is, nothing is kept or shown, and the service says that it is too large. */
+/** Six times what the service takes by default: of a larger one nothing is kept or shown, and the service says what it is. */
 const MOST_KEPT_BYTES = 100e6;
+/** To decode a pixel takes 4 bytes; a phone's browser closes the page long before a gigabyte. */
+const MOST_SHOWN_PIXELS = 60e6;
 /** How the service tells formats apart, whatever a file is called: by its first bytes. */
 const SIGNATURES = /** @type {[RegExp, string][]} */ ([
   [/^\x89PNG\r\n\x1a\n/, "image/png"],
@@ -20,6 +22,8 @@ const SIGNATURE_BYTES = 12;
 const NO_PICTURE = "application/x-unknown";
 /** What browsers call a pasted picture that lies in no file. */
 const PASTED = "image.png";
+/** Where what is pasted or dropped is meant for the field: office programs put a picture beside the text. */
+const FIELD = "input[type=password]";
 
 /**
  * @param {object} parts
@@ -40,11 +44,14 @@ export function takePictures({ open, file, camera, photo, target }, onFile, onNo
   });
   addEventListener("dragleave", () => target.toggleAttribute("data-over", false));
   addEventListener("drop", (event) => {
+    if (isForField(event) && !event.dataTransfer?.files.length) return;
     event.preventDefault(); // the browser would open the file in place of the page
     target.toggleAttribute("data-over", false);
     if (!take(event.dataTransfer?.files, (name) => name)) onNoFile();
   });
-  addEventListener("paste", (event) => take(event.clipboardData?.files, (name) => (name === PASTED ? "" : name)));
+  addEventListener("paste", (event) => {
+    if (!isForField(event)) take(event.clipboardData?.files, (name) => (name === PASTED ? "" : name));
+  });
 
   /** @param {Iterable<File> | null | undefined} files @param {(name: string) => string} nameOf @returns {boolean} Whether there is one. */
   function take(files, nameOf) {
@@ -52,6 +59,11 @@ export function takePictures({ open, file, camera, photo, target }, onFile, onNo
     if (first) onFile(first, nameOf(first.name));
     return first !== undefined;
   }
+}
+
+/** @param {Event} event */
+function isForField(event) {
+  return event.target instanceof Element && event.target.matches(FIELD);
 }
 
 /** @param {HTMLInputElement} input */
@@ -89,6 +101,8 @@ function typeOf(start, named) {
 
 /** @param {Blob} blob */
 async function decoded(blob) {
+  const size = await sizeOf(blob);
+  if (size.width * size.height > MOST_SHOWN_PIXELS) throw new RangeError("too many pixels to be shown");
   const whole = await createImageBitmap(blob); // turned upright
   const { width, height } = whole;
   const scale = Math.min(1, SHOWN_SIDE / Math.max(width, height));
@@ -96,4 +110,16 @@ async function decoded(blob) {
   const bitmap = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
   whole.close();
   return { bitmap, width, height };
+}
+
+/** What a picture says its size is, before anything is decoded. @param {Blob} blob */
+async function sizeOf(blob) {
+  const image = new Image();
+  image.src = URL.createObjectURL(blob);
+  try {
+    await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject }));
+    return { width: image.naturalWidth, height: image.naturalHeight };
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
 }

@@ -38,7 +38,10 @@ const unbroken = (words) => words.replaceAll(" ", "\u00a0");
 export function showNumber(answered) {
   const { text, digits } = answered.answer;
   if (digits.length === 0) say("There is no digit on it.", "");
-  else say(`It reads ${text}`, `${counted(digits.length)}, left to right.${doubts(digits)}`);
+  else {
+    const order = text.includes("\n") ? "line by line" : "left to right";
+    say(`It reads ${text}`, `${counted(digits.length)}, ${order}.${doubts(digits)}`);
+  }
   showBig(text);
   showSeen(null);
   const rows = digits.map((/** @type {any} */ { digit, confidence, is_digit }) => {
@@ -66,11 +69,14 @@ export function showTrouble(trouble, bars) {
   if (trouble.needsKey) element("documents").hidden = true;
 }
 
-/** @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known. */
-export function showModel(model) {
+/**
+ * @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known.
+ * @param {boolean} answered Whether it has answered: until then nobody knows whether a key is needed.
+ */
+export function showModel(model, answered) {
   element("version").textContent = model ? `${model.name}, version ${model.version}` : "–";
   // A link brings no key along: where one is needed, it would only lead to a refusal.
-  element("documents").hidden = !model || givenKey() !== null;
+  element("documents").hidden = !model || !answered || givenKey() !== null;
   if (!model) return;
   for (const kind of ["report", "card"]) {
     element(kind).href = `v1/models/${model.name}/versions/${model.version}/${kind}`;
@@ -129,7 +135,7 @@ function title(text, shown) {
 
 /** @param {Answered} answered */
 function showFacts({ answer, milliseconds, timings }) {
-  showModel(answer.model);
+  showModel(answer.model, true);
   element("latency").textContent = `${milliseconds.toFixed(0)} ms`;
   const parts = timings.map(({ name, milliseconds }) => `${name} ${milliseconds.toFixed(1)} ms`);
   element("timing").textContent = parts.join(", ") || "–";

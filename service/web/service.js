@@ -9,8 +9,10 @@ import { givenKey } from "./key.js";
  * @property {{name: string, milliseconds: number}[]} timings What the service says it took.
  */
 
-/** Longer than the service's own deadline; an answer that takes longer is not coming. */
+/** Longer than the service's own deadline, unless it was raised; an answer that takes longer is not coming. */
 const LONGEST_MILLISECONDS = 30_000;
+/** Sending takes time too, of which a proxy may let the service know nothing: the slowest that is waited for. */
+const SLOWEST_BYTES_PER_MILLISECOND = 50;
 
 /** Why there is no answer, in words for whoever uses the page. */
 export class Trouble extends Error {
@@ -37,11 +39,14 @@ export class Service {
   async ask(path, picture) {
     this.drop();
     const asking = (this.#asking = new AbortController());
-    const late = setTimeout(() => asking.abort(LATE), LONGEST_MILLISECONDS);
+    let late = 0;
     try {
-      return await post(path, await picture(), asking.signal);
+      const body = await picture();
+      late = setTimeout(() => asking.abort(LATE), LONGEST_MILLISECONDS + body.size / SLOWEST_BYTES_PER_MILLISECOND);
+      return await post(path, body, asking.signal);
     } catch (error) {
       if (asking.signal.reason === DROPPED) return null;
+      if (asking.signal.reason === LATE) return new Trouble(TOO_LONG, "Try again, or send a smaller picture.", true);
       return error instanceof Trouble ? error : new Trouble(UNREACHABLE, "Check that it runs, then try again.", true);
     } finally {
       clearTimeout(late);
@@ -58,6 +63,7 @@ export class Service {
 const DROPPED = "dropped";
 const LATE = "late";
 const UNREACHABLE = "The service cannot be reached.";
+const TOO_LONG = "The service took too long.";
 
 /** @param {string} path @param {Blob} body @param {AbortSignal} signal @returns {Promise<Answered>} */
 async function post(path, body, signal) {
@@ -109,10 +115,11 @@ function troubleOf(response, problem, sentBytes) {
     case 503:
       return new Trouble("The service is not ready.", `${detail} ${wait}`.trim(), true);
     case 504:
-      return new Trouble("The service took too long.", wait, true);
+      return new Trouble(TOO_LONG, wait, true);
   }
   const id = problem?.request_id ? `Its log has the reason under ${problem.request_id}.` : "";
-  return new Trouble("The service could not answer.", [detail, id].filter(Boolean).join(" "), response.status >= 500);
+  const passes = response.ok || response.status >= 500; // an answer that broke off, or came from a gate before the service
+  return new Trouble("The service could not answer.", [detail, id].filter(Boolean).join(" "), passes);
 }
 
 /** What to do about a picture that is too large. @param {string} detail @param {number} sentBytes */

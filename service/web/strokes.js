@@ -55,6 +55,14 @@ function paintSquare(context, { points: [[x, y]], width }) {
 
 /** @param {CanvasRenderingContext2D} context @param {Stroke} stroke */
 function paintLine(context, { points, width }) {
+  const [[x, y]] = points;
+  if (points.every(([otherX, otherY]) => otherX === x && otherY === y)) {
+    // A dot: of a line without length a canvas need not draw the round ends, and Safari does not.
+    context.beginPath();
+    context.arc(x, y, width / 2, 0, 2 * Math.PI);
+    context.fill();
+    return;
+  }
   context.lineWidth = width;
   context.stroke(new Path2D(lineThrough(points)));
 }
@@ -69,6 +77,5 @@ export function lineThrough(points) {
     const [nextX, nextY] = points[at + 2];
     return `Q${x} ${y} ${(x + nextX) / 2} ${(y + nextY) / 2}`;
   });
-  // Of a single place it is a line to itself: a dot, because ends are round.
   return [`M${points[0].join(" ")}`, ...bends, `L${points[points.length - 1].join(" ")}`].join("");
 }

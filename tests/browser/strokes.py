@@ -8,6 +8,10 @@ from playwright.sync_api import Page
 
 Place = tuple[float, float]
 
+NEXT_FRAME = "() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))"
+# The canvas's own pixels: a picture of the screen may differ in a level where the page has moved by less than a pixel.
+PAPER = "canvas => canvas.toDataURL()"
+
 # Lines through places [x, y], in hundredths of the paper's height.
 DIGITS: dict[int, list[list[Place]]] = {
     0: [[(50, 20), (33, 30), (28, 52), (36, 76), (52, 82), (66, 70), (71, 48), (64, 27), (50, 20)]],
@@ -44,7 +48,7 @@ def draw_with_pen(page: Page, lines: list[list[Place]]) -> None:
         places = list(_between(page, line))
         kinds = ["mousePressed", *["mouseMoved"] * (len(places) - 1), "mouseReleased"]
         for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
-            event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1, "pointerType": "pen"}
+            event = {"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "pointerType": "pen"}
             session.send("Input.dispatchMouseEvent", event)
 
 

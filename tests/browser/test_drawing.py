@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.answers import prediction
 from tests.browser.conftest import OpenPage
-from tests.browser.strokes import DIGITS, draw, draw_with_finger, draw_with_pen
+from tests.browser.strokes import DIGITS, NEXT_FRAME, PAPER, draw, draw_with_finger, draw_with_pen, on_paper
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +38,7 @@ def sentence(page: Page, words: str) -> None:
 
 def ink_share(page: Page) -> float:
     """How much of the paper is ink, once what has been done is shown."""
-    page.evaluate("() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))")
+    page.evaluate(NEXT_FRAME)
     share: float = page.locator("#pad").evaluate(INK_SHARE)
     return share
 
@@ -270,3 +270,65 @@ def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
     held[0].fulfill(json=prediction(4))
     page.wait_for_timeout(200)
     sentence(page, "It looks like 7")
+
+
+def test_a_release_that_nobody_told_of_ends_the_stroke(page: Page) -> None:
+    """Where a menu or another window has taken it, the pointer that moves on draws nothing."""
+    page.mouse.move(*on_paper(page, (53, 18)))
+    page.mouse.down()
+    page.mouse.move(*on_paper(page, (47, 82)), steps=10)
+    page.locator("#pad").dispatch_event("pointermove", {"pointerId": 1, "buttons": 0, "clientX": 1, "clientY": 1})
+
+    expect(page.locator("#sentence")).to_contain_text("It looks like 1")
+    before = page.locator("#pad").evaluate(PAPER)
+    page.mouse.move(*on_paper(page, (90, 50)), steps=10)
+    page.evaluate(NEXT_FRAME)
+    assert page.locator("#pad").evaluate(PAPER) == before
+
+
+def test_no_menu_takes_a_stroke(page: Page) -> None:
+    """The paper's own menu is for when nothing is being drawn: on a phone it opens for a finger that rests."""
+    menu = "pad => pad.dispatchEvent(new Event('contextmenu', { cancelable: true }))"
+    assert page.locator("#pad").evaluate(menu)
+    page.mouse.move(*on_paper(page, (50, 50)))
+    page.mouse.down()
+    assert not page.locator("#pad").evaluate(menu)
+    page.mouse.up()
+    assert page.locator("#pad").evaluate(menu)
+
+
+def test_a_pen_draws_where_a_palm_rests(open_page: OpenPage) -> None:
+    """What the palm has begun to draw is gone."""
+    page = open_page(has_touch=True, viewport={"width": 1180, "height": 900})
+    session = page.context.new_cdp_session(page)
+    for kind, place in (("touchStart", (70, 90)), ("touchMove", (75, 92))):
+        x, y = on_paper(page, place)
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": 1}]})
+    draw_with_pen(page, DIGITS[1])
+
+    expect(page.locator("#sentence")).to_contain_text("It looks like 1")
+
+
+def test_what_cannot_be_undone_asks_nothing(page: Page) -> None:
+    """A grey button can be pressed, and keys always can: the answer stays, and is not asked for again."""
+    draw(page, DIGITS[1])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 1")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Redo").click(force=True)
+    page.keyboard.press("Control+Y")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Clear").click(force=True)
+    page.wait_for_timeout(300)
+    assert asked == []
+
+
+def test_a_digit_can_be_drawn_on_a_phone_that_is_held_sideways(open_page: OpenPage) -> None:
+    """All of the paper fits on the screen, in both modes."""
+    page = open_page(viewport={"width": 750, "height": 340}, has_touch=True)
+    for mode in ("One digit", "A number"):
+        page.get_by_role("radio", name=mode).check()
+        box = page.locator("#pad").bounding_box()
+        assert box
+        assert box["height"] <= 340
+        assert box["height"] > 200

@@ -151,3 +151,15 @@ def test_a_drawn_number_is_read_by_the_service_itself(page: Page) -> None:
     draw(page, DIGITS[4])
 
     expect(page.locator("#sentence")).to_have_text("It reads 47")
+
+
+def test_lines_of_numbers_are_shown_as_lines(page: Page) -> None:
+    """One above the other, as they were written."""
+    answer = reading((1, 0.9, [10, 10, 40, 80]), (2, 0.9, [60, 10, 40, 80]), (3, 0.9, [10, 150, 40, 80]))
+    page.route("**/v1/read", lambda route: route.fulfill(json={**answer, "text": "12\n3"}))
+    page.get_by_role("radio", name="A number").check()
+    draw(page, DIGITS[1])
+
+    expect(page.locator("#advice")).to_have_text("3 digits, line by line.")
+    assert page.locator("#sentence").inner_text() == "It reads 12\n3"
+    assert page.locator("#big").inner_text() == "12\n3"

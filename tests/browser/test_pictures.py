@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.strokes import DIGITS, draw, on_paper, picture_of
+from tests.browser.strokes import DIGITS, NEXT_FRAME, PAPER, draw, on_paper, picture_of
 
 pytestmark = pytest.mark.browser
 
@@ -32,9 +32,6 @@ window.createImageBitmap = async (source, ...more) => {
   if (waits) await held;
   return decode(source, ...more);
 };"""
-NEXT_FRAME = "() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))"
-# The canvas's own pixels: a picture of the screen may differ in a level where the page has moved by less than a pixel.
-PAPER = "canvas => canvas.toDataURL()"
 # The lightest and the darkest of what is below a picture's transparent left quarter.
 GROUND_LEVELS = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width / 4, canvas.height);
@@ -320,3 +317,64 @@ def contrast(one: float, other: float) -> float:
 def _luminance(level: float) -> float:
     share = level / 255
     return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+
+
+@pytest.mark.parametrize("act", ["draw", "clear"])
+def test_what_is_done_meanwhile_is_not_replaced(open_page: OpenPage, act: str) -> None:
+    """A picture that takes its time to be opened does not take the place of what was done after it."""
+    page = open_page(SLOW_FIRST_FILE)
+    draw(page, DIGITS[1])
+    sentence(page, "It looks like 1")
+    drop(page, picture_of(5), "five.png")
+    expect(page.locator("#notice")).to_have_text("The picture is being opened …")
+    if act == "draw":
+        draw(page, [[(30, 82), (66, 82)]])
+    else:
+        page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#notice")).to_have_text("")
+    before = page.locator("#pad").evaluate(PAPER)
+    page.evaluate("window.release()")
+    page.wait_for_timeout(300)
+    assert page.locator("#pad").evaluate(PAPER) == before
+
+
+def test_a_picture_of_very_many_pixels_is_not_decoded(page: Page) -> None:
+    """A phone's browser would not survive it; the service says from its header that it is too large."""
+    drop(page, _plain_png(9000, 9000), "wall.png")
+    sentence(page, "The picture is too large.")
+    expect(page.locator("#picture-name")).to_have_text("wall.png (this browser cannot show it)")
+
+
+def test_of_many_pictures_the_last_ones_can_be_undone_to(page: Page) -> None:
+    """Their memory has a bound."""
+    for at in range(12):
+        drop(page, picture_of(at % 10), f"{at}.png")
+        sentence(page, f"It looks like {at % 10}")
+    undo = page.get_by_role("button", name="Undo")
+    times = 0
+    while undo.get_attribute("aria-disabled") == "false":
+        undo.click()
+        times += 1
+    assert times == 10
+
+
+def test_what_is_pasted_into_the_keys_field_stays_there(page: Page) -> None:
+    """Office programs put a picture beside the text that was copied; the drawing is left alone."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=401, json={"detail": "A key is needed."}))
+    draw(page, DIGITS[1])
+    before = page.locator("#pad").evaluate(PAPER)
+    transfer = page.evaluate_handle(WITH_FILE, [base64.b64encode(picture_of(5)).decode(), "image.png", "image/png"])
+    paste = """(field, clipboardData) =>
+        field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))"""
+    page.locator("#key").evaluate(paste, transfer)
+    page.wait_for_timeout(300)
+    assert page.locator("#pad").evaluate(PAPER) == before
+    page.locator("#paper").evaluate(paste, transfer)
+    expect(page.locator("#hint")).to_be_hidden()
+    page.wait_for_function("before => document.getElementById('pad').toDataURL() !== before", arg=before)
+
+
+def _plain_png(width: int, height: int) -> bytes:
+    file = BytesIO()
+    Image.new("1", (width, height)).save(file, "PNG")
+    return file.getvalue()

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -104,6 +105,7 @@ def test_times_go_with_their_answer(page: Page, after: str) -> None:
 
 def test_report_and_card_of_the_version_are_linked(page: Page) -> None:
     """Beside the version are links to its training report and its model card, and both lead there."""
+    draw(page, DIGITS[8])
     for name, words in (("report", "Confusion matrix"), ("card", "Model card")):
         href = page.get_by_role("link", name=name, exact=True).get_attribute("href")
         assert href == f"v1/models/digits/versions/1/{name}"
@@ -285,3 +287,43 @@ def run(command: str, folder: Path) -> str:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     return subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"body": "<h1>Log in first</h1>"}, "The service could not answer."),
+        ({"json": {}}, "The answer is not one of this service\u2019s."),
+        ({"json": {"predictions": []}}, "The answer is not one of this service\u2019s."),
+    ],
+)
+def test_an_answer_of_something_else_is_told(page: Page, answer: dict[str, Any], words: str) -> None:
+    """A gate before the service answers 200 too; what was read before is gone, and it can be asked again."""
+    draw(page, DIGITS[8])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 8")
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=200, **answer))
+    draw(page, [[(10, 10), (12, 12)]])
+
+    expect(page.locator("#sentence")).to_have_text(words)
+    expect(page.locator("#big")).to_be_hidden()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#sentence")).to_contain_text("It looks like 8")
+
+
+def test_an_answer_that_never_comes_is_given_up(page: Page) -> None:
+    """It is said that it takes too long, not that the service could not be reached."""
+    page.clock.install()
+    page.route("**/v1/predict*", lambda _: None)
+    draw(page, DIGITS[8])
+    page.wait_for_timeout(300)
+    page.clock.fast_forward("00:40")
+    expect(page.locator("#sentence")).to_have_text("The service took too long.")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_links_come_with_the_first_answer(page: Page) -> None:
+    """Before it nobody knows whether a key is needed, without which they would only lead to a refusal."""
+    expect(page.locator("#documents")).to_be_hidden()
+    draw(page, DIGITS[8])
+    expect(page.locator("#documents")).to_be_visible()

@@ -60,7 +60,7 @@ def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
 def _report() -> int:
     figures = read_figures(_FIGURES)
     if figures == Figures():
-        _say(f"{_FIGURES} does not exist: `make bench` and `make bench-peers` write it.")
+        _say(f"{_FIGURES} does not exist: `make bench`, `make bench-peers` and `python -m benchmarks parts` write it.")
         return FAILED
     (_HERE / "RESULTS.md").write_text(results.written(figures))
     if figures.peers:

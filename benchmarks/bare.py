@@ -72,14 +72,11 @@ def main() -> None:
 
 
 def in_processes(count: int, serve: Callable[..., None], *arguments: object) -> None:
-    """Serve in so many processes, of which this one is the first; the others end with it."""
+    """Serve in so many processes, of which this one is the first; whoever ends it ends the others too."""
     spawn = multiprocessing.get_context("spawn")
-    more = [spawn.Process(target=serve, args=arguments) for _ in range(count - 1)]
-    for worker in more:
-        worker.start()
+    for _ in range(count - 1):
+        spawn.Process(target=serve, args=arguments, daemon=True).start()
     serve(*arguments)
-    for worker in more:
-        worker.terminate()
 
 
 @contextlib.contextmanager

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import requests
 from benchmarks.contenders import Contender, Load
 from benchmarks.machine import cores
-from benchmarks.parts import PARTS
 from service.golden import GoldenImages, read_golden
 
 _ROOT = Path(__file__).parents[1]
@@ -75,16 +75,12 @@ def digits(released: Released, loads: tuple[Load, ...]) -> Contender:
     )
 
 
-def without(part: str, released: Released, loads: tuple[Load, ...]) -> Contender:
-    """The service with that part switched off; "all" for all of them."""
+def without(title: str, off: Iterable[str], released: Released, loads: tuple[Load, ...]) -> Contender:
+    """The service with parts of it switched off."""
     whole = digits(released, loads)
-    off = PARTS if part == "all" else (part,)
-    return replace(
-        whole,
-        name=f"without-{part}",
-        title="all of these" if part == "all" else PARTS[part],
-        command=(sys.executable, "-m", "benchmarks.parts", "{port}", whole.environment["DIGITS_WORKERS"], *off),
-    )
+    workers = whole.environment["DIGITS_WORKERS"]
+    command = (sys.executable, "-m", "benchmarks.parts", "{port}", workers, *off)
+    return replace(whole, name="-".join(["without", *off]), title=title, command=command)
 
 
 def bare(released: Released, loads: tuple[Load, ...]) -> Contender:

@@ -19,6 +19,7 @@ from benchmarks.figures import (
 HEADLINE_LOAD = "JSON, one image"
 HEADLINE_CONNECTIONS = 32
 
+_HOW_SURE = "What is saved is of the medians, whose runs differ by more than most parts cost."
 _HOW_TO_READ = """\
 Each number is the median of its runs, with the least and the greatest in brackets. CPU and memory are of all the
 server's processes; CPU is user and system time, memory the greatest sum of proportional set sizes (what processes share
@@ -84,9 +85,11 @@ def _service(session: Session) -> list[str]:
 def _switched_off(session: Session) -> list[str]:
     """A table for each load: the service whole, then without each part, and how much less of the CPU that takes."""
     whole, *others = session.servers
-    parts = [_conditions(session.conditions), _server_line(whole)]
+    parts = [_conditions(session.conditions), f"Digits: {whole.settings}. {_HOW_SURE}"]
+    if whole.failure:
+        return [*parts, f"It failed: {whole.failure}"]
     for point in whole.points:
-        rows = [["nothing", *_chosen_cells(point), ""]]
+        rows = [[whole.title, *_chosen_cells(point), ""]]
         rows += [_without_row(server, point) for server in others]
         parts += [
             f"### {point.load}, {_connections(point.connections)}: without a part",

@@ -63,7 +63,8 @@ def measure_parts(plan: Plan, say: Say) -> Session:
     released = Released(plan.folder)
     golden = released.publish()
     loads = single_loads(golden, _PEER_CONNECTIONS)
-    contenders = [digits(released, loads), *(without(part, released, loads) for part in (*PARTS, "all"))]
+    switched_off = {"nothing": (), **{title: (part,) for part, title in PARTS.items()}, "all of these": tuple(PARTS)}
+    contenders = [without(title, off, released, loads) for title, off in switched_off.items()]
     return Session(under, take_turns(contenders, golden, plan.logs, plan.repeats, plan.seconds, say))
 
 

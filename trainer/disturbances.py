@@ -21,8 +21,8 @@ Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     """Disturbs some images of a batch, those from a random place on.
 
-    Not always the first ones: which of them have another pen, or were not moved, goes by their place too, and each
-    disturbance is to meet all of that.
+    Not always the first ones: which of them were not moved goes by their place too (`augmentation.py`), and each
+    disturbance is to meet both.
 
     Args:
         pixels: float32 [N, 784] in 0 to 1; N must be known when the graph is built.

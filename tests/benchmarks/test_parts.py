@@ -35,7 +35,8 @@ def stripped(root: Path, *off: str) -> Iterator[httpx.Client]:
     write_version(root, 1)
     loader = FakeLoader(FirstPixelEngine(inline_rows=64, tells_is_digit=True))
     service = strip(Settings(model_store=root, poll_seconds=0.02), off, loader)
-    with listening(service.app, service.metrics) as port, client_of(port) as client:
+    served = listening(service.app, service.metrics, protocol=service.protocol)
+    with served as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -105,5 +106,5 @@ def test_without_their_own_limits_connections_are_uvicorns() -> None:
 
 def test_all_parts_are_named_to_the_process_without_them(tmp_path: Path) -> None:
     """It is told by its command line."""
-    assert without("all", Released(tmp_path), ()).command[-len(PARTS) :] == tuple(PARTS)
-    assert without("log", Released(tmp_path), ()).command[-1] == "log"
+    assert without("all of these", PARTS, Released(tmp_path), ()).command[-len(PARTS) :] == tuple(PARTS)
+    assert without("the log", ["log"], Released(tmp_path), ()).command[-1] == "log"

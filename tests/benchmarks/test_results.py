@@ -80,7 +80,7 @@ def test_the_picture_is_well_formed_and_to_scale() -> None:
 
 def test_a_part_switched_off_has_its_share_of_the_cpu() -> None:
     """0.4 in place of 0.5 ms a request: a fifth; one that failed says why."""
-    whole = server("Digits", point(run(cpu_seconds=0.5)))
+    whole = server("nothing", point(run(cpu_seconds=0.5)))
     parts = (whole, server("the log", point(run(cpu_seconds=0.4))), server("the rest", failure="it ended"))
     page = results.written(Figures(parts=Session(conditions(), parts)))
     assert "| nothing | 500 | 1.50 | 0.500 |  |" in page

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.metrics import Metrics
@@ -72,13 +73,17 @@ def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def listening(
-    app: ASGIApp, metrics: Metrics, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
+    app: ASGIApp,
+    metrics: Metrics,
+    header_seconds: float = HEADER_SECONDS,
+    idle_seconds: int = 5,
+    protocol: type[HttpToolsProtocol] | None = None,
 ) -> Iterator[int]:
     """A real server in a thread of this process, whose connections speak as in production; gives its port.
 
-    `metrics` are the app's.
+    `metrics` are the app's; `protocol` is another class of its connections.
     """
-    protocol = counting_protocol(metrics, header_seconds)
+    protocol = protocol or counting_protocol(metrics, header_seconds)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

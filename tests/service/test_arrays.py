@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from service.arrays import PIXELS, SIDE, _validated_rows, rows_from_bytes, rows_from_json
+from service.arrays import PIXELS, SIDE, _plain_rows, _validated_rows, rows_from_bytes, rows_from_json
 from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
 
 MAX_INSTANCES = 5
@@ -333,22 +333,33 @@ def test_the_short_way_and_pydantic_agree(values: list[object], length: int, row
         assert outcome_of(lambda body, most: rows_from_json(body, most, parser), body) == expected
 
 
-def spaced(text: str, space: str) -> str:
-    """The text with white space where JSON allows it."""
-    for sign in "{}[]:,":
-        text = text.replace(sign, f"{space}{sign}{space}")
-    return text
+def spaced(text: str, space: str, at: int) -> str:
+    """The text with white space behind one of the signs behind which JSON allows it."""
+    places = [place for place, letter in enumerate(text, 1) if letter in "{}[]:,"]
+    place = places[at % len(places)]
+    return text[:place] + space + text[place:]
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_white_space_does_not_send_a_batch_the_long_way(at: int) -> None:
+    """It is read row by row, however it is indented."""
+    text = spaced('{"instances":[ROW,[]],"max_value":1}'.replace("[]", "ROW"), "\r\n\t    ", at)
+    body = text.replace("ROW", json.dumps(HALF)).encode()
+    rows = _plain_rows(body, MAX_INSTANCES, simdjson.Parser())
+    assert rows is not None
+    assert rows.tolist() == [HALF, HALF]
 
 
 @settings(max_examples=200, deadline=None)
-@example(rows=["ROW"] * 2, separator=",\x0b", space="", document='{"instances":[ROWS]}')  # white space to Python
-@example(rows=["ROW"] * 2, separator=", ", space=" ", document='{"instances":[ROWS],"max_value":255}')
-@example(rows=["ROW"] * 2, separator=",", space="", document='{"max_value":1,"instances":[ROWS],"max_value":255}')
-@example(rows=["ROW"] * 2, separator=",", space="", document='{"instances":[ROWS,]}')
+@example(rows=["ROW"] * 2, separator=",\x0b", space="", at=0, document='{"instances":[ROWS]}')  # white space to Python
+@example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"instances":[ROWS\x0b]}')
+@example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"max_value":1,"instances":[ROWS],"max_value":255}')
+@example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"instances":[ROWS,]}')
 @given(
     rows=st.just(["ROW"] * 2) | st.lists(st.sampled_from(["ROW", "[]", "[ROW]", "SHORT", '"]"', "{}", ""]), max_size=3),
     separator=st.just(",") | st.sampled_from(["", ",,", "][", "],[", ",\x0b"]),
     space=st.sampled_from(["", " ", "\r\n\t ", "\x0b", "\xa0"]),
+    at=st.integers(0, 20),
     document=st.just('{"instances":[ROWS]}')
     | st.sampled_from(
         [
@@ -370,8 +381,8 @@ def spaced(text: str, space: str) -> str:
         ]
     ),
 )
-def test_a_batch_read_row_by_row_is_json(rows: list[str], separator: str, space: str, document: str) -> None:
+def test_a_batch_read_row_by_row_is_json(rows: list[str], separator: str, space: str, at: int, document: str) -> None:
     """Only what pydantic takes is taken, wherever brackets, commas and white space stand."""
-    text = spaced(document.replace("ROWS", separator.join(rows)), space)
+    text = spaced(document.replace("ROWS", separator.join(rows)), space, at)
     body = text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:])).encode()
     assert outcome_of(rows_from_json, body) == outcome_of(_validated_rows, body)

@@ -26,7 +26,7 @@ def test_only_the_asked_share_changes(fraction: float, changed: int) -> None:
 
 
 def test_any_image_of_a_batch_may_change() -> None:
-    """Those at the same places always have another pen: were it always they, no other image would be disturbed."""
+    """Of each eight one is never moved, by its place: of the first ones some disturbances would meet none such."""
     changed = [(before != after).any(axis=1) for before, after in (disturbed(0.2, seed) for seed in range(40))]
     times = np.sum(changed, axis=0)
     assert times.min() > 0
@@ -46,7 +46,7 @@ def test_every_kind_changes_pictures() -> None:
     before, after = disturbed(1.0, seed=3)
     changed = np.abs(before - after).max(axis=1) > 0.05
     of_each_kind = [np.roll(changed, -place).reshape(10, 10).sum(axis=1) for place in range(10)]
-    assert max(counts.min() for counts in of_each_kind) >= 5
+    assert min(counts.min() for counts in of_each_kind) >= 5
 
 
 def test_same_seed_same_disturbance() -> None:

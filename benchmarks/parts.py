@@ -1,7 +1,7 @@
 """The service with some of its parts switched off, which shows what each costs: what is left still answers rightly.
 
-`python -m benchmarks.parts PORT WORKERS [PART ...]`. Each process counts by itself, and nobody replaces one that ends; so
-does the service whole when it is compared with that, which then differs in the part alone.
+`python -m benchmarks.parts PORT WORKERS [PART ...]`. Each process counts by itself, and nobody replaces one that ends.
+So does the service whole when it is compared with that, which then differs in the part alone.
 """
 
 import argparse

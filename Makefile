@@ -15,7 +15,7 @@ serve: $(INSTALLED) ## Serve the newest version in the model store; the released
 	@exec $(BIN)/python -m service
 
 test: $(INSTALLED) ## Run the tests; no network, no data set, about 4 minutes
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -rs
 
 train: $(INSTALLED) ## Train on MNIST and publish the next version
 	$(BIN)/python -m trainer train

@@ -41,6 +41,10 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 # 500 rows each, is to fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
 
+# Where few workers see many cores, a container without a limit on a large node, memory is what there is least of: a picture
+# being decoded takes up to 100 MB, a thread with bulk 6 MB for each version. More work wants more workers.
+_MOST_DECODING_THREADS, _MOST_BULK_THREADS = 2, 8
+
 # Cards, reports and manifests that are read from the store at once, for people who look at them. Each file that hangs
 # keeps a place.
 _MOST_READS = 16
@@ -144,19 +148,19 @@ class Digits(FastAPI):
 
 
 def _decoding_threads(settings: Settings) -> int:
-    """Threads for decoding pictures in each worker: all together as many as there are cores.
+    """Threads for decoding pictures in each worker: all together as many as there are cores, within a bound.
 
     Half of decoding is Python: a second thread in a worker takes turns with the first one rather than a core, and the
     event loop has to wait for both. A picture then takes up to a third more of a core, and a refusal twice as much.
     """
     cores = usable_cores()
-    return math.ceil(cores / (settings.workers or cores))
+    return min(_MOST_DECODING_THREADS, math.ceil(cores / (settings.workers or cores)))
 
 
 def _bulk_threads(settings: Settings) -> int:
-    """Threads for bulk in each worker: all together twice as many as there are cores."""
+    """Threads for bulk in each worker: all together twice as many as there are cores, within a bound."""
     cores = usable_cores()
-    return min(cores, 2 * math.ceil(cores / (settings.workers or cores)))
+    return min(_MOST_BULK_THREADS, cores, 2 * math.ceil(cores / (settings.workers or cores)))
 
 
 def _loader(settings: Settings) -> Loader:

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     """Most rows that the network runs at once."""
 
     queue_limit: PositiveInt = 20_000
-    """Most rows, and pictures being decoded, that may wait; more are answered with 429."""
+    """Most rows, and pictures being decoded, that may wait in each worker; more are answered with 429."""
 
     request_timeout_seconds: PositiveSeconds = 10.0
     """Deadline of a request, its body included; the header X-Request-Timeout-Seconds can shorten it."""

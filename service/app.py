@@ -41,8 +41,8 @@ _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_config
 # 500 rows each, is to fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
 
-# Where few workers see many cores, a container without a limit on a large node, memory is what there is least of: a picture
-# being decoded takes up to 100 MB, a thread with bulk 6 MB for each version. More work wants more workers.
+# Where few workers see many cores, in a container without a limit on a large node, memory is what there is least of: a
+# picture being decoded takes up to 100 MB, a thread with bulk 6 MB for each version. More work wants more workers.
 _MOST_DECODING_THREADS, _MOST_BULK_THREADS = 2, 8
 
 # Cards, reports and manifests that are read from the store at once, for people who look at them. Each file that hangs
@@ -84,13 +84,15 @@ def create_app(
         registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
         async with (
             tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(settings.queue_limit, _decoding_threads(settings), picture_wait_seconds, measured).running() as pool,
+            Pool(
+                settings.queue_limit, _decoding_threads(settings, usable_cores()), picture_wait_seconds, measured
+            ).running() as pool,
             Pool(settings.queue_limit, 1, picture_wait_seconds, measured).running() as array_pool,
             Batcher(
                 measured,
                 settings.max_batch_size,
                 settings.queue_limit,
-                _bulk_threads(settings),
+                _bulk_threads(settings, usable_cores()),
                 tracing,
                 bulk_wait_seconds,
             ).running() as batcher,
@@ -147,19 +149,17 @@ class Digits(FastAPI):
         await self._exchange(scope, receive, send)
 
 
-def _decoding_threads(settings: Settings) -> int:
+def _decoding_threads(settings: Settings, cores: int) -> int:
     """Threads for decoding pictures in each worker: all together as many as there are cores, within a bound.
 
     Half of decoding is Python: a second thread in a worker takes turns with the first one rather than a core, and the
     event loop has to wait for both. A picture then takes up to a third more of a core, and a refusal twice as much.
     """
-    cores = usable_cores()
     return min(_MOST_DECODING_THREADS, math.ceil(cores / (settings.workers or cores)))
 
 
-def _bulk_threads(settings: Settings) -> int:
+def _bulk_threads(settings: Settings, cores: int) -> int:
     """Threads for bulk in each worker: all together twice as many as there are cores, within a bound."""
-    cores = usable_cores()
     return min(_MOST_BULK_THREADS, cores, 2 * math.ceil(cores / (settings.workers or cores)))
 
 

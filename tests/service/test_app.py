@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.app import create_app
+from service.app import _bulk_threads, _decoding_threads, create_app
 from service.cores import usable_cores
 from service.settings import Settings
 from tests.service.assertions import assert_problem
@@ -16,7 +16,7 @@ _BEGINS_SECONDS = 30.0
 _NO_MORE_SECONDS = 0.1
 
 
-@pytest.mark.parametrize(("workers", "at_once"), [(0, 1), (1, usable_cores()), (usable_cores(), 1)])
+@pytest.mark.parametrize(("workers", "at_once"), [(0, 1), (1, min(2, usable_cores())), (usable_cores(), 1)])
 def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
     tmp_path: Path, workers: int, at_once: int
 ) -> None:
@@ -48,3 +48,14 @@ def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
 def test_a_slash_too_many_is_another_path(client: httpx.Client, path: str) -> None:
     """It is a problem like every unknown path: a redirect would lead from behind a proxy with TLS to plain HTTP."""
     assert_problem(client.get(path), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "decoding", "bulk"),
+    [(0, 1, 1, 1), (0, 2, 1, 2), (0, 64, 1, 2), (1, 2, 2, 2), (2, 4, 2, 4), (2, 64, 2, 8)],
+)
+def test_threads_of_a_worker_have_a_bound(workers: int, cores: int, decoding: int, bulk: int) -> None:
+    """All workers together use the cores; few of them on a large node do not, as each thread takes memory."""
+    settings = Settings(workers=workers)
+    assert _decoding_threads(settings, cores) == decoding
+    assert _bulk_threads(settings, cores) == bulk

@@ -20,7 +20,7 @@ _NO_MORE_SECONDS = 0.1
 def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
     tmp_path: Path, workers: int, at_once: int
 ) -> None:
-    """A worker for each core decodes one picture at a time; one alone uses all of them."""
+    """A worker for each core decodes one picture at a time; one alone two, which is as many as it may."""
     write_version(tmp_path, 1)
     app = create_app(Settings(model_store=tmp_path, workers=workers), load=FakeLoader())
     begun, gate = threading.Semaphore(0), threading.Event()

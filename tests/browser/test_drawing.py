@@ -324,11 +324,11 @@ def test_what_cannot_be_undone_asks_nothing(page: Page) -> None:
 
 
 def test_a_digit_can_be_drawn_on_a_phone_that_is_held_sideways(open_page: OpenPage) -> None:
-    """All of the paper fits on the screen, in both modes."""
+    """All of the paper fits on the screen in both modes, and is large enough for a finger."""
     page = open_page(viewport={"width": 750, "height": 340}, has_touch=True)
     for mode in ("One digit", "A number"):
         page.get_by_role("radio", name=mode).check()
         box = page.locator("#pad").bounding_box()
         assert box
         assert box["height"] <= 340
-        assert box["height"] > 200
+        assert box["height"] > 150

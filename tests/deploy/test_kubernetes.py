@@ -1,5 +1,6 @@
 """deploy/kubernetes, rendered by kubectl, validated against the API's schemas, and held to what it promises."""
 
+import copy
 import os
 import re
 import shutil
@@ -160,10 +161,12 @@ def test_cluster_scales_by_the_queue_and_is_watched() -> None:
 
 @pytest.mark.kubernetes
 def test_kserve_runs_the_same_container() -> None:
-    """The InferenceService's pod is the Deployment's, under the container name that KServe asks for."""
+    """The InferenceService has the Deployment's pod, from a registry, under the container name that KServe asks for."""
     (ours,) = (pod for pod in _pods("base") if pod["containers"][0]["name"] == "service")
     theirs = _only("kserve", "InferenceService")["spec"]["predictor"]
-    assert theirs["containers"] == [ours["containers"][0] | {"name": "kserve-container"}]
+    assert theirs["containers"] == [
+        ours["containers"][0] | {"name": "kserve-container", "image": "registry.example/digits-service:0.1.0"}
+    ]
     same = ours.keys() - {"containers"}
     assert {key: theirs[key] for key in same} == {key: ours[key] for key in same}
 
@@ -210,7 +213,7 @@ def test_the_runbook_s_command_makes_a_job_that_pins(tmp_path: Path) -> None:
     (container,) = done["spec"]["template"]["spec"]["containers"]
     assert container.pop("command") == ["python", "-m", "trainer", "serve-version", "7"]
     assert container["resources"].pop("requests") == {"cpu": "100m", "memory": "256Mi"}
-    (expected,) = spec["template"]["spec"]["containers"]
+    (expected,) = copy.deepcopy(spec["template"]["spec"]["containers"])  # others use what was rendered, too
     del expected["resources"]["requests"]
     assert container == {key: value for key, value in expected.items() if key != "command"}
     (tmp_path / "made.yaml").write_text(made)

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks.bare import in_processes, listening, row_from_octets
 from service import logs
 from service.app import create_app
-from service.batching import Batcher, Leaves, stays
+from service.batching import Batcher
 from service.bodies import BYTES, JSON, Announced, Body, BodyReader, RawHeaders
 from service.exchange import WHOLE, WHOLE_WRITER
 from service.inference import Inference
@@ -34,8 +34,6 @@ from service.state import Drain, ServiceState
 
 if TYPE_CHECKING:
     import simdjson
-
-    from service.tracing import RequestTrace
 
 PARTS = {
     "reload": "looking at the model store (hot reload)",
@@ -180,15 +178,8 @@ class _WithoutExchange:
 class _AtOnce(Batcher):
     """Runs the rows of each request by themselves, in the event loop, as soon as they are there."""
 
-    async def infer(
-        self,
-        version: LoadedVersion,
-        pixels: NDArray[np.float32],
-        deadline: float,  # noqa: ARG002 - the batcher's own signature
-        leaves: Leaves = stays,  # noqa: ARG002
-        trace: "RequestTrace | None" = None,  # noqa: ARG002
-    ) -> Inference:
-        """Run the network."""
+    async def infer(self, version: LoadedVersion, pixels: NDArray[np.float32], *_: object, **__: object) -> Inference:
+        """Run the network; for whom and until when makes no difference where nothing waits."""
         started = time.perf_counter()
         outputs = version.engine.run(pixels)
         seconds = time.perf_counter() - started

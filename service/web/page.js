@@ -97,7 +97,8 @@ async function open(/** @type {File} */ file, /** @type {string} */ name) {
   const { drawing } = mode;
   const reading = pictureFrom(file, name);
   opened.set(drawing, reading);
-  const slow = setTimeout(() => opened.get(drawing) === reading && notice(NOTICES.opening), OPENING_MILLISECONDS);
+  const isAwaited = () => opened.get(drawing) === reading && drawing === mode.drawing;
+  const slow = setTimeout(() => isAwaited() && notice(NOTICES.opening), OPENING_MILLISECONDS);
   const picture = await reading.catch(() => null);
   clearTimeout(slow);
   if (opened.get(drawing) !== reading) return;
@@ -162,16 +163,21 @@ async function ask() {
   const answered = await service.ask(path + query, sent);
   if (answered === null) return; // something else has been asked since
   element("result").setAttribute("aria-busy", "false");
+  if (answered instanceof Trouble) showTrouble(answered, mode === MODES.digit);
+  else show(answered, drawing, aspect);
+}
+
+/** @param {import("./service.js").Answered} answered @param {Drawing} drawing @param {number} aspect */
+function show(answered, drawing, aspect) {
   try {
-    if (answered instanceof Trouble) throw answered;
     if (mode === MODES.digit) showDigit(answered);
     else {
       showNumber(answered);
       const size = drawing.picture ?? sizeOfPicture(aspect);
       if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
     }
-  } catch (error) {
-    showTrouble(error instanceof Trouble ? error : NO_ANSWER, mode === MODES.digit);
+  } catch {
+    showTrouble(NO_ANSWER, mode === MODES.digit); // what is JSON of another shape
   }
 }
 

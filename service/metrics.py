@@ -127,7 +127,7 @@ class Metrics(Collector):
         """Record the version that serves from now on."""
         self._serving = version
         self.drift.compare_with(version.number, version.manifest.baseline)
-        self.memory.note_served()
+        self.memory.note_served(version.number)
 
     def predicted(self, version: int, probabilities: NDArray[np.float32], is_digit: list[bool] | None = None) -> None:
         """Count predictions; probabilities is float32 [n, 10], is_digit says of each row, if the version tells it."""

@@ -210,22 +210,27 @@ class Registry:
     def _choice(self, usable: list[StoredVersion]) -> list[StoredVersion]:
         """Of these the ones to have loaded, the one that should serve first.
 
-        A pinned version whose folder is gone serves on; a pin that cannot be followed at all leaves what serves.
+        A pinned version whose folder is gone serves on; a pin that cannot be followed at all leaves what serves, and a
+        worker that takes another's place begins with what the others serve.
         """
         pinned = self._pinned()
         first = self._numbered(usable, pinned)
         if not first and pinned in self._loaded:
             first = [self._loaded[pinned].stored]
-        if not first and pinned is not None and self.serving:
-            first = self._numbered(usable, self.serving.number)
+        if not first and pinned is not None:
+            first = self._numbered(usable, self._served())
         return [*first, *(stored for stored in usable if stored not in first)][:LOADED_VERSIONS]
 
     def _pinned(self) -> int | None:
         """The version that the policy asks for; with a policy that cannot be read, the one that serves."""
         policy = self._snapshot.policy
         if policy is None:
-            return self.serving.number if self.serving else None
+            return self._served()
         return policy.serve if isinstance(policy.serve, int) else None
+
+    def _served(self) -> int | None:
+        """The version that serves; before one does here, the one that the other workers serve."""
+        return self.serving.number if self.serving else self._metrics.memory.served_by_others
 
     def _trouble_with_pin(self) -> str | None:
         pinned = self._pinned()

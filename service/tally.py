@@ -45,6 +45,8 @@ class Memory:
         self._cpu_seconds[worker] = self._cpu_seconds[worker].sum(), 0.0
         # The process id of the last one that has served in each worker's place.
         self._have_served: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
+        # The number of the version that each worker serves, or that the one before it in its place did.
+        self._versions: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
 
     @property
     def processes(self) -> list[int]:
@@ -60,9 +62,17 @@ class Memory:
         """What all workers have used, those that have ended included, as far as anybody looked."""
         return float(self._cpu_seconds.sum())
 
-    def note_served(self) -> None:
-        """Let the others know that this worker has a version that serves."""
+    def note_served(self, version: int) -> None:
+        """Let the others know which version this worker serves."""
+        self._versions[self.worker] = version
         self._have_served[self.worker] = os.getpid()
+
+    @property
+    def served_by_others(self) -> int | None:
+        """The newest version that another worker, which lives, serves."""
+        versions = np.where(self._processes, self._versions, 0)
+        versions[self.worker] = 0
+        return int(versions.max()) or None
 
     @property
     def all_have_served(self) -> bool:

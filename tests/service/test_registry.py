@@ -15,6 +15,7 @@ from service.metrics import Metrics
 from service.model_store import ModelStore, StoredVersion
 from service.preparing import LoadPostponed
 from service.registry import LOADED_VERSIONS, Registry, State
+from service.tally import Memory, file_for
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, loaded_version, write_version
 
@@ -261,6 +262,26 @@ def test_impossible_policy_keeps_what_serves_and_says_so(watched: Watched, polic
         await watched.settled()
         assert watched.serving == 2
         assert "policy.json" in (watched.registry.trouble or "")
+
+    run(watched, story)
+
+
+@pytest.mark.parametrize("policy", ['{"serve": 9}', "not json"])
+def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched, policy: str) -> None:
+    """A policy that cannot be followed keeps what serves, also where a worker has been replaced since."""
+    for number in (1, 2, 3):
+        write_version(watched.folder, number)
+    watched.pin(policy)
+    file = file_for(2)
+    Memory(2, 0, file).note_served(2)
+    metrics = Metrics(Memory(2, 1, file))
+    os.close(file)
+    watched.registry = Registry(ModelStore(watched.folder, "digits"), watched.load, metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.registry.loaded(3) is not None)
+        await watched.settled()
+        assert watched.serving == 2
 
     run(watched, story)
 

@@ -65,11 +65,24 @@ def test_labels_come_back_as_they_were(labels: tuple[str, ...]) -> None:
 def test_everyone_has_served_only_when_each_has() -> None:
     """One worker that serves does not speak for the others."""
     first, second = shared(2)
-    first.note_served()
+    first.note_served(1)
     assert not second.all_have_served
-    second.note_served()
+    second.note_served(1)
     assert first.all_have_served
     assert first.processes == [os.getpid()] * 2
+
+
+def test_what_the_others_serve_is_known() -> None:
+    """It is the newest version of the other workers that live, and not one's own."""
+    file = file_for(3)
+    first, second, third = (Memory(3, worker, file) for worker in range(3))
+    first.note_served(7)
+    assert (first.served_by_others, second.served_by_others) == (None, 7)
+    third.note_served(8)
+    assert second.served_by_others == 8
+    note_ended(file, 2)
+    assert (first.served_by_others, second.served_by_others) == (None, 7)
+    os.close(file)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(1, 2), st.integers(1, 9)), max_size=40))
@@ -110,7 +123,7 @@ def test_whether_a_process_has_served_is_told_from_outside() -> None:
     file = file_for(3)
     served = [Memory(3, worker, file) for worker in range(3)][1]
     assert not has_served(file, 3, 1, os.getpid())
-    served.note_served()
+    served.note_served(1)
 
     assert [has_served(file, 3, worker, os.getpid()) for worker in range(3)] == [False, True, False]
     assert not has_served(file, 3, 1, os.getpid() + 1)

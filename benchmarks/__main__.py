@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import chart, profiling, results, wrk
-from benchmarks.figures import Figures, read_figures, write_figures
+from benchmarks.figures import Figures, Profiles, read_figures, write_figures
+from benchmarks.machine import conditions
 from benchmarks.peers import PEERS
 from benchmarks.processes import ServerError
 from benchmarks.sessions import Plan, measure_parts, measure_peers, measure_service
@@ -33,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # So that a benchmark that is ended ends its servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
     repeats, seconds = (1, 3) if options.quick else (options.repeats, options.seconds)
-    if options.what == "profile":
-        return _profile(seconds)
-    return _measure(options.what, Plan(repeats, seconds, _BUILD / "bench", given), options.only)
+    plan = Plan(repeats, seconds, _BUILD / "bench", given)
+    return _profile(plan) if options.what == "profile" else _measure(options.what, plan, options.only)
 
 
 def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
 def _report() -> int:
     figures = read_figures(_FIGURES)
     if figures == Figures():
-        _say(f"{_FIGURES} does not exist: `make bench`, `make bench-peers` and `python -m benchmarks parts` write it.")
+        _say(f"{_FIGURES} does not exist: `make bench`, `make bench-peers` and others of this command write it.")
         return FAILED
     (_HERE / "RESULTS.md").write_text(results.written(figures))
     if figures.peers:
@@ -68,12 +68,15 @@ def _report() -> int:
     return DONE
 
 
-def _profile(seconds: float) -> int:
+def _profile(plan: Plan) -> int:
+    """Look where the time goes, once, and keep what was seen."""
+    under = conditions(1, plan.seconds, plan.arguments)
     try:
-        profiling.profile(_BUILD, seconds, _say)
+        profiles = Profiles(under, profiling.profile(_BUILD, plan.seconds, _say))
     except ServerError as error:
         _say(str(error))
         return FAILED
+    write_figures(_FIGURES, replace(read_figures(_FIGURES), profiles=profiles))
     return DONE
 
 

@@ -67,6 +67,15 @@ class OpenPoint:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """What a server takes that is asked nothing: CPU of all its processes, and each process's own memory."""
+
+    seconds: float
+    cpu_seconds: float
+    process_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ServerFigures:
     """One server: how it was started, what it was made of, what it did, or why it did nothing."""
 
@@ -78,6 +87,7 @@ class ServerFigures:
     points: tuple[Point, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()
     failure: str | None = None
+    idle: Idle | None = None
 
 
 @dataclass(frozen=True)
@@ -116,10 +126,36 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A function and the share of the samples, waiting left out, in which it was the one that ran."""
+
+    function: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where a load's time goes: the functions by own time, greatest first."""
+
+    load: str
+    connections: int
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """What one command looked at under the same conditions."""
+
+    conditions: Conditions
+    loads: tuple[Profile, ...]
+
+
+@dataclass(frozen=True)
 class Figures:
-    """Everything measured: the service by itself, with parts switched off, and beside its peers."""
+    """Everything measured: the service by itself, where its time goes, with parts switched off, beside its peers."""
 
     service: Session | None = None
+    profiles: Profiles | None = None
     parts: Session | None = None
     peers: Session | None = None
 

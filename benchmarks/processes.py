@@ -81,7 +81,11 @@ class Server:
 
     def memory_bytes(self, *others: int) -> int:
         """Sum of the proportional set sizes: memory that processes share is counted once."""
-        return sum(_proportional_bytes(pid) for pid in self._pids(others))
+        return sum(self.process_bytes(*others))
+
+    def process_bytes(self, *others: int) -> tuple[int, ...]:
+        """The proportional set size of each process, greatest first."""
+        return tuple(sorted(map(_proportional_bytes, self._pids(others)), reverse=True))
 
     def _pids(self, others: Collection[int]) -> set[int]:
         return descendants(os.getpid()) - self._there_before - set(others)

@@ -4,12 +4,12 @@ import collections
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import wrk
 from benchmarks.contenders import Say, described, serving
 from benchmarks.digits import Released, digits, single_loads
+from benchmarks.figures import Profile, Share
 from benchmarks.processes import ServerError
 
 _PY_SPY = "py-spy==0.4.3"
@@ -20,16 +20,8 @@ _SHOWN = 40
 _WAITING = ("Condition.wait (", "_worker (concurrent/futures/", "EpollSelector.select (", "Popen._try_wait (")
 
 
-@dataclass(frozen=True)
-class Share:
-    """A function and the share of the samples, waiting left out, in which it was the one that ran."""
-
-    function: str
-    share: float
-
-
-def profile(folder: Path, seconds: float, say: Say) -> None:
-    """Load the service with single images, JSON and then octet-stream, and print the functions by own time.
+def profile(folder: Path, seconds: float, say: Say) -> tuple[Profile, ...]:
+    """Load the service with single images, JSON and then octet-stream; tell and give the functions by own time.
 
     Raises:
         ServerError: The service does not start, or py-spy cannot be installed or may not look at it.
@@ -38,6 +30,7 @@ def profile(folder: Path, seconds: float, say: Say) -> None:
     golden = released.publish()
     py_spy = _installed(folder / "profile")
     loads = single_loads(golden, (_CONNECTIONS,))
+    profiles: list[Profile] = []
     with serving(digits(released, loads), golden, folder / "bench" / "logs") as (server, port):
         for load in loads:
             stacks = folder / "profile" / f"{load.request.load.split(',')[0]}.txt"
@@ -48,9 +41,12 @@ def profile(folder: Path, seconds: float, say: Say) -> None:
                 msg = f"py-spy: {complaint.strip()}"
                 raise ServerError(msg)
             say(f"\n{load.request.load}, {_CONNECTIONS} connections, while being looked at: {described(run)}")
-            for line in own_times(stacks.read_text().splitlines())[:_SHOWN]:
+            shares = tuple(own_times(stacks.read_text().splitlines())[:_SHOWN])
+            for line in shares:
                 say(f"{line.share:7.1%}  {line.function}")
             say(f"whole stacks: {stacks}")
+            profiles.append(Profile(load.request.load, _CONNECTIONS, shares))
+    return tuple(profiles)
 
 
 def own_times(stacks: Sequence[str]) -> list[Share]:

@@ -6,8 +6,10 @@ from benchmarks.figures import (
     Conditions,
     EngineFigures,
     Figures,
+    Idle,
     OpenPoint,
     Point,
+    Profiles,
     Run,
     ServerFigures,
     Session,
@@ -18,8 +20,13 @@ from benchmarks.figures import (
 
 HEADLINE_LOAD = "JSON, one image"
 HEADLINE_CONNECTIONS = 32
+SINGLE_LOADS = (HEADLINE_LOAD, "octet-stream, one image")
+_FUNCTIONS_SHOWN = 10
 
 _HOW_SURE = "What is saved is of the medians, whose runs differ by more than most parts cost."
+_HOW_PROFILED = (
+    "py-spy's samples by the innermost function of Python; what it calls in C is its own time, waiting is left out."
+)
 _HOW_TO_READ = """\
 Each number is the median of its runs, with the least and the greatest in brackets. CPU and memory are of all the
 server's processes; CPU is user and system time, memory the greatest sum of proportional set sizes (what processes share
@@ -38,6 +45,8 @@ def written(figures: Figures) -> str:
     ]
     if figures.service:
         parts += ["## The service", *_service(figures.service)]
+    if figures.profiles:
+        parts += ["## Where the time goes", *_profiles(figures.profiles)]
     if figures.parts:
         parts += ["## Parts switched off", *_switched_off(figures.parts)]
     if figures.peers:
@@ -78,7 +87,19 @@ def _service(session: Session) -> list[str]:
         parts += [*(_server_line(server) for server in references), _points(references)]
         parts += [_beside_reference(ours, server) for server in references]
     if session.engine:
-        parts.append(_engine(session.engine, ours))
+        parts += [_engine(session.engine, ours), _bound(session.engine, ours)]
+    if ours.idle:
+        parts.append(_idle(ours.idle))
+    return parts
+
+
+def _profiles(profiles: Profiles) -> list[str]:
+    """The functions that take most, for each load."""
+    parts = [_conditions(profiles.conditions), _HOW_PROFILED]
+    for profile in profiles.loads:
+        head = (f"{profile.load}, {_connections(profile.connections)}", "own time")
+        rows = [(share.function, f"{share.share:.1%}") for share in profile.shares[:_FUNCTIONS_SHOWN]]
+        parts.append(table(head, rows))
     return parts
 
 
@@ -211,6 +232,30 @@ def _engine(alone: EngineFigures, ours: ServerFigures) -> str:
     bulk = [point for point in ours.points if point.rows > 1]
     shares = [f"{point.rows * spread_of(point, _rate).median / rate.median:.0%} as {_named(point)}" for point in bulk]
     return f"{text} Through HTTP the service reaches {'; '.join(shares)}." if shares else text
+
+
+def _bound(alone: EngineFigures, ours: ServerFigures) -> str:
+    """What the network takes of a request with one image: the part that no server around it can save."""
+    row_ms = 1000 * alone.threads / spread(alone.rows_per_second).median
+    points = [point_at(ours, load, HEADLINE_CONNECTIONS) for load in SINGLE_LOADS]
+    shares = [
+        f"{row_ms / spread_of(point, _cpu).median:.0%} of {spread_of(point, _cpu).median:.3f} ms as {point.load}"
+        for point in points
+        if point
+    ]
+    if not shares:
+        return ""
+    taken = f"{row_ms:.3f} ms of a core: {'; '.join(shares)}, {HEADLINE_CONNECTIONS} connections"
+    return (
+        f"An image takes the network {taken}."
+        " No server around it saves any of that. The rest are two system calls, reading and writing HTTP, reading the "
+        "body, and what the section on parts switches off."
+    )
+
+
+def _idle(idle: Idle) -> str:
+    each = ", ".join(f"{process_bytes / 1e6:.0f}" for process_bytes in idle.process_bytes)
+    return f"Idle: **{idle.cpu_seconds / idle.seconds:.2%}** of a core over {idle.seconds:.0f} s; {each} MB a process."
 
 
 def _named(point: Point) -> str:

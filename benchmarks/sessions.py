@@ -1,6 +1,7 @@
 """What each command measures, from beginning to end: the service by itself, or beside its peers."""
 
 import http.client
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from benchmarks import engine, open_loop
 from benchmarks.contenders import Contender, Load, Say, serving, take_turns
 from benchmarks.digits import Released, all_loads, bare, digits, single_loads, without
 from benchmarks.environments import Environments
-from benchmarks.figures import OpenPoint, ServerFigures, Session
+from benchmarks.figures import Idle, OpenPoint, ServerFigures, Session
 from benchmarks.machine import conditions
 from benchmarks.parts import PARTS
 from benchmarks.peers import PEERS, Peer
@@ -22,6 +23,8 @@ _RATES_PER_SECOND = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.
 _REACHED_SHARE = 0.95
 _OPEN_CONNECTIONS = 64
 _PEER_CONNECTIONS = (32, 1)
+# The system counts hundredths of a second: of 0.5 % of a core it sees so many in this time.
+_SETTLING_SECONDS, _IDLE_SECONDS = 2.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ def measure_service(plan: Plan, say: Say) -> Session:
     )
     say("the engine in this process")
     alone = engine.measure(released.program(), plan.repeats, plan.seconds)
-    open_points = _open_loop(ours, golden, plan, say)
-    return Session(under, (replace(measured, open_points=open_points), reference), alone)
+    measured = replace(measured, idle=_idle(ours, golden, plan, say), open_points=_open_loop(ours, golden, plan, say))
+    return Session(under, (measured, reference), alone)
 
 
 def measure_parts(plan: Plan, say: Say) -> Session:
@@ -89,6 +92,22 @@ def measure_peers(plan: Plan, names: Sequence[str], environments: Path, say: Say
 
 def _absent(peer: Peer, reason: str) -> ServerFigures:
     return ServerFigures(peer.name, peer.title, settings=peer.settings, failure=reason)
+
+
+def _idle(contender: Contender, golden: GoldenImages, plan: Plan, say: Say) -> Idle | None:
+    """Look at a server that has just answered and is asked nothing more."""
+    try:
+        with serving(contender, golden, plan.logs) as (server, _):
+            time.sleep(_SETTLING_SECONDS)
+            started, used = time.monotonic(), server.cpu_seconds()
+            time.sleep(_IDLE_SECONDS)
+            seconds, used = time.monotonic() - started, server.cpu_seconds() - used
+            idle = Idle(seconds, used, server.process_bytes())
+    except (ServerError, OSError, http.client.HTTPException) as error:
+        say(f"  failed: {error}")
+        return None
+    say(f"  idle: {idle.cpu_seconds / idle.seconds:.2%} of a core")
+    return idle
 
 
 def _open_loop(contender: Contender, golden: GoldenImages, plan: Plan, say: Say) -> tuple[OpenPoint, ...]:

@@ -1,6 +1,7 @@
 """Stacks summed up by own time."""
 
-from benchmarks.profiling import Share, own_times
+from benchmarks.figures import Share
+from benchmarks.profiling import own_times
 
 
 def test_own_time_is_that_of_the_innermost_function() -> None:

@@ -5,14 +5,18 @@ A table without rows stands for something that was not measured.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.corruptions import STRENGTHS
 from trainer.evaluation import count_errors, wilson_interval
 from trainer.findings import Findings
 from trainer.manifest import Manifest
 from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
+
+_TIMED = "LiteRT, one thread, on the machine that trained it"  # as cost.py does it
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,23 @@ def per_class(confusion: NDArray[np.int64]) -> Table:
 
 
 def corruptions(findings: Findings) -> Table:
-    """The errors on test images that were made worse, after those on the same images clean."""
-    if not findings.manifest["metrics"]["corruption_errors"]:
+    """The errors on test images that were made worse, after those on the same images clean; their mean is last."""
+    shares = corruption_shares(findings)
+    if not shares:
         return Table("Robustness", (), [])
-    images = len(sample(findings.labels))
-    return Table("Robustness", ("Test images", f"Read wrong of {images:,}"), _shares(with_clean(findings)))
+    heads = ("Test images", f"Read wrong of {len(sample(findings.labels)):,}", "How strong, as in MNIST-C")
+    rows = [(*row, STRENGTHS.get(name, "")) for name, row in zip(shares, _shares(shares), strict=True)]
+    return Table("Robustness", heads, rows)
 
 
-def with_clean(findings: Findings) -> dict[str, float]:
-    """The error share under each corruption, and first without any, all of the same images."""
+def corruption_shares(findings: Findings) -> dict[str, float]:
+    """The error share without any corruption, under each, and their mean, of the same images; empty if unmeasured."""
+    errors = findings.manifest["metrics"]["corruption_errors"]
+    if not errors:
+        return {}
     probabilities, labels = sample(findings.answers.probabilities), sample(findings.labels)
     clean = count_errors(probabilities, labels) / len(labels)
-    return {"clean": clean, **findings.manifest["metrics"]["corruption_errors"]}
+    return {"clean": clean, **errors, f"mean of {len(errors)}": fmean(errors.values())}
 
 
 def non_digits(manifest: Manifest) -> Table:
@@ -77,7 +86,7 @@ def cost(manifest: Manifest) -> Table:
         ("FLOPs for an image", f"{2 * manifest['multiply_accumulates']:,} (two for each multiply-accumulate)"),
     ]
     if manifest["microseconds_per_image"] is not None:
-        rows.append(("Time for an image", f"{manifest['microseconds_per_image']:,.1f} µs"))
+        rows.append(("Time for an image", f"{manifest['microseconds_per_image']:,.1f} µs ({_TIMED})"))
     return Table("Cost", (), [*rows, ("Training time", f"{manifest['training_seconds']:,.0f} s")])
 
 

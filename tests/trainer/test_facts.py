@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.trainer.made_up import bare_findings, full_findings
 from trainer import facts
@@ -18,9 +19,29 @@ def test_clean_images_are_those_that_are_corrupted() -> None:
     findings = full_findings()
     findings = replace(findings, labels=labels, answers=Answers(np.eye(10, dtype=np.float32)[answers], None))
     table = facts.corruptions(findings)
-    assert table.heads == ("Test images", "Read wrong of 2,000")
-    assert table.rows[0] == ("clean", "11.00 %")
-    assert list(facts.with_clean(findings)) == ["clean", "motion_blur", "thin_pen"]
+    assert table.heads == ("Test images", "Read wrong of 2,000", "How strong, as in MNIST-C")
+    assert table.rows[0] == ("clean", "11.00 %", "")
+    assert [row[0] for row in table.rows] == ["clean", "motion blur", "thin pen", "mean of 2"]
+
+
+def test_corruptions_say_how_strong_they_are_and_what_they_come_to() -> None:
+    """Each corruption has its strength beside its share, and the last row is the mean of them all, without `clean`."""
+    findings = full_findings()
+    findings.manifest["metrics"]["corruption_errors"] = {"rotate": 0.01, "stripe": 0.02, "of_another_time": 0.06}
+    assert list(facts.corruptions(findings).rows[1:]) == [
+        ("rotate", "1.00 %", "by 23 degrees"),
+        ("stripe", "2.00 %", "7 columns at each side"),
+        ("of another time", "6.00 %", ""),
+        ("mean of 3", "3.00 %", ""),
+    ]
+    assert list(facts.corruption_shares(findings).values())[1:] == pytest.approx([0.01, 0.02, 0.06, 0.03])
+
+
+def test_time_says_how_it_was_taken() -> None:
+    """A time alone would be taken for that of any machine and engine."""
+    assert ("Time for an image", "43.2 µs (LiteRT, one thread, on the machine that trained it)") in list(
+        facts.cost(full_findings().manifest).rows
+    )
 
 
 def test_shares_say_of_how_many() -> None:

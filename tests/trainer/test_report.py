@@ -68,7 +68,16 @@ def test_everything_known_is_told(tmp_path: Path) -> None:
     assert f"{errors} of 200 images" in words
     assert f"{100 - errors / 2:.2f} %" in words
     assert "97.00 % (91.55 to 98.97)" in words  # Wilson's interval of 97 of 100
-    for told in ("12,345", "1,000,000 (two for", "43.2 µs", "motion blur", "6.25 %", "letters", "21.25 %", "0.481"):
+    for told in (
+        "12,345",
+        "1,000,000 (two for",
+        "43.2 µs (LiteRT, one thread",
+        "motion blur",
+        "6.25 %",
+        "letters",
+        "21.25 %",
+        "0.481",
+    ):
         assert told in words
     for told in ("version 4", "11 images", "8, 16", "41", "d1ce" * 16, "5eed" * 16, "2.4.6", "2026-11-22 20:40:00 UTC"):
         assert told in words

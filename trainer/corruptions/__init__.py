@@ -32,3 +32,6 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "zigzag": occlusions.zigzag,
     "canny_edges": occlusions.canny_edges,
 }
+
+STRENGTHS: Mapping[str, str] = {**light.STRENGTHS, **geometry.STRENGTHS, **occlusions.STRENGTHS}
+"""How strong each of them is, in a few words for people."""

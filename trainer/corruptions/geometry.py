@@ -14,6 +14,13 @@ _SCALE = 0.7  # the middle of five: a digit 14 pixels high
 _TURN_RADIANS = 0.4  # the second of five: 23 degrees; a 6 is a 6 still
 _SHIFT_PIXELS = 3  # the middle of five: down or up and left or right, a digit's own margin is 4
 
+STRENGTHS = {
+    "shear": f"by {_SHEAR:g} of the height",
+    "scale": f"to {100 * _SCALE:g} % of the size",
+    "rotate": f"by {np.degrees(_TURN_RADIANS):.0f} degrees",
+    "translate": f"by {_SHIFT_PIXELS} pixels in both directions",
+}
+
 
 def shear(images: Images, generator: np.random.Generator) -> Images:
     """Leans to the left or to the right."""

@@ -26,6 +26,15 @@ _FOG_DECAY = 1.4**2  # by which each finer layer is weaker: 1.4 in the original,
 _FOG_LEVELS = (0.2, 0.85)  # hills longer than the image shift all of it
 _FOG_DEPTH = 0.2
 
+STRENGTHS = {
+    "shot_noise": f"{_SHOT_PHOTONS:g} photons for full white",
+    "impulse_noise": f"{100 * _IMPULSE_SHARE:g} % of the pixels",
+    "glass_blur": f"{_GLASS_PASSES} rounds of swaps, a blur of {_GLASS_SIGMA_PIXELS:g} pixels",
+    "motion_blur": f"over {_MOTION_SIGMA_PIXELS:g} pixels (sigma), within {_MOTION_MAX_DEGREES:g} degrees",
+    "brightness": f"{100 * _BRIGHTNESS:g} % of full white added",
+    "fog": f"{100 / (1 + _FOG_STRENGTH):g} % of the contrast left",
+}
+
 
 def shot_noise(images: Images, generator: np.random.Generator) -> Images:
     """Counts photons: grain where there is ink."""

@@ -13,7 +13,8 @@ _STRIPE_PIXELS = 7  # at the left and at the right: half of the image, and the e
 
 _DROP_SIGMA_PIXELS = 1.0  # how fine the liquid's surface is
 _DROP_EDGE_SIGMA_PIXELS = 1.5  # how round the drops are
-_DROP_FLOOR = 0.8  # thinner than that is no drop: a tenth of the image is covered
+_DROP_FLOOR = 0.8  # thinner than that is no drop
+_DROP_SHARE = 0.14  # what the three come to, of the image
 _DROP_GREY = 63 / 255  # mud: darker than ink, lighter than the ground
 
 _LINE_RADIUS_PIXELS = 1.45  # where a line has faded out: as wide as a thin pen's
@@ -26,6 +27,14 @@ _ZIGZAG_MAX_FALL_PIXELS = 5  # from end to end
 _EDGE_SIGMA_PIXELS = 1.0  # Canny 1986 with the customary settings: this blur,
 _EDGE_STRONG = 0.2  # edges that are steeper than this for sure,
 _EDGE_WEAK = 0.1  # and this where they go on from there
+
+STRENGTHS = {
+    "stripe": f"{_STRIPE_PIXELS} columns at each side",
+    "spatter": f"{100 * _DROP_SHARE:g} % of the image covered",
+    "dotted_line": f"dots and gaps of {_DOT_PIXELS} pixels",
+    "zigzag": f"teeth of {2 * _ZIGZAG_REACH_PIXELS:g} by {_ZIGZAG_PERIOD_PIXELS:g} pixels",
+    "canny_edges": f"edges steeper than {_EDGE_STRONG:g}, or {_EDGE_WEAK:g} beside these",
+}
 
 
 def stripe(images: Images, _generator: np.random.Generator) -> Images:

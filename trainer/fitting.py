@@ -100,7 +100,9 @@ class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
-        """Counts a step."""
+        """Counts a step; Keras would go on with a loss that is no number, or end with an error of its own."""
+        if not math.isfinite(logs["loss"]):
+            raise _diverged(logs["loss"], len(self.history) + 1, "learning_rate")
         self._watcher.step(logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -138,7 +140,7 @@ def _fit_tutorial(
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         verbose=0,
-        callbacks=[epochs, keras.callbacks.TerminateOnNaN(raise_error=True)],
+        callbacks=[epochs],
     )
     return network, training_images, epochs.history
 
@@ -164,7 +166,7 @@ def _fit_strided(
             watcher.step(losses[-1])
         loss = math.fsum(losses) / steps
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} in epoch {epoch + 1}: lower the learning rate")
+            raise _diverged(loss, epoch + 1, "peak_learning_rate")
         rate = float(learner.optimiser.learning_rate(tf.constant(float((epoch + 1) * steps))))
         history.append(_describe_epoch(epoch + 1, loss, rate, score(held_out), held_out_labels, started))
         watcher.epoch(history[-1])
@@ -172,6 +174,12 @@ def _fit_strided(
     served = build(recipe, seed)
     fold_normalisation(learner.average, served)
     return served, history
+
+
+def _diverged(loss: float, epoch: int, rate: str) -> DivergedError:
+    """Says what can be done; `rate` is what the recipe calls its learning rate, which is no option of the command."""
+    advice = f"try another --seed, or a lower {rate} in trainer/profiles.py"
+    return DivergedError(f"the loss is {loss} in epoch {epoch}: {advice}")
 
 
 def _resumed(learner: Learner, run: Run) -> list[EpochMetrics]:

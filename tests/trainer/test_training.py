@@ -237,6 +237,16 @@ def test_tutorial_goes_through_keras_fit(dataset: Dataset, progress: FittingProg
 def test_divergence_is_an_error(
     dataset: Dataset, recipe: StridedRecipe, progress: FittingProgress, tmp_path: Path
 ) -> None:
-    """A loss that is no number stops the run with the reason; nothing is published of it."""
-    with progress, pytest.raises(DivergedError, match="learning rate"):
+    """A loss that is no number stops the run with the reason and what can be done; nothing is published of it."""
+    advice = "in epoch 1: try another --seed, or a lower peak_learning_rate in trainer/profiles.py"
+    with progress, pytest.raises(DivergedError, match=advice):
         fit(replace(recipe, peak_learning_rate=1e30, epochs=1), dataset, 0, progress, Run(tmp_path / "run"))
+
+
+def test_divergence_of_the_tutorial_is_an_error_too(
+    dataset: Dataset, progress: FittingProgress, tmp_path: Path
+) -> None:
+    """Keras' `fit` ends with the same error at the first such step, and it names the tutorial's rate."""
+    advice = "in epoch 1: try another --seed, or a lower learning_rate in trainer/profiles.py"
+    with progress, pytest.raises(DivergedError, match=advice):
+        fit(TutorialRecipe(learning_rate=1e30, epochs=3), dataset, 0, progress, Run(tmp_path / "run"))

@@ -17,6 +17,7 @@ from trainer.manifest import Metrics, code_sha256, read, same_training
 from trainer.options import (
     DEFAULT_NAME,
     DEFAULT_STORE,
+    AnySeedOption,
     DataOption,
     EpochsOption,
     ForceOption,
@@ -85,14 +86,17 @@ def release(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME)
 def bootstrap(
     profile: ProfileOption = Profile.DEFAULT,
     data_path: DataOption = None,
-    seed: SeedOption = 0,
+    seed: AnySeedOption = None,
     min_accuracy: MinAccuracyOption = MIN_ACCURACY,
     force: ForceOption = False,  # noqa: FBT002 - typer passes it by name
     needs_data: NeedsDataOption = False,  # noqa: FBT002 - as above
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Release into an empty store at once; then train, unless the store is up to date."""
+    """Release into an empty store at once; then train, unless the store is up to date.
+
+    It is if a version has this recipe, code and data, and this seed if one is named; --force is for the gate alone.
+    """
     with reported() as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
@@ -107,13 +111,16 @@ def bootstrap(
         recipe = recipe_for(profile)
         facts, code = recipe_facts(recipe), code_sha256()
         for manifest in model_store.manifests():
-            if same_training(manifest, facts, code, dataset.sha256):
-                typer.echo(f"up to date    version {manifest['version']} has this recipe, code and data")
+            if same_training(manifest, facts, code, dataset.sha256, seed):
+                typer.echo(
+                    f"up to date    version {manifest['version']} has this recipe, code and data, "
+                    f"with seed {manifest['seed']}; another one is trained with --seed"
+                )
                 return
         gate = Gate(console.print, min_accuracy, force)
         try:
             # A container that was stopped while it trained goes on where it was.
-            _train(recipe, dataset, seed, model_store, gate, console, resume=True)
+            _train(recipe, dataset, seed or 0, model_store, gate, console, resume=True)
         except RunTakenError as error:
             typer.echo(f"not training  {error}")
 

@@ -222,13 +222,19 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def same_training(manifest: Manifest, recipe: RecipeFacts, code: str, array_digests: Mapping[str, str]) -> bool:
-    """Whether a version came from this recipe, these sources and these images; one of another form did not."""
+def same_training(
+    manifest: Manifest, recipe: RecipeFacts, code: str, array_digests: Mapping[str, str], seed: int | None
+) -> bool:
+    """Whether a version came from this recipe, these sources, these images, and this seed unless that is None.
+
+    One of another form did not.
+    """
     try:
         return (
             manifest["recipe"] == recipe
             and manifest["code_sha256"] == code
             and manifest["dataset"]["sha256"] == dict(array_digests)
+            and seed in (None, manifest["seed"])
         )
     except (KeyError, TypeError):
         return False

@@ -32,7 +32,14 @@ DataOption = Annotated[
         help="An mnist.npz, or a folder of MNIST's four IDX files; else Keras' cache or a download.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order, variation.")]
+_MAX_SEED = 2**31 - 1
+SeedOption = Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of weights, order, variation.")]
+AnySeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=_MAX_SEED, help="As for train, 0 if not named; if named, only a version of it is up to date."
+    ),
+]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Passes over the images, in place of the profile's.")]
 MinAccuracyOption = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the test images that a version must read right.")

@@ -17,6 +17,7 @@ from trainer.gate import Gate
 from trainer.manifest import code_sha256, read
 from trainer.policy import serving_version
 from trainer.profiles import Profile, recipe_facts, recipe_for
+from trainer.release import release
 from trainer.run import Run
 from trainer.store import ModelStore
 from trainer.training import _run_key
@@ -194,24 +195,46 @@ def test_bootstrap_that_needs_data_fails_without(tmp_path: Path) -> None:
     assert ModelStore(tmp_path / "models", "digits").versions() == [1]
 
 
-def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
-    """A store that has this recipe, code and data is up to date; it stays so without TensorFlow."""
-    store = ModelStore(tmp_path / "models", "digits")
+def store_with_default(folder: Path, dataset: Dataset, seed: int) -> ModelStore:
+    """A store with the released model, and with version 2 as a run of the default profile would leave it."""
+    store = ModelStore(folder, "digits")
     store.prepare()
-    trainer(tmp_path, "release", "--store", str(store.root))
-    with store.publication() as folder:  # as a run with the default profile would leave it
-        (folder / "saved_model.pb").touch()
-        (folder / "assets.extra").mkdir()
-        (folder / "assets.extra" / "golden.npz").touch()
+    release(store)
+    with store.publication() as publication:
+        (publication / "saved_model.pb").touch()
+        (publication / "assets.extra").mkdir()
+        (publication / "assets.extra" / "golden.npz").touch()
         manifest = read(store.folder / "1")
         manifest["recipe"] = recipe_facts(recipe_for(Profile.DEFAULT))
+        manifest["seed"] = seed
         manifest["code_sha256"] = code_sha256()
         manifest["dataset"]["sha256"] = dataset.sha256
-        store.publish(folder, manifest)
-    done = trainer(tmp_path, "bootstrap", "--store", str(store.root), "--data", str(mnist_npz))
+        store.publish(publication, manifest)
+    return store
+
+
+@pytest.mark.parametrize("options", [[], ["--seed", "5"], ["--force"]])
+def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: Dataset, options: list[str]) -> None:
+    """A store that has this recipe, code and data is up to date, whatever its seed; --force is for the gate alone."""
+    store = store_with_default(tmp_path / "models", dataset, seed=5)
+    done = trainer(tmp_path, "bootstrap", *options, "--store", str(store.root), "--data", str(mnist_npz))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].startswith("up to date    version 2")
+    assert done.stdout.splitlines()[1].startswith(
+        "up to date    version 2 has this recipe, code and data, with seed 5;"
+    )
+    assert "TensorFlow" not in done.stderr
     assert store.versions() == [1, 2]
+
+
+def test_bootstrap_trains_another_seed_that_is_asked_for(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
+    """A store is not up to date for who names a seed that no version has."""
+    store = store_with_default(tmp_path / "models", dataset, seed=5)
+    run = Run(store.run_folder(_run_key(recipe_for(Profile.DEFAULT), dataset, 0)))
+    with run.taken():  # so it comes to training, which takes a minute, and no further
+        done = trainer(tmp_path, "bootstrap", "--seed", "0", "--store", str(store.root), "--data", str(mnist_npz))
+    assert done.returncode == 0, done.stderr
+    assert "up to date" not in done.stdout
+    assert "not training  another process trains" in done.stdout
 
 
 def test_bootstrap_beside_the_same_training_is_no_failure(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:

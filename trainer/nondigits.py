@@ -185,7 +185,7 @@ def _stacked(images: Sequence[Images]) -> Images:
 NON_DIGITS: Mapping[str, NonDigits] = {
     "letters": _letters,
     "words": _words,
-    "two digits": _two_digits,
+    "two_digits": _two_digits,
     "noise": _noise,
     "textures": _textures,
     "scribbles": _scribbles,

@@ -8,6 +8,7 @@ import pytest
 from tests.trainer.made_up import bare_findings, full_findings
 from trainer import facts
 from trainer.evaluation import Answers
+from trainer.nondigits import NON_DIGITS
 
 
 def test_clean_images_are_those_that_are_corrupted() -> None:
@@ -48,6 +49,15 @@ def test_shares_say_of_how_many() -> None:
     """A small test set is corrupted whole; of each kind of non-digit there are 500."""
     assert facts.corruptions(full_findings()).heads[1] == "Read wrong of 200"
     assert facts.non_digits(full_findings().manifest).heads[1] == "Taken for digits of 500 each"
+
+
+def test_kinds_are_shown_as_words_however_a_version_names_them() -> None:
+    """Names in a manifest have underscores; versions made before `two_digits` was called that show the same."""
+    findings = full_findings()
+    findings.manifest["metrics"]["non_digits_accepted"] = dict.fromkeys([*NON_DIGITS, "two digits"], 0.5)
+    assert not [name for name in NON_DIGITS if " " in name]
+    shown = [row[0] for row in facts.non_digits(findings.manifest).rows]
+    assert shown == ["letters", "words", "two digits", "noise", "textures", "scribbles", "two digits"]
 
 
 def test_what_was_not_measured_has_no_rows() -> None:

@@ -11,7 +11,7 @@ from trainer.nondigits import CLEAR_LETTERS, NON_DIGITS
 
 Make = Callable[..., NDArray[np.uint8]]
 
-DRAWN = ["letters", "words", "two digits", "scribbles"]
+DRAWN = ["letters", "words", "two_digits", "scribbles"]
 ALL_OVER = ["noise", "textures"]
 
 
@@ -90,7 +90,7 @@ def test_no_letter_is_a_digit() -> None:
 
 def test_two_digits_are_the_given_ones(digits: NDArray[np.uint8]) -> None:
     """The right half of the ink is the right digit: with one digit to choose from, both halves are alike."""
-    twins = NON_DIGITS["two digits"](8, digits[:1], np.random.default_rng(0))
+    twins = NON_DIGITS["two_digits"](8, digits[:1], np.random.default_rng(0))
     for image in twins:
         columns = np.flatnonzero(image.any(axis=0))
         ink = image[:, columns[0] : columns[-1] + 1].astype(float)

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import DIGITS
-
-_RELIABILITY_BINS = 15  # those of the calibration error
+from trainer.evaluation import CALIBRATION_BINS, calibration_bins
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -
     """Sorts the answers into 15 equal bins of confidence; an empty one has the confidence 0."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidence * _RELIABILITY_BINS).astype(np.int64), _RELIABILITY_BINS - 1)
+    places = calibration_bins(confidence)
     bins = []
-    for place in range(_RELIABILITY_BINS):
+    for place in range(CALIBRATION_BINS):
         inside = places == place
         bins.append(
             Bin(
-                low=place / _RELIABILITY_BINS,
-                high=(place + 1) / _RELIABILITY_BINS,
+                low=place / CALIBRATION_BINS,
+                high=(place + 1) / CALIBRATION_BINS,
                 images=int(np.count_nonzero(inside)),
                 right=int(np.count_nonzero(inside & right)),
                 confidence=float(confidence[inside].mean()) if inside.any() else 0.0,

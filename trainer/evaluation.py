@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.data import DIGITS
 from trainer.manifest import Baseline, ClassMetrics, TestMetrics
 
-_CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
+CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
 _CONFIDENCE_BINS = 20
 _TINY = 1e-12  # a probability that rounded to zero still has a logarithm
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
@@ -68,9 +68,13 @@ def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArr
     """The mean distance of confidence from accuracy, over 15 equal bins of confidence."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
-    excess = np.bincount(bins, weights=confidence - right, minlength=_CALIBRATION_BINS)
+    excess = np.bincount(calibration_bins(confidence), weights=confidence - right, minlength=CALIBRATION_BINS)
     return float(np.abs(excess).sum() / len(labels))
+
+
+def calibration_bins(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Says in which of 15 equal bins each confidence [N] lies: int64 [N]; what rounds to just over 1 is in the last."""
+    return np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
 def per_class(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> list[ClassMetrics]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.corruptions import STRENGTHS
-from trainer.evaluation import count_errors, wilson_interval
+from trainer.evaluation import CALIBRATION_BINS, count_errors, wilson_interval
 from trainer.findings import Findings
 from trainer.manifest import Manifest
 from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
@@ -38,7 +38,7 @@ def headline(findings: Findings) -> Table:
         ("Test errors", f"{metrics['test_errors']:,} of {images:,} images"),
         ("Held-out accuracy", share(round(metrics["held_out_accuracy"] * held_out), held_out)),
         ("Test loss", f"{metrics['test_nll']:.4f} nats (negative log-likelihood)"),
-        ("Calibration error", f"{percent(metrics['test_ece'])} (15 bins)"),
+        ("Calibration error", f"{percent(metrics['test_ece'])} ({CALIBRATION_BINS} bins)"),
         ("Temperature", f"{metrics['temperature']:.3f}"),
     ]
     return Table("Headline", (), rows + _refusals(findings))

@@ -10,7 +10,7 @@ from PIL import Image
 from trainer.data import IMAGE_SIDE
 
 INK_SIDE = 20  # MNIST: the longest side of the ink's box
-_CENTRE = 14.0  # MNIST: the pixel index at which the ink's centre of mass lies, within half a pixel
+CENTRE = 14.0  # MNIST: the pixel index at which the ink's centre of mass lies, within half a pixel
 
 
 def frame(ink: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -48,4 +48,4 @@ def _corner(mass: NDArray[np.float32]) -> int:
     """Where ink begins whose mass in each row (or column) is this."""
     # Ink so faint that it vanished when averaged has no mass: it lies wherever it may.
     centre = float(mass @ np.arange(len(mass))) / max(float(mass.sum()), 1e-9)
-    return min(max(round(_CENTRE - centre), 0), IMAGE_SIDE - len(mass))
+    return min(max(round(CENTRE - centre), 0), IMAGE_SIDE - len(mass))

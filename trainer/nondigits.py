@@ -93,13 +93,13 @@ def _two_digits(count: int, digits: Images, generator: np.random.Generator) -> I
     pairs = digits[generator.integers(len(digits), size=(count, 2))]
     gaps = generator.integers(*_GAP_PIXELS, size=count, endpoint=True)
     rows = [
-        np.concatenate([_trimmed(left), np.zeros((IMAGE_SIDE, gap), np.uint8), _trimmed(right)], axis=1)
+        np.concatenate([_inked_columns(left), np.zeros((IMAGE_SIDE, gap), np.uint8), _inked_columns(right)], axis=1)
         for (left, right), gap in zip(pairs, gaps, strict=True)
     ]
     return _stacked([frame(row / 255) for row in rows])
 
 
-def _trimmed(digit: Images) -> Images:
+def _inked_columns(digit: Images) -> Images:
     """The columns that have ink."""
     columns = np.flatnonzero(digit.any(axis=0))
     return digit[:, columns[0] : columns[-1] + 1] if len(columns) else digit

@@ -116,7 +116,7 @@ def _side_by_side(count: int, digits: Images, generator: np.random.Generator) ->
     outliers = np.zeros((count, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     for index in range(count):
         number = 2 if index % 3 else 3
-        row = np.concatenate([_trimmed(digits[generator.integers(len(digits))]) for _ in range(number)], axis=1)
+        row = np.concatenate([_cropped(digits[generator.integers(len(digits))]) for _ in range(number)], axis=1)
         height, width = round(20 * 20 / max(row.shape[1], 20)), 20
         squeezed = row[_spread(20, height)][:, _spread(row.shape[1], width)]
         top = (IMAGE_SIDE - height) // 2
@@ -124,7 +124,7 @@ def _side_by_side(count: int, digits: Images, generator: np.random.Generator) ->
     return outliers
 
 
-def _trimmed(digit: Images) -> Images:
+def _cropped(digit: Images) -> Images:
     """A digit's middle 20 rows, and the columns that have ink: its neighbours may touch it."""
     columns = np.flatnonzero(digit.any(axis=0))
     return digit[4:24, columns[0] : columns[-1] + 1] if len(columns) else digit[4:24]

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import IMAGE_SIDE
+from trainer.framing import CENTRE, INK_SIDE
 
 Stroke: TypeAlias = Sequence[tuple[float, float]]
 Figure: TypeAlias = Sequence[Stroke]
 
-FIGURE_SIDE = 20.0  # MNIST scales each digit to this many pixels on its longer side
-CENTRE = 14.0  # and puts its centre of mass on this pixel
 _STEPS_PER_SPAN = 4  # of a stroke between two of its points: bends look round at 20 pixels
 _CHUNK = 256  # pictures drawn at once: 256 x 784 pixels x 50 segments are 40 MB
 
@@ -108,7 +107,7 @@ def _paint(paths: Sequence[NDArray[np.float64]], hand: Hand, generator: np.rando
 def _framed(path: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     """Scales a path so that its ink is 20 pixels long, and centres it by length, as by mass."""
     low, high = path.min(axis=(0, 1)), path.max(axis=(0, 1))
-    scaled = path * (FIGURE_SIDE - 2 * radius) / max(float((high - low).max()), 1e-6)
+    scaled = path * (INK_SIDE - 2 * radius) / max(float((high - low).max()), 1e-6)
     length = np.linalg.norm(scaled[:, 1] - scaled[:, 0], axis=1, keepdims=True) + 1e-9
     centre = (scaled.mean(axis=1) * length).sum(axis=0) / length.sum()
     return np.asarray(scaled - centre + CENTRE)

@@ -17,10 +17,12 @@ WIDE = {"width": 1180, "height": 900}
 NARROW = {"width": 320, "height": 640}
 TARGET = 44  # CSS pixels, what a finger hits
 
-SMALL_TARGETS = """side => [...document.querySelectorAll("button, a, summary, textarea, label:has(input), #key")]
+# A choice's label is the target, and the radio button in it takes all of it but its frame.
+SMALL_TARGETS = """side => [...document.querySelectorAll(
+    "button, a, summary, textarea, canvas, label:has(input), input:not([type=radio])")]
   .filter(element => element.checkVisibility())
-  .map(element => [element.textContent.trim() || element.ariaLabel, element.getBoundingClientRect()])
-  .filter(([, box]) => box.width < side - 0.5 && box.height < side - 0.5 || box.height < side - 0.5)
+  .map(element => [element.textContent.trim() || element.ariaLabel || element.id, element.getBoundingClientRect()])
+  .filter(([, box]) => box.width < side - 0.5 || box.height < side - 0.5)
   .map(([name]) => name)"""
 FOCUSED = """(focused => focused.id || focused.value || focused.ariaLabel || focused.textContent.trim())(
   document.activeElement)"""

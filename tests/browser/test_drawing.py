@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_stroke_goes_on_outside_the_paper(page: Page) -> None:
 
 
 def test_an_answer_is_there_soon_after_the_pen_is_lifted(page: Page) -> None:
-    """It takes less than 150 ms; the best of some counts, because the machine has other things to do."""
+    """It takes less than 150 ms, of seven times at least four: now and then the machine has other things to do."""
     page.evaluate(MEASURE_ANSWERS)
     for number in range(1, 8):
         draw(page, DIGITS[7])
@@ -87,7 +88,7 @@ def test_an_answer_is_there_soon_after_the_pen_is_lifted(page: Page) -> None:
 
     waits = page.evaluate("window.waits")
     assert len(waits) == 7
-    assert min(waits) < 150
+    assert median(waits) < 150, waits
 
 
 def test_undo_and_redo(page: Page) -> None:

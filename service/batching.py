@@ -54,7 +54,7 @@ class Batcher:
         tracing: "Tracing | None" = None,
         longest_wait_seconds: float = math.inf,
     ) -> None:
-        """Make a batcher.
+        """Make a batcher, and start its threads.
 
         Args:
             metrics: Where batches are counted.
@@ -63,6 +63,9 @@ class Batcher:
             threads: How many batches of bulk may run at once.
             tracing: Where batches are traced, if anywhere.
             longest_wait_seconds: More rows than a batch that would wait for longer, at the measured rate, are refused.
+
+        Raises:
+            RuntimeError: There are no threads to be had.
         """
         self._metrics = metrics
         self._tracing = tracing

@@ -27,8 +27,21 @@ Clock = Callable[[], float]
 
 
 def background_threads(count: int, name: str) -> ThreadPoolExecutor:
-    """Make threads that give way to the event loop's, wherever the system can tell threads apart."""
-    return ThreadPoolExecutor(count, name, initializer=_give_way)
+    """Start threads that give way to the event loop's, wherever the system can tell threads apart.
+
+    All of them now: an executor that lacks one when there is work raises, and yet keeps the work, which nobody awaits.
+
+    Raises:
+        RuntimeError: The machine has no thread left.
+    """
+    threads = ThreadPoolExecutor(count, name, initializer=_give_way)
+    all_asked_for = threading.Event()
+    try:
+        for _ in range(count):
+            threads.submit(all_asked_for.wait)  # while one waits it is not idle, so that the next one is started
+    finally:
+        all_asked_for.set()
+    return threads
 
 
 def _give_way() -> None:
@@ -47,7 +60,7 @@ class Pool:
         metrics: Metrics | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Make a pool.
+        """Make a pool, and start its threads.
 
         Args:
             limit: Most calls that may wait or run.
@@ -55,6 +68,9 @@ class Pool:
             longest_wait_seconds: A call that would wait for longer, at the measured rate, is refused at once.
             metrics: Told how many calls there are, and how long each waited; by default nobody is.
             clock: Gives seconds.
+
+        Raises:
+            RuntimeError: There are no threads to be had.
         """
         self._limit = limit
         self._longest_wait_seconds = longest_wait_seconds

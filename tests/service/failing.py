@@ -1,8 +1,9 @@
-"""A machine that fails while a version is read: a disk that gives errors, and a process without file descriptors."""
+"""A machine that fails: a disk that gives errors, and a process that can have no file descriptor or no thread."""
 
 import contextlib
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,3 +32,13 @@ def no_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def no_threads() -> Iterator[None]:
+    """Let this process start no thread: each would take more memory than there are addresses."""
+    before = threading.stack_size(1 << 60)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)

@@ -13,6 +13,7 @@ from service.batching import Batcher, stays
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.problems import ClientGone, DeadlinePassed, QueueFull
+from tests.service.failing import no_threads
 from tests.service.fakes import IS_DIGIT_THRESHOLD, FirstPixelEngine, loaded_version, row_of
 
 
@@ -352,6 +353,21 @@ def test_failing_engine_fails_its_batch_only() -> None:
         with pytest.raises(RuntimeError, match="broken"):
             await read(batcher, version, 1)
         assert await read(batcher, version, 2) == [2]
+
+    run_with(batcher, story)
+
+
+def test_a_machine_without_threads_holds_nothing_up() -> None:
+    """Bulk runs in threads that are there already, and the few that came with it are answered."""
+    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=100, threads=2)
+
+    async def story() -> None:
+        version = loaded_version(engine=FirstPixelEngine(inline_rows=1))
+        with no_threads():
+            async with asyncio.timeout(10):
+                bulk, few = await asyncio.gather(read(batcher, version, 1, 2), read(batcher, version, 3))
+        assert (bulk, few) == ([1, 2], [3])
+        assert await read(batcher, version, 4, 5) == [4, 5]
 
     run_with(batcher, story)
 

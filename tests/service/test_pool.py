@@ -9,6 +9,7 @@ from service.holding import BodyMemory, HeldBody
 from service.metrics import Metrics
 from service.pool import Pool
 from service.problems import QueueFull
+from tests.service.failing import no_threads
 from tests.service.fakes import Clock
 from tests.service.test_batching import turns
 
@@ -23,6 +24,24 @@ def test_result_and_exception_come_back() -> None:
                 await pool.run(lambda: 1 // 0)
 
     asyncio.run(story())
+
+
+def test_threads_are_there_from_the_start() -> None:
+    """A machine that has none left when there is work fails no call, and keeps none in memory."""
+    together = threading.Barrier(2)
+
+    async def story() -> None:
+        async with Pool(limit=3, threads=2).running() as pool:
+            with no_threads():
+                await asyncio.gather(*(pool.run(lambda: together.wait(30)) for _ in range(2)))
+
+    asyncio.run(story())
+
+
+def test_a_pool_without_its_threads_is_not_made() -> None:
+    """Who starts the service is told, and not the first one who sends a picture."""
+    with no_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
+        Pool(limit=1)
 
 
 def test_one_may_wait_however_long_a_call_takes() -> None:

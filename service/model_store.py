@@ -3,8 +3,10 @@
 Looks only; whether a version is whole and sane is for `manifest` and `prepare` to say.
 """
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -117,12 +119,19 @@ def _fingerprint(folder: Path) -> Fingerprint:
     A folder that cannot be listed counts as an empty one: what needs its files will say so.
     """
     entries = []
-    # `os.walk` passes over such folders; `Path.rglob` raises most of what the system says.
-    walked = os.walk(folder)
-    for file in sorted(Path(place, name) for place, folders, files in walked for name in (*folders, *files)):
+    for file in sorted(_walk(folder)):
         try:
             status = file.stat()
         except OSError:
             continue  # removed since the listing, or a link to nowhere: what needs the file will say so
         entries.append((file.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(entries)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Everything below the folder, as far as it can be listed."""
+    # Python 3.11 calls itself for each level, up to a thousand: no file of a version lies that deep.
+    with contextlib.suppress(RecursionError):
+        # `os.walk` passes over what cannot be listed; `Path.rglob` raises most of what the system says.
+        for place, folders, files in os.walk(folder):
+            yield from (Path(place, name) for name in (*folders, *files))

@@ -168,7 +168,11 @@ class Registry:
     async def _watch(self) -> None:
         while True:
             self._look_again.clear()
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - a watch that ended would never look at the store again
+                self._has_looked = True
+                self._note_trouble(f"looking at the model store failed: {type(error).__name__}", error)
             if self.serving or self._opening.task is None:
                 self._settled.set()
             with contextlib.suppress(TimeoutError):
@@ -384,7 +388,7 @@ class Registry:
             return VersionStatus(number, State.QUARANTINED, reason)
         return VersionStatus(number, State.STORED, reason)
 
-    def _note_trouble(self, trouble: str | None) -> None:
+    def _note_trouble(self, trouble: str | None, error: Exception | None = None) -> None:
         if trouble and trouble != self.trouble:
-            log.warning("%s", trouble)
+            log.warning("%s", trouble, exc_info=error)
         self.trouble = trouble

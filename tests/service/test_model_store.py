@@ -225,6 +225,23 @@ def test_a_folder_that_cannot_be_listed_hides_no_other_version(tmp_path: Path) -
         assert look(tmp_path) == snapshot
 
 
+def test_folders_in_folders_without_end_hide_no_other_version(tmp_path: Path) -> None:
+    """Where looking through a version takes more levels than Python has, what is that deep does not count."""
+    for number in (1, 2):
+        write_version(tmp_path, number)
+    folders = [tmp_path / "digits" / "2" / "/".join("x" * depth) for depth in range(1, 1_200)]
+    try:
+        for folder in folders:
+            folder.mkdir()
+        snapshot = look(tmp_path)
+    finally:
+        for folder in reversed(folders):  # pytest would remove them, with more levels than Python has
+            folder.rmdir()
+
+    assert [version.number for version in snapshot.versions] == [2, 1]
+    assert {"saved_model.pb", "x/x/x"} < {path for path, *_ in snapshot.versions[0].fingerprint}
+
+
 def test_a_version_that_may_be_no_folder_hides_no_other_version(tmp_path: Path) -> None:
     """Where the system does not tell what it is, it counts: loading says what is wrong with it."""
     write_version(tmp_path, 1)

@@ -12,7 +12,7 @@ import pytest
 from service.loading import LoadedVersion, Loader, PreparingFailed
 from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
-from service.model_store import ModelStore, StoredVersion
+from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.preparing import LoadPostponed
 from service.registry import LOADED_VERSIONS, Registry, State
 from service.tally import Memory, file_for
@@ -378,6 +378,53 @@ def test_a_store_that_hangs_is_trouble_and_is_followed_again(watched: Watched) -
             stream.write("{}")
         await watched.until(lambda: watched.serving == 2)
         assert watched.registry.trouble is None
+
+    run(watched, story)
+
+
+class UnforeseenStore(ModelStore):
+    """A store that cannot be looked at, for a reason that nobody has foreseen, while it `fails`."""
+
+    fails = False
+
+    def look(self) -> Snapshot:
+        if self.fails:
+            raise MemoryError
+        return super().look()
+
+
+def test_an_unforeseen_error_does_not_end_the_watch(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told as trouble, logged with its traceback once, and the next look that succeeds counts again."""
+    write_version(watched.folder, 1)
+    store = UnforeseenStore(watched.folder, "digits")
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.until(lambda: watched.serving == 1)
+        store.fails = True
+        await watched.until(lambda: watched.registry.trouble is not None)
+        await watched.settled()
+        assert watched.registry.trouble == "looking at the model store failed: MemoryError"
+        assert watched.serving == 1
+        write_version(watched.folder, 2)
+        store.fails = False
+        await watched.until(lambda: watched.serving == 2)
+        assert watched.registry.trouble is None
+
+    run(watched, story)
+    logged = [record for record in caplog.records if record.exc_info]
+    assert [record.getMessage() for record in logged] == ["looking at the model store failed: MemoryError"]
+
+
+def test_who_waits_is_told_of_an_unforeseen_error(watched: Watched) -> None:
+    """A store of which nothing is known yet is not told to be looked at for the first time, again and again."""
+    store = UnforeseenStore(watched.folder, "digits")
+    store.fails = True
+    watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        await watched.settled()
+        assert watched.registry.waiting_for().startswith("Looking at the model store failed: MemoryError.")
 
     run(watched, story)
 

@@ -4,6 +4,7 @@ Looks only; whether a version is whole and sane is for `manifest` and `prepare` 
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 # TensorFlow Serving's layout: a plain positive integer. `007`, `v2` and `.publishing-x` are not versions.
 _VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
+# A policy has some twenty bytes; a larger file is something else and is not read into memory.
+_MAX_POLICY_BYTES = 64 * 1024
 
 
 class Policy(BaseModel):
@@ -88,9 +91,13 @@ class ModelStore:
 
     def _policy(self) -> Policy:
         try:
-            return Policy.model_validate_json(self._policy_file.read_bytes())
+            with self._policy_file.open("rb") as stream:
+                raw = stream.read(_MAX_POLICY_BYTES + 1)
         except FileNotFoundError:
             return Policy()
+        if len(raw) > _MAX_POLICY_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return Policy.model_validate_json(raw)
 
     def _versions(self) -> tuple[StoredVersion, ...]:
         numbers = [

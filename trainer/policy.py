@@ -17,6 +17,7 @@ from trainer.store import ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
 _LATEST = "latest"
+_MAX_POLICY_BYTES = 64 * 1024  # servers read no larger one
 
 TroubleOf: TypeAlias = Callable[[Path], str | None]
 """Says why a server would refuse the version in a folder; None if it would not, as far as is looked at."""
@@ -31,7 +32,9 @@ def read_pin(store: ModelStore) -> int | None:
     """
     path = store.folder / _POLICY_FILE
     try:
-        policy = parse(path.read_bytes())
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_POLICY_BYTES + 1)
+        policy = parse(content)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -40,7 +43,7 @@ def read_pin(store: ModelStore) -> int | None:
         raise _unusable(path) from error
     except ValueError as error:
         raise _unusable(path) from error
-    if not isinstance(policy, dict) or not set(policy) <= {"serve"}:
+    if len(content) > _MAX_POLICY_BYTES or not isinstance(policy, dict) or not set(policy) <= {"serve"}:
         raise _unusable(path)
     return _pin_in(policy.get("serve", _LATEST), path)
 

@@ -70,6 +70,8 @@ def test_both_see_the_same_versions(store: ModelStore, name: str, kind: str) -> 
         '{"serve": 2}'.encode("utf-32"),
         '{"s\xe9rve": 2}'.encode("latin-1"),
         '{"serve": "\\ud800"}',
+        '{"serve": 2}' + " " * 65_524,
+        '{"serve": 2}' + " " * 65_525,
         "[" * 100_000,
         '{"serve": ' + "[" * 100_000 + "]" * 100_000 + "}",
     ],

@@ -134,6 +134,19 @@ def test_a_malformed_policy_is_none_and_says_so(tmp_path: Path, content: str) ->
     assert [version.number for version in snapshot.versions] == [1]
 
 
+def test_a_huge_policy_is_not_read(tmp_path: Path) -> None:
+    """A file of more bytes than there is memory for is trouble, and the versions are listed all the same."""
+    write_version(tmp_path, 1)
+    write_policy(tmp_path, "{}")
+    os.truncate(tmp_path / "digits" / "policy.json", 1 << 40)
+
+    snapshot = look(tmp_path)
+
+    assert snapshot.policy is None
+    assert snapshot.trouble == "policy.json cannot be read: File too large"
+    assert [version.number for version in snapshot.versions] == [1]
+
+
 def test_a_policy_that_cannot_be_opened_is_none_and_says_so(tmp_path: Path) -> None:
     """A folder in the policy's place is trouble, not a crash."""
     write_version(tmp_path, 1)

@@ -2,7 +2,7 @@
 
 This process serves nothing itself. It keeps the listening sockets, so that connections wait for a worker's
 replacement in place of being refused, and the memory in which workers count. The socket of a worker that keeps
-failing to start is closed, so that all connections come to the others.
+failing is closed until its replacement listens, so that all connections come to the others.
 """
 
 import asyncio
@@ -18,13 +18,16 @@ from dataclasses import dataclass, field
 from service import tally
 from service.listeners import bind_beside
 
-# Starting takes a second: what ends sooner than this has not served, and its replacement waits for longer each time.
+# Starting takes a second: what ends sooner than this has hardly served, and its replacement waits for longer each time.
 _SETTLED_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 30.0
 # A killed worker's replacement serves after a second or two, and connections wait for it. When two in a row have ended
 # before they served, the next one will hardly do better, and nobody is kept waiting for it.
-_FAILURES_UNTIL_CLOSED = 2
+_UNSERVED_UNTIL_CLOSED = 2
+# One that did serve will mostly do so again, but after the fourth early end the next one is put off for 1.6 s, and
+# later for half a minute, in which nobody would accept what waits.
+_EARLY_UNTIL_CLOSED = 4
 # What a worker may take beyond its own limits before it is killed.
 _GRACE_SECONDS = 5.0
 
@@ -55,7 +58,7 @@ class Workers:
 
     async def _keep(self, worker: int) -> int:
         """Run one worker, and another whenever it ends, until all are to stop; returns the last exit code."""
-        delay, restarts, failures = _FIRST_DELAY_SECONDS, 0, 0
+        delay, restarts, unserved, early = _FIRST_DELAY_SECONDS, 0, 0, 0
         while True:
             if self._stopping.is_set():
                 return 0
@@ -69,12 +72,14 @@ class Workers:
                 # A worker that has not begun to serve yet ends by the signal itself.
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
             lived = time.monotonic() - started
-            failures = 0 if has_served else failures + 1
+            unserved = 0 if has_served else unserved + 1
+            early = 0 if lived >= _SETTLED_SECONDS else early + 1
             delay = _FIRST_DELAY_SECONDS if lived >= _SETTLED_SECONDS else min(2 * delay, _LONGEST_DELAY_SECONDS)
             restarts += 1
             log.error("worker %d %s after %.1f s; starting another in %.1f s", worker, _ending(code), lived, delay)
-            if failures >= _FAILURES_UNTIL_CLOSED:
-                log.error("worker %d has failed %d times in a row; until one serves the others do", worker, failures)
+            if unserved >= _UNSERVED_UNTIL_CLOSED or early >= _EARLY_UNTIL_CLOSED:
+                times = max(unserved, early)
+                log.error("worker %d has failed %d times in a row; until one serves the others do", worker, times)
                 self._close_listener(worker)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):

@@ -77,7 +77,7 @@ def test_killed_worker_is_replaced(service: Process) -> None:
 
 
 def test_workers_that_are_killed_again_and_again_refuse_nobody(service: Process) -> None:
-    """Who has served will serve again: connections wait for the replacements, however soon those are killed too."""
+    """Who has served will serve again: connections wait for the replacements, also if those are killed soon, twice."""
     for _ in range(3):
         for worker in service.workers():
             os.kill(worker, signal.SIGKILL)
@@ -120,6 +120,33 @@ def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
         keys.write_text("secret")
         wait_until(lambda: listening_sockets(service) == 2)
         assert restarts() < 12
+    finally:
+        service.close()
+
+
+def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_them(
+    released_store: Path, program_cache: Path, tmp_path: Path
+) -> None:
+    """What has served and ends soon is awaited three times; then the others get every connection until it serves."""
+    log = tmp_path / "log"
+    service = Process(released_store, program_cache, log, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
+
+    def wait_until_served(workers: int) -> None:
+        wait_until(lambda: log.read_text().count("serving version") == workers)
+
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        other = service.workers()[1]
+        for crashes in range(4):
+            wait_until_served(workers=2 + crashes)
+            assert listening_sockets(service) == 2
+            assert "in a row" not in log.read_text()
+            (crashing,) = {*service.workers()} - {other}
+            os.kill(crashing, signal.SIGKILL)
+        wait_until(lambda: listening_sockets(service) == 1)
+        assert "has failed 4 times in a row" in log.read_text()
+        assert all(answered_by_anyone(service) for _ in range(10))
+        wait_until(lambda: listening_sockets(service) == 2)
     finally:
         service.close()
 

@@ -17,7 +17,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.arrays import PIXELS, rows_from_bytes, rows_from_json
+from service.array_body import PIXELS
+from service.arrays import rows_from_bytes, rows_from_json
 from service.holding import BodyMemory, HeldBody
 from service.multipart import form_pictures
 from service.pool import Pool

@@ -10,7 +10,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.arrays import check_count
+from service.array_body import check_count
 from service.problems import InvalidInput, MalformedBody, Pointer
 
 _FIELDS = ("file", "files")

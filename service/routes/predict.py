@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
-from service.arrays import ArrayBody
+from service.array_body import ArrayBody
 from service.bodies import BYTES, FORM, JSON, Announced, BodyReader, RawHeaders
 from service.exchange import BODY_IS_THERE, WHOLE
 from service.imaging import MEDIA_TYPES

@@ -38,6 +38,7 @@ def _arrays() -> Iterator[bytes]:
         {"pixels": levels, "max_value": 255},
         {"instances": [row, row]},
         {"instances": [grid]},
+        {"instances": [row, grid, [None]]},
         {"max_value": 1, "instances": [levels]},
         {"pixels": []},
         {"instances": [[]]},

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import PIXELS, rows_from_bytes, rows_from_json
+from service.array_body import PIXELS
+from service.arrays import rows_from_bytes, rows_from_json
 from service.bodies import FORM, Body, BodyReader, Limits
 from service.imaging import PictureError, pixels_from_picture
 from service.lines import digits_from_picture

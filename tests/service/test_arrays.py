@@ -1,3 +1,4 @@
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from service.arrays import PIXELS, SIDE, _plain_rows, _validated_rows, rows_from_bytes, rows_from_json
+from service.array_body import PIXELS, SIDE, ArrayBody
+from service.arrays import _validated_rows, rows_from_bytes, rows_from_json
 from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
 
 MAX_INSTANCES = 5
@@ -288,34 +290,72 @@ def outcome_of(read: Callable[[bytes, int], NDArray[np.float32]], body: bytes) -
         return problem.status, problem.detail, problem.errors
 
 
+def first_wrong(instances: list[str]) -> object:
+    """What pydantic says of the first image of a batch that is no image, whatever its range; None if all are."""
+    for index in range(len(instances)):
+        batch = f'{{"instances":[{",".join(instances[: index + 1])}],"max_value":255}}'.encode()
+        try:
+            _validated_rows(batch, len(instances))
+        except InvalidInput as problem:
+            if "values lie in" not in problem.detail:
+                return problem.status, problem.detail, problem.errors
+        except MalformedBody:
+            return None
+    return None
+
+
+def instances_in(body: bytes) -> list[str]:
+    """The JSON of each image of a batch, if it is one."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return [json.dumps(instance) for instance in json.loads(body)["instances"]]
+    return []
+
+
+def as_grid(row: list[Any]) -> list[list[Any]]:
+    """Values in rows of 28; what is left over is a shorter one."""
+    return [row[at : at + SIDE] for at in range(0, len(row), SIDE)]
+
+
 NUMBERS: st.SearchStrategy[object] = st.one_of(
     st.sampled_from([0, 1, 255, 256, -1, 0.5, 1.0000000001, -0.0, 1e-320, True, None, "1", [0.5], {}, 2**64, 10**400]),
     st.floats(0, 1),
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     values=st.lists(NUMBERS, max_size=4),
-    length=st.sampled_from([0, 783, 784, 785]),
+    length=st.sampled_from([0, 28, 783, 784, 785, 812]),
     rows=st.integers(0, MAX_INSTANCES + 1),
     members=st.sampled_from(
         [
             '{"pixels": ROW}',
+            '{"pixels": GRID}',
             '{"instances": [ROWS]}',
+            '{"instances": [GRIDS]}',
+            '{"instances": [ROW, GRID, ROW]}',
             '{"instances": ROW}',
+            '{"instances": GRID}',
             '{"pixels": ROW, "max_value": 255}',
             '{"max_value": 1, "instances": [ROWS]}',
+            '{"max_value": 255, "instances": [GRIDS]}',
+            '{"max_value": 2, "instances": [GRIDS]}',
+            '{"instances": [GRIDS], "max_value": 255.0}',
             '{"pixels": ROW, "max_value": 255.0}',
             '{"pixels": ROW, "max_value": true}',
             '{"pixels": ROW, "max_value": 2}',
             '{"pixels": ROW, "pixels": ROW}',
             '{"pixels": ROW, "instances": [ROWS]}',
+            '{"pixels": null, "instances": [GRIDS]}',
             '{"pixels": ROW, "other": 1}',
+            '{"other": "a", "max_value": 1, "instances": [ROWS]}',
+            '{"instances": [ROWS], "other": []}',
             '{"pixels": [ROW]}',
             '{"instances": [ROWS, [ROWS]]}',
+            '{"instances": [GRIDS, [GRIDS]]}',
             '\ufeff{"pixels": ROW}',
             ' {"pixels": ROW}\n',
+            '\n{"instances": [GRIDS]}\n',
             '{"pixels": ROW',
             '[{"pixels": ROW}]',
             "ROW",
@@ -323,14 +363,19 @@ NUMBERS: st.SearchStrategy[object] = st.one_of(
     ),
 )
 def test_the_short_way_and_pydantic_agree(values: list[object], length: int, rows: int, members: str) -> None:
-    """Whatever is sent, going past pydantic gives the same rows or the same problem as going through it."""
-    row = json.dumps((values + [0.25] * length)[:length])
-    text = members.replace("ROWS", ", ".join([row] * rows)).replace("ROW", row)
+    """Whatever is sent, going past pydantic gives the same rows or the same problem as going through it.
+
+    Of several problems of a batch it may be that of the first image that is wrong.
+    """
+    sent = (values + [0.25] * length)[:length]
+    text = members
+    for name, image in (("ROW", json.dumps(sent)), ("GRID", json.dumps(as_grid(sent)))):
+        text = text.replace(f"{name}S", ", ".join([image] * rows)).replace(name, image)
     body = text.encode()
     parser = simdjson.Parser()
-    expected = outcome_of(_validated_rows, body)
+    expected = outcome_of(_validated_rows, body), first_wrong(instances_in(body))
     for _ in range(2):  # a parser can be used again, whatever it read before
-        assert outcome_of(lambda body, most: rows_from_json(body, most, parser), body) == expected
+        assert outcome_of(lambda body, most: rows_from_json(body, most, parser), body) in expected
 
 
 def spaced(text: str, space: str, at: int) -> str:
@@ -340,14 +385,62 @@ def spaced(text: str, space: str, at: int) -> str:
     return text[:place] + space + text[place:]
 
 
-@pytest.mark.parametrize("at", range(9))
-def test_white_space_does_not_send_a_batch_the_long_way(at: int) -> None:
-    """It is read row by row, however it is indented."""
-    text = spaced('{"instances":[ROW,[]],"max_value":1}'.replace("[]", "ROW"), "\r\n\t    ", at)
-    body = text.replace("ROW", json.dumps(HALF)).encode()
-    rows = _plain_rows(body, MAX_INSTANCES, simdjson.Parser())
-    assert rows is not None
-    assert rows.tolist() == [HALF, HALF]
+def without_pydantic(body: str) -> NDArray[np.float32]:
+    """What is made of a body that is read without pydantic."""
+    return rows_from_json(body.encode(), MAX_INSTANCES, validate=lambda text: pytest.fail(f"asked: {text[:50]!r}"))
+
+
+def test_white_space_does_not_send_a_batch_the_long_way() -> None:
+    """It is read image by image, however it is indented."""
+    grid = f"[{','.join(['[NUMBERS]'] * SIDE)}]"
+    text = f'{{"instances":[ROW,{grid},ROW],"max_value":1}}'
+    for at in range(sum(map(text.count, "{}[]:,"))):
+        body = spaced(text, "\r\n\t    ", at).replace("ROW", json.dumps(HALF)).replace("NUMBERS", "0.5," * 27 + "0.5")
+        assert without_pydantic(body).tolist() == [HALF] * 3
+
+
+@settings(deadline=None, max_examples=20)
+@given(sent=batches, indent=st.sampled_from([None, 1, "\t"]), alone=st.booleans())
+def test_grids_need_no_pydantic(sent: NDArray[np.float64], indent: int | str | None, *, alone: bool) -> None:
+    """28 rows of 28 numbers are read as 784 are, alone and beside those, however they are indented."""
+    grids = sent.reshape(-1, SIDE, SIDE).tolist()
+    instances = grids if alone else [*sent.tolist()[:2], *grids[2:]]
+
+    rows = without_pydantic(json.dumps({"instances": instances}, indent=indent))
+
+    np.testing.assert_array_equal(rows, sent.astype(np.float32))
+
+
+GRID = f"[{','.join(['[LINE]'] * SIDE)}]"
+WRONG_IMAGES = [
+    "[]",
+    "[[]]",
+    "[ROW]",
+    "[GRID]",
+    "SHORT",
+    GRID.replace("[LINE],", "", 1),
+    GRID.replace("LINE", "LINE,1", 1),
+    GRID.replace("[LINE]", "1", 1),
+    GRID.replace("LINE", "LINE,[1]", 1),
+    GRID.replace("[LINE]", "[[LINE]]", 1),
+    GRID.replace("LINE", "2", 1),
+    GRID.replace("LINE", 'LINE,"]]"', 1),
+    GRID.replace("LINE", "LINE,", 1),
+    "[ROW,[LINE]]",
+    '"]"',
+    '["\\"]", "\u00e9]"]',
+    '{"]": [ROW]}',
+    "NaN",
+    "-",
+    "{}",
+    "",
+]
+
+
+def with_numbers(text: str) -> str:
+    """The text with numbers for the names."""
+    text = text.replace("GRID", GRID).replace("LINE", "0.5," * 27 + "0.5")
+    return text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:]))
 
 
 @settings(max_examples=200, deadline=None)
@@ -356,10 +449,12 @@ def test_white_space_does_not_send_a_batch_the_long_way(at: int) -> None:
 @example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"max_value":1,"instances":[ROWS],"max_value":255}')
 @example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"instances":[ROWS,]}')
 @given(
-    rows=st.just(["ROW"] * 2) | st.lists(st.sampled_from(["ROW", "[]", "[ROW]", "SHORT", '"]"', "{}", ""]), max_size=3),
+    rows=st.just(["ROW"] * 2)
+    | st.just(["GRID", "ROW", "GRID"])
+    | st.lists(st.sampled_from(["ROW", "GRID", *WRONG_IMAGES]), max_size=3),
     separator=st.just(",") | st.sampled_from(["", ",,", "][", "],[", ",\x0b"]),
     space=st.sampled_from(["", " ", "\r\n\t ", "\x0b", "\xa0"]),
-    at=st.integers(0, 20),
+    at=st.integers(0, 200),
     document=st.just('{"instances":[ROWS]}')
     | st.sampled_from(
         [
@@ -383,6 +478,105 @@ def test_white_space_does_not_send_a_batch_the_long_way(at: int) -> None:
 )
 def test_a_batch_read_row_by_row_is_json(rows: list[str], separator: str, space: str, at: int, document: str) -> None:
     """Only what pydantic takes is taken, wherever brackets, commas and white space stand."""
-    text = spaced(document.replace("ROWS", separator.join(rows)), space, at)
-    body = text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:])).encode()
+    written = [with_numbers(row) for row in rows if row]
+    text = spaced(document.replace("ROWS", separator.join(rows)).replace("GRID", GRID), space, at)
+    expected = outcome_of(_validated_rows, body := with_numbers(text).encode())
+    assert outcome_of(rows_from_json, body) in (expected, first_wrong(written))
+
+
+# A hundred images, 300 kB, of which each part that pydantic may see holds few.
+MANY = [json.dumps(HALF)] * 60 + [json.dumps(HALF_GRID)] * 40
+MOST_BYTES = 70_000
+
+
+def seen_by_pydantic(body: str) -> tuple[object, int]:
+    """The outcome for a large batch, and how many bytes pydantic was given for it."""
+    seen: list[bytes] = []
+
+    def validate(text: bytes) -> ArrayBody:
+        seen.append(text)
+        return ArrayBody.model_validate_json(text)
+
+    assert len(body) > 4 * MOST_BYTES
+    found = outcome_of(lambda body, _: rows_from_json(body, 200, validate=validate), body.encode())
+    return found, sum(map(len, seen))
+
+
+WRONG_NUMBERS: list[Any] = [None, "0.5", True, float("nan"), {}, 10**400, 2, "]]"]
+
+
+@pytest.mark.parametrize("at", [0, 50, 99])
+@pytest.mark.parametrize(
+    "wrong",
+    [json.dumps(with_value(value)) for value in [*WRONG_NUMBERS, [0.5]]]
+    + [json.dumps([*HALF_GRID[:9], with_value(value)[:SIDE], *HALF_GRID[10:]]) for value in WRONG_NUMBERS]
+    + [json.dumps({"pixels": HALF}), "null", "[]", "[[]]", json.dumps(HALF[1:]), json.dumps(HALF_GRID[1:])],
+)
+def test_of_a_large_batch_pydantic_sees_only_what_is_wrong(wrong: str, at: int) -> None:
+    """It holds up all other threads while it reads: it is given one image of many, and says the same as of all."""
+    images = [*MANY[:at], wrong, *MANY[at + 1 :]]
+    body = f'{{"instances": [{", ".join(images)}]}}'
+
+    found, seen_bytes = seen_by_pydantic(body)
+
+    assert found == outcome_of(lambda body, _: _validated_rows(body, 200), body.encode())
+    assert f"/instances/{at}" in repr(found)
+    assert seen_bytes < MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"signature_name": "serving_default", "instances": [IMAGES]}',
+        '{"instances": [IMAGES], "signature_name": "serving_default"}',
+        '{"instances": [IMAGES], "max_value": 7}',
+        '{"instances": [IMAGES], "max_value": 1',
+        '{"instances": [IMAGES',
+        '{"instances": [IMAGES,]}',
+        '{"instances": [IMAGES}',
+        '{"instances": [IMAGES, IMAGES, IMAGES]}',
+        '{"instances": [IMAGES], "max_value": 255, "pixels": [0]}',
+    ],
+)
+def test_around_a_large_batch_pydantic_sees_only_what_is_wrong(body: str) -> None:
+    """Other members, too many images and JSON that breaks off are told without reading all images again."""
+    body = body.replace("IMAGES", ", ".join(MANY))
+
+    found, seen_bytes = seen_by_pydantic(body)
+
+    assert found == outcome_of(lambda body, _: _validated_rows(body, 200), body.encode())
+    assert seen_bytes < MOST_BYTES
+
+
+def test_values_without_max_value_need_no_pydantic() -> None:
+    """A batch in 0 to 255 that does not say so, or one image of far too many values, is told by simdjson's arrays."""
+    with pytest.raises(InvalidInput, match=r"/instances/1/27/27: is 200; values lie in \[0, 1\]"):
+        without_pydantic(json.dumps({"instances": [HALF, [*HALF_GRID[:-1], [0.5] * 27 + [200]]]}))
+    with pytest.raises(InvalidInput, match="/pixels: must have 784 values, has 7840"):
+        without_pydantic(json.dumps({"pixels": HALF * 10}))
+
+
+def test_of_several_wrong_images_the_first_is_told() -> None:
+    """Whatever is wrong with them; what is out of range only when all else is right."""
+    missing, short, high = with_value(None), HALF[1:], with_value(2)
+
+    assert pointed_at({"instances": [high, HALF, short, missing]}) == "/instances/2"
+    assert pointed_at({"instances": [high, HALF, missing, short]}) == "/instances/2/5"
+    assert pointed_at({"instances": [HALF, high, with_value(3)]}) == "/instances/1/5"
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    data=st.data(),
+    indent=st.sampled_from([None, 0, 2]),
+    sign=st.sampled_from(["x", ":", "}", "\x01", '"', "{", "\n-", "\\", None]),
+)
+def test_the_place_where_a_large_batch_is_no_json_is_told(
+    data: st.DataObject, indent: int | None, sign: str | None
+) -> None:
+    """Line and column are those in the body, though pydantic sees a part of it."""
+    text = json.dumps({"instances": [json.loads(image) for image in MANY[55:75]]}, indent=indent)
+    at = data.draw(st.integers(0, len(text) - 1))
+    body = (text[:at] if sign is None else text[:at] + sign + text[at:]).encode()
+
     assert outcome_of(rows_from_json, body) == outcome_of(_validated_rows, body)

@@ -1,0 +1,157 @@
+"""The JSON of images as arrays: its schema, and what is told of a body that does not fit it.
+
+pydantic validates structure and types. Lengths and ranges are checked afterwards, where that costs microseconds and
+can name the place and the number.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from service.problems import InvalidInput, MalformedBody, Pointer, Problem, TooLarge
+
+SIDE = 28
+PIXELS = SIDE * SIDE
+
+# Failing fast: one wrong number is enough to report, and a megabyte of wrong ones must not be collected.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Row = Annotated[list[Number], Field(fail_fast=True, json_schema_extra={"minItems": PIXELS, "maxItems": PIXELS})]
+GridRow = Annotated[list[Number], Field(fail_fast=True, json_schema_extra={"minItems": SIDE, "maxItems": SIDE})]
+Grid = Annotated[list[GridRow], Field(fail_fast=True, json_schema_extra={"minItems": SIDE, "maxItems": SIDE})]
+Instance = Annotated[Row | Grid, Field(union_mode="left_to_right")]
+Instances = Annotated[list[Instance], Field(fail_fast=True, json_schema_extra={"minItems": 1})]
+# JSON's true equals 1 in Python, and is no number for a client.
+MaxValue = Annotated[Literal[1, 255], BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
+_BITS = {max_value: np.float64(max_value).view(np.uint64) for max_value in (1, 255)}
+# A made-up member's name is the client's own text: enough of it to recognise.
+_MAX_NAME_LETTERS = 100
+
+
+class ArrayBody(BaseModel):
+    """One image as `pixels`, or a batch as `instances`; 0 is background and `max_value` is full ink."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": [{"required": ["pixels"]}, {"required": ["instances"]}]}
+    )
+
+    pixels: Row | None = None
+    instances: Instances | None = None
+    max_value: MaxValue = 1
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.pixels is None) == (self.instances is None):
+            msg = "send either pixels (one image) or instances (a batch)"
+            raise ValueError(msg)
+        return self
+
+
+Validate = Callable[[bytes], ArrayBody]
+"""Makes an `ArrayBody` of JSON, or raises pydantic's `ValidationError`; holds up all other threads meanwhile."""
+
+
+def problem_of(error: ValidationError, skipped: int = 0) -> Problem:
+    """What is told of a body that pydantic refuses.
+
+    Args:
+        error: What pydantic says.
+        skipped: How many instances of the body were left out before those that pydantic saw.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        return MalformedBody(f"The body is not JSON: {errors[0]['ctx']['error']}.")
+    # An instance is tried as a row and as a grid; the attempt that got further is what was meant.
+    furthest = max(errors, key=lambda error: [part for part in error["loc"] if isinstance(part, int)])
+    parts = list(furthest["loc"])
+    if parts[:1] == ["instances"]:
+        parts[1:3] = [skipped + part for part in parts[1:2] if isinstance(part, int)]
+    detail = furthest["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return invalid("".join(f"/{_escaped(str(part))}" for part in parts), detail)
+
+
+def invalid(where: str, detail: str) -> InvalidInput:
+    """What is told of one place, by its JSON pointer."""
+    return InvalidInput(f"{where or 'The body'}: {detail}.", [Pointer(where, detail)])
+
+
+def check_count(count: int, max_instances: int) -> None:
+    """Raise `TooLarge` if one request holds more images than it may."""
+    if count > max_instances:
+        detail = f"One request may hold {max_instances} images, this one holds {count}; send several requests."
+        raise TooLarge(detail)
+
+
+def check_pixels(length: int) -> None:
+    """Raise `InvalidInput` if the one image has another number of values."""
+    _check_length("/pixels", "784 values", PIXELS, length)
+
+
+def check_instance(index: int, length: int, row_lengths: list[int]) -> None:
+    """Raise `InvalidInput` if an image of a batch has another shape.
+
+    Args:
+        index: Which one it is.
+        length: How many values it has; of a grid, how many rows.
+        row_lengths: Of each of a grid's rows, how many values; empty for an image that is no grid.
+    """
+    where = f"/instances/{index}"
+    _check_length(where, "784 values or 28 rows of 28", SIDE if row_lengths else PIXELS, length)
+    for row, row_length in enumerate(row_lengths):
+        if row_length != SIDE:
+            _check_length(f"{where}/{row}", "28 values", SIDE, row_length)
+
+
+def row_lengths_of(instance: Instance) -> list[int]:
+    """How many values each row of an image has that pydantic took; empty for an image that is no grid."""
+    return [len(row) for row in instance if isinstance(row, list)]
+
+
+def pixels_of(values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None) -> NDArray[np.float32]:
+    """Make pixels float32 [n, 784] in [0, 1] of what was sent.
+
+    Args:
+        values: float64 [n, 784], all finite.
+        max_value: Full ink.
+        are_grids: Of each image of a batch, whether it was sent as 28 rows of 28; None for the one image.
+
+    Raises:
+        InvalidInput: A value is out of range; points at the first.
+    """
+    # The bits of a double, taken as an integer, rise with it from 0 on, and are greater for negative ones.
+    if values.view(np.uint64).max() > _BITS[max_value]:
+        _check_range(values, max_value, are_grids)
+    return (values if max_value == 1 else values / max_value).astype(np.float32)
+
+
+def _check_range(values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None) -> None:
+    wrong = (values < 0) | (values > max_value)
+    if not wrong.any():  # a negative zero
+        return
+    row, column = divmod(int(wrong.argmax()), PIXELS)
+    shown = repr(float(values[row, column])).removesuffix(".0")
+    detail = f"is {shown}; values lie in [0, {max_value}]"
+    if max_value == 1:
+        detail += ', or in [0, 255] with "max_value": 255 beside them'
+    raise invalid(_place(row, column, are_grids), detail)
+
+
+def _place(row: int, column: int, are_grids: list[bool] | None) -> str:
+    """The JSON pointer of one value, as it was sent."""
+    if are_grids is None:
+        return f"/pixels/{column}"
+    if are_grids[row]:
+        return f"/instances/{row}/{column // SIDE}/{column % SIDE}"
+    return f"/instances/{row}/{column}"
+
+
+def _check_length(where: str, expected: str, length: int, found: int) -> None:
+    if found != length:
+        raise invalid(where, f"must have {expected}, has {found}")
+
+
+def _escaped(part: str) -> str:
+    """One part of a JSON pointer (RFC 6901)."""
+    return part[:_MAX_NAME_LETTERS].replace("~", "~0").replace("/", "~1")

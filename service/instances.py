@@ -1,0 +1,187 @@
+"""The images of a batch in JSON, read one at a time, so that other threads run in between.
+
+simdjson reads those that are numbers, in rows of 784 or of 28. The first that is something else is shown to pydantic,
+alone: no thread runs while that reads a body of megabytes.
+"""
+
+import json
+import re
+from typing import NamedTuple
+
+import numpy as np
+import simdjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from service.array_body import (
+    PIXELS,
+    Validate,
+    check_count,
+    check_instance,
+    pixels_of,
+    problem_of,
+    row_lengths_of,
+)
+from service.problems import MalformedBody
+
+_LEAST_IMAGE_BYTES = len("[]") + 2 * PIXELS - 1  # digits with commas between them
+# More than an image whose numbers have 25 letters and 16 spaces before each; pydantic needs 4 ms for it.
+_MOST_PART_BYTES = 64 * 1024
+# More than anybody indents by; an endless run would be looked at letter by letter.
+_FEW_SPACES = rb"[ \t\r\n]{0,1000}"
+_TEXT = rb'"[\x20!#-\[\]-~]{0,100}"'
+_MEMBER = _TEXT + rb" : (?:" + _TEXT + rb"|true|false|null|-?(?:0|[1-9]\d{0,9})(?:\.\d{1,9})?) , "
+
+
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    """A pattern in which a space stands for white space as JSON has it."""
+    return re.compile(text.replace(b" ", _FEW_SPACES))
+
+
+# Unknown members too, so that pydantic can refuse them without reading the images.
+_BEFORE_BATCH = _pattern(rb' { (?:"max_value" : (1|255) , )?((?:' + _MEMBER + rb'){0,9})"instances" : \[')
+_AFTER_BATCH = _pattern(rb' \] (?:, "max_value" : (1|255) )?} ')
+_OPENING = _pattern(rb" (,?) (\[)( \[)?")
+_GRID_END = _pattern(rb"\] \]")
+_SEPARATOR = _pattern(rb" ,? ")
+_PLACE = re.compile(r"at line (\d+) column (\d+)")
+_VALUE = json.JSONDecoder(parse_int=float)  # an int of many digits takes time by their square
+
+
+class _Image(NamedTuple):
+    """An image of a batch, of any shape."""
+
+    values: NDArray[np.float64]
+    row_lengths: list[int]
+    """How many values each row of a grid has; empty for an image that is no grid."""
+    end: int
+    """Where it ends in the body."""
+
+
+class _Images(NamedTuple):
+    """The images that a batch begins with."""
+
+    values: NDArray[np.float64]
+    """Those that one request may hold, [n, 784]."""
+    are_grids: list[bool]
+    """Of all of them, whether they were sent as 28 rows of 28."""
+    end: int
+    """Where the last one ends in the body."""
+
+
+def rows_from_batch(
+    body: bytes, max_instances: int, parser: simdjson.Parser, validate: Validate
+) -> NDArray[np.float32] | None:
+    """Read `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1]; None for what is odd.
+
+    That begins otherwise, or holds what is not plainly right and, seen alone, not wrong. Image by image also because
+    simdjson takes memory of ten times the body to read all at once, and so twice as long.
+
+    Raises:
+        MalformedBody: Not JSON.
+        TooLarge: More instances than allowed.
+        InvalidInput: Another structure, length, type or range; points at the place.
+    """
+    before = _BEFORE_BATCH.match(body)
+    if before is None:
+        return None
+    images = _plain_images(body, before.end(), max_instances, parser)
+    after = _AFTER_BATCH.fullmatch(body, images.end)
+    if after is None or before[2] or (before[1] and after[1]) or not images.are_grids:
+        _check_part(body, before.end(), images, validate)
+        return None
+    check_count(len(images.are_grids), max_instances)
+    return pixels_of(images.values, int(before[1] or after[1] or 1), images.are_grids)
+
+
+def _plain_images(body: bytes, at: int, most: int, parser: simdjson.Parser) -> _Images:
+    """Read images from there on, until something else comes; raises as `check_instance` does."""
+    values = np.empty((min(most, len(body) // _LEAST_IMAGE_BYTES), PIXELS))
+    are_grids: list[bool] = []
+    while image := _next_image(body, at, b"," if are_grids else b"", parser):
+        index = len(are_grids)
+        check_instance(index, len(image.row_lengths) or len(image.values), image.row_lengths)
+        if index < most:
+            values[index] = image.values
+        are_grids.append(bool(image.row_lengths))
+        at = image.end
+    return _Images(values[: len(are_grids)], are_grids, at)
+
+
+def _next_image(body: bytes, at: int, separator: bytes, parser: simdjson.Parser) -> _Image | None:
+    """Read what is numbers, or rows of numbers, and stands there behind the separator."""
+    opening = _OPENING.match(body, at)
+    if opening is None or opening[1] != separator:
+        return None
+    if opening[3]:
+        grid_end = _GRID_END.search(body, opening.end(), opening.end() + _MOST_PART_BYTES)
+        end = grid_end.end() if grid_end else 0
+    else:
+        end = body.find(b"]", opening.end()) + 1
+    text = body[opening.start(2) : end]
+    try:
+        parsed = parser.parse(text)
+        if not isinstance(parsed, simdjson.Array):
+            return None
+        values = np.frombuffer(parsed.as_buffer(of_type="d"))  # a copy: the parser may go on
+    except (ValueError, TypeError, RuntimeError):  # not JSON, not numbers, a huge number
+        return None
+    if not opening[3]:
+        return _Image(values, [], end)
+    row_lengths = [len(row) for row in parsed if isinstance(row, simdjson.Array)]
+    # Numbers beside the rows, and what is nested deeper, are flattened by as_buffer.
+    return _Image(values, row_lengths, end) if text.count(b"[") - 1 == len(row_lengths) == len(parsed) else None
+
+
+def _check_part(body: bytes, start: int, images: _Images, validate: Validate) -> None:
+    """Raise what is wrong behind the images, if a part of the body tells it.
+
+    Args:
+        body: The body, in which a batch begins.
+        start: Where its first image may be.
+        images: Those that could be read; an empty one stands for them.
+        validate: Is given the part.
+    """
+    head = body[:start] + (b"[]" if images.are_grids else b"")
+    part, is_instance = _part_from(body, images.end)
+    try:
+        sent = validate(head + part)
+    except ValidationError as error:
+        problem = problem_of(error, skipped=max(0, len(images.are_grids) - 1))
+        if isinstance(problem, MalformedBody):
+            if "EOF" not in problem.detail or images.end + len(part) == len(body):
+                raise _moved(problem, head + part, body, images.end - len(head)) from error
+        elif is_instance or not problem.errors[0].pointer.startswith("/instances"):
+            raise problem from error
+        return
+    if is_instance and sent.instances:
+        instance = sent.instances[-1]
+        check_instance(len(images.are_grids), len(instance), row_lengths_of(instance))
+
+
+def _part_from(body: bytes, at: int) -> tuple[bytes, bool]:
+    """What stands there up to the end of the next value, as the end of a batch; or all that a part may hold.
+
+    Also gives whether it is that value.
+    """
+    separator = _SEPARATOR.match(body, at)
+    start = separator.end() if separator else at
+    try:
+        # A byte is a letter: strings may hold any, and where they end is the same.
+        _, length = _VALUE.raw_decode(body[start : start + _MOST_PART_BYTES].decode("latin-1"))
+    except (ValueError, RecursionError):
+        return body[at : at + _MOST_PART_BYTES], False
+    return body[at : start + length] + b"]}", True
+
+
+def _moved(problem: MalformedBody, text: bytes, body: bytes, by: int) -> MalformedBody:
+    """The problem that the JSON parser has with a text, with the place in the body, which is so many bytes on."""
+    place = _PLACE.search(problem.detail)
+    if place is None:
+        return problem
+    start = 0
+    for _ in range(int(place[1]) - 1):
+        start = text.index(b"\n", start) + 1
+    end = start + int(place[2]) + by
+    line, column = body.count(b"\n", 0, end) + 1, end - body.rfind(b"\n", 0, end) - 1
+    return MalformedBody(_PLACE.sub(f"at line {line} column {column}", problem.detail))

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import functools
 import math
-import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from service.manifest import Manifest, VersionRejected, read_manifest, verify_fi
 from service.model_store import StoredVersion
 from service.prepare import program_name
 from service.preparing import LoadPostponed, NoVerdict, run_preparing
+from service.program_cache import prune, remove_leftovers
 from service.reads import Reads
 from service.rejections import Rejections
 
@@ -35,8 +35,6 @@ READ_TIMEOUT_SECONDS = 60.0
 OPEN_TIMEOUT_SECONDS = 1.0
 # A read that hangs keeps its place; twice as many as the versions to have loaded and those to try again can take.
 _MOST_READS = 12
-# A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
-MAX_CACHED_PROGRAMS = 24
 _LOCK_POLL_SECONDS = 0.1
 
 
@@ -178,6 +176,7 @@ class Loader:
         """
         try:
             await asyncio.to_thread(self.cache.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(remove_leftovers, self.cache)
             opened = program.with_suffix(".lock").open("wb")
         except OSError as error:
             msg = f"the program cache cannot be written to: {error.strerror}"
@@ -207,7 +206,7 @@ class Loader:
         else:
             engine = await asyncio.to_thread(_open_program, whole.program, self.max_batch_size)
             await asyncio.to_thread(whole.check, engine, "the compiled program")
-            await asyncio.to_thread(self._prune, whole.program)
+            await asyncio.to_thread(prune, self.cache, whole.program)
         self._has_loaded = True
         return LoadedVersion(whole.stored, whole.manifest, engine)
 
@@ -219,18 +218,6 @@ class Loader:
         except TimeoutError:
             msg = f"opening it took longer than {self.prepare_timeout_seconds:g} seconds"
             raise LoadPostponed(msg) from None
-
-    def _prune(self, program: Path) -> None:
-        """Remove the programs that have not been loaded for longest; another worker may do so at the same time."""
-        ages = {}
-        for file in self.cache.glob("*.tflite"):
-            with contextlib.suppress(FileNotFoundError):
-                if file == program:
-                    os.utime(file)
-                ages[file] = file.stat().st_mtime
-        for old in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_CACHED_PROGRAMS:]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".lock").unlink(missing_ok=True)
 
 
 # The engines are imported where they are opened: a process imports the one that it uses, and TensorFlow only

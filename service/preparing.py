@@ -4,11 +4,14 @@ Who prepares which version, and when, is for `loading` to say.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
-from collections.abc import Sequence
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 
 from service.manifest import VersionRejected
 
@@ -41,23 +44,42 @@ async def run_preparing(command: Sequence[str], timeout_seconds: float, end_seco
         LoadPostponed: This machine cannot prepare it now.
         NoVerdict: It was killed, took too long, or lacked memory.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            report = await _read_report(process)
-            await process.wait()
-    except TimeoutError:
-        msg = f"preparing it took longer than {timeout_seconds:g} seconds"
-        raise NoVerdict(msg) from None
-    finally:
-        await _end(process, end_seconds)
+    async with _temporary_folder() as variables:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **variables},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                report = await _read_report(process)
+                await process.wait()
+        except TimeoutError:
+            msg = f"preparing it took longer than {timeout_seconds:g} seconds"
+            raise NoVerdict(msg) from None
+        finally:
+            await _end(process, end_seconds)
     _raise_if_rejected(report, process.returncode)
+
+
+@contextlib.asynccontextmanager
+async def _temporary_folder() -> AsyncIterator[dict[str, str]]:
+    """Make a folder for what the process would leave behind when it is killed, as a variable of its environment.
+
+    Where none can be made there is no variable: the process knows whether it needs one, and says so.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="digits-preparing-")
+    except OSError:
+        yield {}
+        return
+    try:
+        yield {"TMPDIR": folder}
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _read_report(process: asyncio.subprocess.Process) -> bytes:

@@ -14,8 +14,6 @@ from service.model_store import Fingerprint
 
 # The first wait is as long as preparing may take: what hangs takes half of a core at most, and soon a twelfth.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 300.0, 3600.0
-# Until then it is known how long a version has waited.
-_FORGOTTEN_SECONDS = 24 * 3600.0
 _SUFFIX = ".rejected"
 
 
@@ -62,7 +60,6 @@ class Rejections:
         wait_seconds = min(2 * before.wait_seconds, _LONGEST_WAIT_SECONDS) if before else _FIRST_WAIT_SECONDS
         if final:
             wait_seconds = _LONGEST_WAIT_SECONDS
-        self._forget_the_old()
         file = self._file(manifest_sha256)
         kept = {"reason": reason, "final": final, "wait_seconds": wait_seconds, "fingerprint": _plain(fingerprint)}
         with contextlib.suppress(OSError):
@@ -85,12 +82,6 @@ class Rejections:
 
     def _file(self, manifest_sha256: str) -> Path:
         return self.cache / f"{manifest_sha256}-{self.engine}{_SUFFIX}"
-
-    def _forget_the_old(self) -> None:
-        for file in self.cache.glob(f"*{_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                if time.time() - file.stat().st_mtime > _FORGOTTEN_SECONDS:
-                    file.unlink()
 
 
 def _plain(fingerprint: Fingerprint) -> list[list[str | int]]:

@@ -16,11 +16,12 @@ import tensorflow as tf
 from service import loading
 from service.engines.tensorflow import TensorFlowEngine
 from service.golden import GoldenImages
-from service.loading import MAX_CACHED_PROGRAMS, LoadedVersion, Loader, PreparingFailed, read_whole
+from service.loading import LoadedVersion, Loader, PreparingFailed, read_whole
 from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
 from service.model_store import ModelStore, StoredVersion
 from service.prepare import program_name
 from service.preparing import LoadPostponed
+from service.program_cache import MAX_PROGRAMS
 from tests.service.wrapping import write_wrapped
 
 
@@ -77,19 +78,18 @@ def test_version_of_another_model_is_rejected(stored: StoredVersion, own_cache: 
 
 
 def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
-    """Programs that were not loaded for longest make room for new ones."""
-    for number in range(MAX_CACHED_PROGRAMS + 5):
+    """A load keeps its program and makes room for new ones; what killed processes have left for a day goes too."""
+    for number in range(MAX_PROGRAMS + 5):
         (own_cache / f"{number}.tflite").touch()
-    load(stored, own_cache)
+    left = [own_cache / ".preparing-abc_1234", own_cache / f"{'b' * 64}.lock"]
+    for entry in left:
+        entry.touch()
+        os.utime(entry, (time.time() - 25 * 3600,) * 2)
+    load(stored, own_cache, prepare_timeout_seconds=0)
     kept = {program.stem for program in own_cache.glob("*.tflite")}
-    assert len(kept) == MAX_CACHED_PROGRAMS
+    assert len(kept) == MAX_PROGRAMS
     assert read_manifest(stored.folder)[1] in kept
-
-
-def test_a_program_that_another_worker_removes_is_passed_over(stored: StoredVersion, own_cache: Path) -> None:
-    """What is gone between the listing and a look at its age does not keep a version from being loaded."""
-    (own_cache / "removed.tflite").symlink_to("nowhere")
-    assert load(stored, own_cache, prepare_timeout_seconds=0).number == 1
+    assert not any(entry.exists() for entry in left)
 
 
 def test_workers_prepare_a_version_once(stored: StoredVersion, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +66,27 @@ def test_nothing_of_it_stays(command: Command, tmp_path: Path) -> None:
     while is_running(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("ending", [said(), "kill -KILL $$", "sleep 30"])
+def test_its_temporary_files_go_with_it(command: Command, tmp_path: Path, ending: str) -> None:
+    """TensorFlow's converter has a folder for itself, and no time to remove it when the process is killed."""
+    told = tmp_path / "told"
+    with contextlib.suppress(NoVerdict):
+        script = f'echo "$TMPDIR" >{told}\nmkdir "$TMPDIR/model"\ntouch "$TMPDIR/model/saved_model.pb"\n{ending}'
+        asyncio.run(run_preparing(command(script), timeout_seconds=1.0))
+    folder = Path(told.read_text().strip())
+    assert folder.parent == Path(tempfile.gettempdir())
+    assert not folder.exists()
+
+
+def test_without_a_folder_for_temporary_files_it_is_run_all_the_same(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the process that knows whether it needs one, and says so."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(LoadPostponed, match="no folder"):
+        asyncio.run(run_preparing(command(said(postponed='"no folder"')), timeout_seconds=30))
 
 
 def is_running(pid: int) -> bool:

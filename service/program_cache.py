@@ -1,0 +1,47 @@
+"""The folder of compiled programs, which all workers share: how much it keeps.
+
+What is put into it, and when it is tidied, is for `loading`, `prepare` and `rejections` to say.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import time
+from pathlib import Path
+
+# A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
+MAX_PROGRAMS = 24
+# Nobody is at anything for this long: preparing takes minutes, a lock gets a new time whenever it is opened, and a
+# reason counts for an hour.
+_LEFT_SECONDS = 24 * 3600.0
+_SHA256 = "[0-9a-f]" * 64
+# By names that are nobody else's: `DIGITS_CACHE` may be a folder that others use too.
+_MAY_BE_LEFT = (".preparing-*", f"{_SHA256}.lock", f"{_SHA256}-*.rejected", f"{_SHA256}-*.writing")
+
+
+def prune(cache: Path, program: Path) -> None:
+    """Note that `program` has been loaded, and remove those that have not been for longest.
+
+    Another worker may do so at the same time.
+    """
+    ages = {}
+    for file in cache.glob("*.tflite"):
+        with contextlib.suppress(FileNotFoundError):
+            if file == program:
+                os.utime(file)
+            ages[file] = file.stat().st_mtime
+    for old in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_PROGRAMS:]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Remove what is no program and a day old: what killed processes left, locks, and why versions were rejected."""
+    for entry in itertools.chain.from_iterable(map(cache.glob, _MAY_BE_LEFT)):
+        with contextlib.suppress(OSError):
+            if time.time() - entry.lstat().st_mtime > _LEFT_SECONDS:
+                if entry.is_dir():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink()

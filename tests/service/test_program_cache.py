@@ -1,0 +1,64 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from service.program_cache import MAX_PROGRAMS, prune, remove_leftovers
+
+DAY_SECONDS = 24 * 3600
+SHA = "a" * 64
+
+
+def leave(entry: Path, age_seconds: float) -> Path:
+    """A file of that age; with a program in it if its name is that of a preparing process's folder."""
+    if entry.name.startswith(".preparing-"):
+        entry.mkdir()
+        (entry / f"{SHA}.tflite").write_bytes(bytes(1000))
+    else:
+        entry.touch()
+    os.utime(entry, (time.time() - age_seconds,) * 2)
+    return entry
+
+
+@pytest.mark.parametrize("name", [".preparing-abc_1234", f"{SHA}.lock", f"{SHA}-litert.rejected"])
+def test_what_was_left_is_removed_after_a_day(tmp_path: Path, name: str) -> None:
+    """A process that is killed leaves its program, a rejected version its lock and the reason: none of it for ever."""
+    entry = leave(tmp_path / name, DAY_SECONDS - 60)
+    remove_leftovers(tmp_path)
+    assert entry.exists(), "somebody may be at it"
+    os.utime(entry, (time.time() - DAY_SECONDS - 60,) * 2)
+    remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_others_keep_there_stays(tmp_path: Path) -> None:
+    """Programs have a bound of their own, and a folder for temporary files has other people's locks in it."""
+    names = [f"{SHA}.tflite", "apt.lock", "notes", f"{SHA}.lock.txt"]
+    kept = {leave(tmp_path / name, 10 * DAY_SECONDS) for name in names}
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == kept
+
+
+def test_a_cache_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    """What is gone, or was never there, is nobody's trouble."""
+    remove_leftovers(tmp_path / "missing")
+    (tmp_path / f"{SHA}.lock").symlink_to("nowhere")
+    remove_leftovers(tmp_path)
+
+
+def test_programs_that_were_not_loaded_for_longest_make_room(tmp_path: Path) -> None:
+    """A bounded number is kept, with their locks; loading a program counts."""
+    for number in range(MAX_PROGRAMS + 5):
+        for suffix in (".tflite", ".lock"):
+            leave(tmp_path / f"{number}{suffix}", age_seconds=1000 - number)
+    prune(tmp_path, tmp_path / "0.tflite")
+    kept = {"0", *map(str, range(6, MAX_PROGRAMS + 5))}
+    assert {file.stem for file in tmp_path.glob("*.tflite")} == kept
+    assert {file.stem for file in tmp_path.glob("*.lock")} == kept
+
+
+def test_a_program_that_another_worker_removes_is_passed_over(tmp_path: Path) -> None:
+    """What is gone between the listing and a look at its age keeps nothing from being loaded."""
+    (tmp_path / "removed.tflite").symlink_to("nowhere")
+    prune(tmp_path, tmp_path / "removed.tflite")

@@ -1,8 +1,13 @@
+import contextlib
+import http.client
+import json
 import os
 import resource
 import signal
-import threading
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
@@ -10,43 +15,106 @@ import httpx
 import pytest
 
 from tests.service.process import READY_SECONDS, Process
-from tests.service.raw_http import connect
+from tests.service.raw_http import connect, request_head
 from tests.service.running import wait_until
+
+DRAIN_SECONDS = 1.5
+# The drain ends some moment after it should, and a busy machine may take a while from a client's clock to its request.
+MARGIN_SECONDS = 0.5
+ROWS = 200
 
 
 @pytest.fixture(params=["1", "2"])
 def process(released_store: Path, program_cache: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
     """A server with one worker, and one with two."""
-    process = Process(released_store, program_cache, DIGITS_DRAIN_SECONDS="0.5", DIGITS_WORKERS=request.param)
+    drain = {"DIGITS_DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    process = Process(released_store, program_cache, DIGITS_WORKERS=request.param, **drain)
     yield process
     process.close()
 
 
 def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
-    """After SIGTERM readiness is refused at once, predictions are still answered, and the process ends with 0."""
+    """After SIGTERM readiness is refused at once, every prediction of the drain is answered, and the end is with 0."""
     wait_until(process.ready, READY_SECONDS)
-    answers: Queue[int] = Queue()
-    sending = threading.Event()
+    asked: Queue[tuple[float, str]] = Queue()
 
     def keep_asking() -> None:
-        while True:
+        outcome = "200"
+        while outcome == "200":
+            began = time.monotonic()
             try:
-                answers.put(process.predict().status_code)
-            except httpx.TransportError:  # the drain window is over and the listener closed
-                return
-            sending.set()
+                outcome = str(process.predict().status_code)
+            except httpx.TransportError as error:  # how it must end, but not before the drain is over
+                outcome = type(error).__name__
+            asked.put((began, outcome))
 
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
-    assert sending.wait(10)
-    process.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: not process.ready())
-    refused = process.client.get("/health/ready")
-    assert refused.status_code == 503
-    assert refused.headers["connection"] == "close"
+    with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as ending:
+        ending.callback(process.process.kill)  # should it not end by itself, the asking ends all the same
+        for _ in range(4):
+            pool.submit(keep_asking)
+        wait_until(lambda: asked.qsize() >= 4)
+        process.process.send_signal(signal.SIGTERM)
+        over = time.monotonic() + DRAIN_SECONDS
+        wait_until(lambda: not process.ready())
+        refused = process.client.get("/health/ready")
+        assert refused.status_code == 503
+        assert refused.headers["connection"] == "close"
+        assert process.process.wait(timeout=15) == 0
+    assert {outcome for began, outcome in asked.queue if began < over - MARGIN_SECONDS} == {"200"}
+    assert max(began for began, outcome in asked.queue if outcome == "200") > over - MARGIN_SECONDS
+
+
+def test_what_is_under_way_at_sigterm_is_answered(process: Process) -> None:
+    """A body that is still being sent gets its whole answer, during the drain and when no more are let in."""
+    wait_until(process.ready, READY_SECONDS)
+    headers = ["Content-Type: application/octet-stream", f"Content-Length: {784 * ROWS}"]
+    head = request_head("POST", "/v1/predict", headers)
+    with contextlib.ExitStack() as opened:
+        connections = [opened.enter_context(connect(process.client)) for _ in range(8)]
+        for connection in connections:
+            connection.sendall(head + bytes(784 * ROWS - 1))
+        process.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not process.ready())
+        assert [answered_rows(connection) for connection in connections[:4]] == [ROWS] * 4
+        wait_until(lambda: lets_nobody_in(process))
+        assert [answered_rows(connection) for connection in connections[4:]] == [ROWS] * 4
     assert process.process.wait(timeout=15) == 0
-    asking.join(timeout=15)
-    assert set(answers.queue) == {200}
+
+
+def answered_rows(connection: socket.socket) -> int:
+    """Send the last byte of a body; how many predictions the answer has."""
+    connection.sendall(bytes(1))
+    with contextlib.closing(http.client.HTTPResponse(connection)) as response:
+        response.begin()
+        assert response.status == 200
+        return len(json.loads(response.read())["predictions"])
+
+
+def lets_nobody_in(process: Process) -> bool:
+    """Whether there is nobody any more to connect to."""
+    try:
+        connect(process.client).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_preparing_too(released_store: Path, tmp_path: Path, workers: str) -> None:
+    """A server that is stopped while it prepares a version ends in time with 0, and leaves nothing of that behind."""
+    temporary, cache = tmp_path / "temporary", tmp_path / "cache"
+    temporary.mkdir()
+    settings = {"DIGITS_DRAIN_SECONDS": "0.1", "DIGITS_WORKERS": workers, "TMPDIR": str(temporary)}
+    process = Process(released_store, cache, **settings)
+    try:
+        wait_until(lambda: bool(processes_naming(cache)))
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(timeout=15) == 0
+        assert not processes_naming(cache)
+        assert not list(temporary.iterdir())
+        assert {file.suffix for file in cache.iterdir()} <= {".lock"}
+    finally:
+        process.close()
 
 
 def test_a_store_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""The bare endpoint, a reference point: uvicorn, plain ASGI, the LiteRT engine run inline, and nothing else.
+"""The bare endpoint, a reference point: what a careful endpoint does that is written by hand for uvicorn.
 
-No validation, no batching, no metrics, no deadline: what is left is the least that HTTP and JSON cost in Python.
+Plain ASGI around the LiteRT engine, run inline: no validation, no batching, no metrics, no deadline. It is no lower
+bound: the service reads JSON in another way, shares batches and writes past uvicorn, and may overtake it.
 `python -m benchmarks.bare PROGRAM PORT WORKERS`
 """
 

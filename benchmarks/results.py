@@ -27,6 +27,10 @@ _HOW_SURE = "What is saved is of the medians, whose runs differ by more than mos
 _HOW_PROFILED = (
     "py-spy's samples by the innermost function of Python; what it calls in C is its own time, waiting is left out."
 )
+_REFERENCE = """\
+The bare endpoint is what a careful endpoint does that is written by hand for uvicorn, with the same engine and without
+batches, checks, limits and metrics. It is no lower bound: the service has all of these, and reads, runs and writes
+otherwise."""
 _HOW_TO_READ = """\
 Each number is the median of its runs, with the least and the greatest in brackets. CPU and memory are of all the
 server's processes; CPU is user and system time, memory the greatest sum of proportional set sizes (what processes share
@@ -84,7 +88,7 @@ def _service(session: Session) -> list[str]:
     if references or session.engine:
         parts.append("### Reference points")
     if references:
-        parts += [*(_server_line(server) for server in references), _points(references)]
+        parts += [_REFERENCE, *(_server_line(server) for server in references), _points(references)]
         parts += [_beside_reference(ours, server) for server in references]
     if session.engine:
         parts += [_engine(session.engine, ours), _bound(session.engine, ours)]
@@ -209,7 +213,7 @@ def _open_points(points: Sequence[OpenPoint]) -> str:
 
 
 def _beside_reference(ours: ServerFigures, reference: ServerFigures) -> str:
-    """What all that the reference lacks costs: the service's figures as shares of the reference's."""
+    """The service's figures as shares of the reference's: what it does besides costs, what it does otherwise saves."""
     rows = []
     for point in reference.points:
         own = point_at(ours, point.load, point.connections)

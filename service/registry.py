@@ -45,6 +45,10 @@ _LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 log = logging.getLogger("digits.registry")
 
 
+class NothingToServe(RuntimeError):
+    """A worker that has no version and can load none, where others go on with the one that they have."""
+
+
 class State(StrEnum):
     """What becomes of a version."""
 
@@ -119,12 +123,17 @@ class Registry:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch the store for as long as the context is open; opens once a version serves that needs no preparing."""
+        """Watch the store for as long as the context is open; opens once a version serves that needs no preparing.
+
+        Raises:
+            NothingToServe: The store is away, and the other workers serve: they get the connections of this one.
+        """
         watching = asyncio.create_task(self._watch(), name="registry")
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_OPENING_SECONDS):
                     await self._settled.wait()
+            self._give_way_to_others()
             yield
         finally:
             for task in (watching, self._opening.task, self._preparing.task):
@@ -132,6 +141,13 @@ class Registry:
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
                         await task
+
+    def _give_way_to_others(self) -> None:
+        """Raise `NothingToServe` rather than answer 503 to what other workers would answer."""
+        others = self._metrics.memory.served_by_others
+        if self.serving is None and others is not None and not self._snapshot.versions:
+            trouble = self.trouble or "the model store has not been looked at yet"
+            raise NothingToServe(f"{trouble}; the other workers serve version {others} on from memory")
 
     def loaded(self, number: int) -> LoadedVersion | None:
         """The loaded version of that number, if there is one."""

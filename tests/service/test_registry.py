@@ -14,7 +14,7 @@ from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.preparing import LoadPostponed
-from service.registry import LOADED_VERSIONS, Registry, State
+from service.registry import LOADED_VERSIONS, NothingToServe, Registry, State
 from service.tally import Memory, file_for
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, loaded_version, write_version
@@ -284,6 +284,23 @@ def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched,
         assert watched.serving == 2
 
     run(watched, story)
+
+
+def test_a_worker_in_another_s_place_leaves_to_the_others_what_it_cannot_load(tmp_path: Path) -> None:
+    """Without a store it would refuse every request that comes to it; alone, or where nobody serves, it waits."""
+    file = file_for(2)
+    other, own = Memory(2, 0, file), Memory(2, 1, file)
+    os.close(file)
+    registry = Registry(ModelStore(tmp_path / "away", "digits"), FakeLoader(), Metrics(own), poll_seconds=0.005)
+
+    async def opened() -> None:
+        async with registry.running():
+            assert registry.serving is None
+
+    asyncio.run(opened())
+    other.note_served(2)
+    with pytest.raises(NothingToServe, match="the other workers serve version 2 on from memory"):
+        asyncio.run(opened())
 
 
 def test_a_pinned_version_serves_on_when_its_folder_goes(watched: Watched) -> None:

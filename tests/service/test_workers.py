@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -120,6 +121,27 @@ def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
         keys.write_text("secret")
         wait_until(lambda: listening_sockets(service) == 2)
         assert restarts() < 12
+    finally:
+        service.close()
+
+
+def test_a_replacement_without_a_store_leaves_all_to_those_who_serve(
+    released_store: Path, program_cache: Path, tmp_path: Path
+) -> None:
+    """Who has the version in memory answers everything, until the store is there again and so is the other worker."""
+    store, log = tmp_path / "store", tmp_path / "log"
+    shutil.copytree(released_store, store)
+    service = Process(store, program_cache, log, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        store.rename(tmp_path / "away")
+        os.kill(service.workers()[0], signal.SIGKILL)
+        wait_until(lambda: listening_sockets(service) == 1)
+        assert "the other workers serve version 1 on from memory" in log.read_text()
+        assert all(answered_by_anyone(service) for _ in range(30))
+        (tmp_path / "away").rename(store)
+        wait_until(lambda: listening_sockets(service) == 2)
+        assert all(answered_by_anyone(service) for _ in range(30))
     finally:
         service.close()
 

@@ -93,7 +93,7 @@ class ExchangeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._metrics, self._request_id(scope), self._draining())
+        exchange = _Exchange(scope, send, self._metrics, self._request_id(scope), self._draining)
         if self._tracing is not None and scope["path"] not in _UNLOGGED:
             exchange.trace = scope["state"]["trace"] = self._tracing.begin(scope)
         self._metrics.requests_in_progress.inc()
@@ -129,7 +129,9 @@ class _Exchange:
         *("request_id", "seconds", "status", "trace"),
     )
 
-    def __init__(self, scope: Scope, send: Send, metrics: Metrics, request_id: str, draining: bool) -> None:  # noqa: FBT001 - private
+    def __init__(
+        self, scope: Scope, send: Send, metrics: Metrics, request_id: str, draining: Callable[[], bool]
+    ) -> None:
         self._scope = scope
         self._send = send
         self._metrics = metrics
@@ -152,7 +154,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = headers_of_every_answer(message["headers"], self.request_id)
-            if self._draining or self._leaves_body_unsent():
+            if self._draining() or self._leaves_body_unsent():
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
             # Counted before the client can see it: whoever asks /metrics next finds it there.
@@ -166,7 +168,7 @@ class _Exchange:
         return any(name == b"expect" for name, _ in self._scope["headers"])
 
     async def _send_whole(self, status: int, headers: Iterable[Header], body: bytes) -> None:
-        write = None if self._writer is None or self._draining else self._writer(self._scope)
+        write = None if self._writer is None or self._draining() else self._writer(self._scope)
         if write is None:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": body})

@@ -9,8 +9,9 @@ from service.state import Drain
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, write_version
+from tests.service.raw_http import connect, everything_from, read_status, request_head
 from tests.service.running import running_service, wait_until
-from tests.service.test_predict import predict
+from tests.service.test_predict import PATH, predict
 
 
 @pytest.fixture
@@ -73,6 +74,23 @@ def test_a_draining_service_is_alive_and_answers_but_is_not_ready(drainable: htt
     response = predict(drainable, bytes(784), BYTES)
     assert response.status_code == 200
     assert response.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("headers", [[], ["X-Request-Timeout-Seconds: 9"]], ids=["shortcut", "route"])
+def test_what_was_begun_before_a_stop_ends_its_connection(
+    drainable: httpx.Client, drain: Drain, headers: list[str]
+) -> None:
+    """An answer tells what is so when it is sent: a slow request of before is not followed by one more."""
+    headers = [f"Content-Type: {BYTES}", "Content-Length: 784", "Expect: 100-continue", *headers]
+    with connect(drainable) as connection:
+        connection.sendall(request_head("POST", PATH, headers))
+        assert read_status(connection) == 100  # its body is being waited for
+        drain.draining = True
+        connection.sendall(bytes(784))
+        answer = everything_from(connection)
+
+    assert b"HTTP/1.1 200 OK\r\n" in answer
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 def test_trouble_with_the_store_leaves_a_service_ready(store: Path, client: httpx.Client) -> None:

@@ -17,7 +17,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.array_body import PIXELS
+from service.array_body import PIXELS, check_count
 from service.arrays import rows_from_bytes, rows_from_json
 from service.holding import BodyMemory, HeldBody
 from service.multipart import form_pictures
@@ -98,13 +98,15 @@ class BodyReader:
 
         Raises:
             UnsupportedMediaType: It is of a kind that is not read here.
-            TooLarge: It says to be over the limit.
+            TooLarge: It says to have too many bytes, or too many rows of 784 bytes.
             QueueFull: It would have to wait for too long to be read.
         """
         content_type = headers.get(b"content-type", b"")
         media_type = _media_type(content_type, headers)
         size = int(headers.get(b"content-length", b"0"))
         self._check_size(size)
+        if media_type == BYTES:
+            check_count(size // PIXELS, self.limits.max_instances)
         if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
             (self.array_pool if media_type in (JSON, BYTES) else self.pool).check_room()
         return Announced(media_type, content_type)

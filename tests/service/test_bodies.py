@@ -63,6 +63,16 @@ def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
     return receive
 
 
+def test_only_too_many_whole_rows_are_refused_by_the_header() -> None:
+    """Bytes that are no more whole rows than there may be are for the body to judge, which tells what they lack."""
+    reader = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1))
+    headers = {b"content-type": BYTES.encode(), b"content-length": b"%d" % (4 * 784 - 1)}
+
+    assert reader.admit(headers).media_type == BYTES
+    with pytest.raises(TooLarge, match="may hold 3 images, this one holds 4"):
+        reader.admit(headers | {b"content-length": b"%d" % (4 * 784)})
+
+
 @pytest.mark.parametrize("media_type", MEDIA_TYPES)
 def test_a_picture_is_one_row(media_type: str) -> None:
     """Each picture format is read as one cleaned-up image."""

@@ -338,6 +338,16 @@ class TestLimits:
             assert read_status(connection) == 413
 
     @pytest.mark.usefixtures("store")
+    def test_too_many_rows_are_told_before_the_body_is_there(self, start_service: StartService) -> None:
+        """How many rows the bytes are follows from Content-Length, within the limit of bytes."""
+        client = start_service(max_instances=2)
+        with connect(client) as connection:
+            headers = [f"Content-Type: {BYTES}", f"Content-Length: {3 * 784}"]
+            connection.sendall(request_head("POST", PATH, headers))
+
+            assert read_status(connection) == 413
+
+    @pytest.mark.usefixtures("store")
     def test_body_as_it_arrives(self, start_service: StartService) -> None:
         """A chunked body is refused as soon as it is over the limit, not when it ends."""
         client = start_service(max_body_bytes=1000)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -30,6 +31,13 @@ def vary(images: NDArray[np.uint8], seed: int, recipe: StridedRecipe) -> NDArray
     """Varies images, as images."""
     varied = augment(tf.constant(images), tf.constant([0, seed]), recipe).numpy()
     return np.asarray(varied.reshape(-1, SIDE, SIDE))
+
+
+def spread(images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far the ink reaches along rows and columns, and how it leans: covariances float64 [N, 2, 2]."""
+    mass = images.astype(np.float64) / images.sum(axis=(1, 2), keepdims=True)
+    places = np.indices((SIDE, SIDE)).reshape(2, -1)
+    return np.stack([np.cov(places, aweights=each.ravel(), ddof=0) for each in mass])
 
 
 def test_no_variation_changes_nothing(dataset: Dataset, recipe: StridedRecipe) -> None:
@@ -69,14 +77,51 @@ def test_shift_moves_ink_and_keeps_it(recipe: StridedRecipe) -> None:
     assert rows.max() > 1.5
 
 
-def test_rotation_keeps_the_centre(recipe: StridedRecipe) -> None:
-    """A bar through the centre turns about it: its centre of mass stays."""
-    images = np.zeros((50, SIDE, SIDE), np.uint8)
+def test_rotation_keeps_the_centre_and_its_bound(recipe: StridedRecipe) -> None:
+    """A bar through the centre turns about it, by 12 degrees at most: its centre of mass stays."""
+    images = np.zeros((200, SIDE, SIDE), np.uint8)
     images[:, 13:15, 6:22] = 255
     varied = vary(images, 1, replace(still(recipe), max_rotation_degrees=12.0))
     rows = (varied.sum(axis=2) * np.arange(SIDE)).sum(axis=1) / varied.sum(axis=(1, 2))
     np.testing.assert_allclose(rows, 13.5, atol=0.02)
-    assert np.ptp(varied.sum(axis=2).max(axis=1)) > 0.5
+    reach = spread(varied)
+    degrees = np.degrees(np.arctan2(2 * reach[:, 0, 1], reach[:, 1, 1] - reach[:, 0, 0]) / 2)
+    assert 11 < degrees.max() < 12.2
+    assert -12.2 < degrees.min() < -11
+
+
+def test_shear_keeps_its_bound(recipe: StridedRecipe) -> None:
+    """An upright bar leans to either side by at most 0.2 of its height."""
+    images = np.zeros((200, SIDE, SIDE), np.uint8)
+    images[:, 6:22, 13:15] = 255
+    reach = spread(vary(images, 1, replace(still(recipe), max_shear=0.2)))
+    lean = reach[:, 0, 1] / reach[:, 0, 0]
+    assert 0.18 < lean.max() < 0.205
+    assert -0.205 < lean.min() < -0.18
+
+
+def test_size_keeps_its_bound_on_each_axis(recipe: StridedRecipe) -> None:
+    """A square becomes higher or lower, wider or narrower, each by 0.12 on a logarithmic scale at most."""
+    images = np.zeros((200, SIDE, SIDE), np.uint8)
+    images[:, 6:22, 6:22] = 255
+    reach = spread(vary(images, 1, replace(still(recipe), max_log_scale=0.12)))
+    for axis in (0, 1):
+        change = np.log(reach[:, axis, axis] / ((16**2 - 1) / 12)) / 2
+        assert 0.1 < change.max() < 0.13
+        assert -0.13 < change.min() < -0.1
+    assert np.abs(reach[:, 0, 0] - reach[:, 1, 1]).max() > 4
+
+
+def test_wobble_is_as_strong_as_asked(recipe: StridedRecipe) -> None:
+    """A dot wanders by what the spline leaves of its knots' deviation, half, in either direction alike."""
+    images = np.zeros((400, SIDE, SIDE), np.uint8)
+    images[:, 13:15, 13:15] = 255
+    varied = vary(images, 1, replace(still(recipe), elastic_pixels=1.2))
+    total = varied.sum(axis=(1, 2))
+    for axis in (1, 2):
+        wandered = (varied.sum(axis=axis) * np.arange(SIDE)).sum(axis=1) / total - 13.5
+        assert np.std(wandered) == pytest.approx(0.6, abs=0.1)
+        assert np.mean(wandered) == pytest.approx(0, abs=0.1)
 
 
 def test_only_the_asked_share_gets_another_pen(dataset: Dataset, recipe: StridedRecipe) -> None:

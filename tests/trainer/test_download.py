@@ -116,10 +116,10 @@ def test_length_that_is_no_number_is_not_believed(tmp_path: Path, promised: str)
     assert set(told) == {0}
 
 
-@pytest.mark.parametrize("promised", [None, 0], ids=["said", "not said"])
-def test_endless_content_is_refused(tmp_path: Path, promised: int | None) -> None:
+@pytest.mark.parametrize("promised", [None, ""], ids=["said", "not said"])
+def test_endless_content_is_refused(tmp_path: Path, promised: str | None) -> None:
     """More bytes than the limit are refused, by the header already, or as they come."""
-    with served(CONTENT * 3, promised=promised or len(CONTENT) * 3) as origin:
+    with served(CONTENT * 3, promised=promised) as origin:
         assert_unavailable(tmp_path / "digits" / "mnist.npz", origin, "more than")
 
 

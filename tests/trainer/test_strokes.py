@@ -10,6 +10,7 @@ from trainer.strokes import Figure, Hand, draw
 
 BAR: Figure = [[(0.5, 0.0), (0.5, 1.0)]]
 BOW: Figure = [[(0.0, 0.0), (0.5, 0.4), (1.0, 0.0)]]
+L: Figure = [[(0.0, 0.0), (0.0, 1.0)], [(0.0, 1.0), (0.7, 1.0)]]
 STEADY = Hand(wobble=0.0, max_slant=0.0, max_tilt_degrees=0.0, widths=(1.0, 1.0), pen_pixels=(2.0, 2.0))
 
 points = st.tuples(st.floats(0, 1), st.floats(0, 1))
@@ -23,6 +24,16 @@ def test_steady_hand_draws_the_model() -> None:
     assert np.ptp(columns) == 2
     assert columns.mean() == CENTRE
     assert chosen.tolist() == [0]
+
+
+def test_mass_is_centred_and_not_the_box() -> None:
+    """An L, whose mass lies to the left and below, is moved until its mass is in the middle, within half a pixel."""
+    (image,), _ = draw([L], 1, STEADY, np.random.default_rng(0))
+    rows, columns = np.nonzero(image > 127)
+    box = np.array([rows.min() + rows.max(), columns.min() + columns.max()]) / 2
+    centre = np.array([(image.sum(axis=1 - axis) * np.arange(28)).sum() / image.sum() for axis in (0, 1)])
+    assert np.abs(centre - CENTRE).max() < 0.5
+    assert np.abs(box - CENTRE).min() > 1.5
 
 
 @given(figure=st.lists(st.lists(points, min_size=2, max_size=6), min_size=1, max_size=4), seed=st.integers(0, 99))

@@ -1,0 +1,101 @@
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.multipart import form_pictures
+from service.problems import MalformedBody
+
+CONTENT_TYPE = b"multipart/form-data; boundary=edge"
+
+
+def form_of(*parts: tuple[str, bytes]) -> bytes:
+    """A form of parts with these headers' lines and contents."""
+    return (
+        b"".join(b"--edge\r\n%b\r\n\r\n%b\r\n" % (head.encode(), content) for head, content in parts) + b"--edge--\r\n"
+    )
+
+
+def disposition(name: str, file_name: str = "") -> str:
+    """The header of a part of that name."""
+    return f'Content-Disposition: form-data; name="{name}"' + (f'; filename="{file_name}"' if file_name else "")
+
+
+def pictures_of(content: bytes, content_type: bytes = CONTENT_TYPE) -> list[tuple[str, bytes]]:
+    """The pictures of a form."""
+    return asyncio.run(form_pictures(content, content_type, 10_000))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["file", "files", "note"]),
+            st.sampled_from(["", "x.png", "file"]),
+            st.lists(
+                st.sampled_from([b"\r\n", b"\r\n--edg", b"\r\n--", b"--edge", b"\r", b"", bytes(8150), bytes(60)])
+                | st.binary(max_size=40),
+                max_size=5,
+            )
+            .map(b"".join)
+            .filter(lambda content: b"\r\n--edge" not in content),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_pictures_are_taken_byte_for_byte(sent: list[tuple[str, str, bytes]]) -> None:
+    """In whatever pieces the form is read, and however much what is in it looks like a boundary."""
+    sent.append(("file", "", b"last"))
+    content = form_of(*[(disposition(name, file_name), picture) for name, file_name, picture in sent])
+
+    assert pictures_of(content) == [(name, picture) for name, _, picture in sent if name != "note"]
+
+
+def test_other_headers_of_a_part_are_left_out() -> None:
+    """In any order, in any case; the header that names the part is the one that counts."""
+    heads = [
+        "Content-Type: image/png\r\ncontent-disposition: form-data; name=file",
+        disposition("files") + "\r\nX-Y: z",
+    ]
+
+    assert pictures_of(form_of(*[(head, b"p") for head in heads])) == [("file", b"p"), ("files", b"p")]
+
+
+@pytest.mark.parametrize("head", ["Content-Type: image/png", "Content-Disposition: form-data", "no header", ": x"])
+def test_a_part_without_a_name_is_malformed(head: str) -> None:
+    """A part must say which field it is, by a header that is one; also behind one that does."""
+    with pytest.raises(MalformedBody, match=r"multipart form|has no name"):
+        pictures_of(form_of((disposition("file"), b"p"), (head, b"p")))
+
+
+def test_a_boundary_that_is_too_long_is_malformed() -> None:
+    """Of 256 letters at most, as the parser has it."""
+    edge = b"e" * 300
+    content = form_of((disposition("file"), b"p")).replace(b"edge", edge)
+
+    with pytest.raises(MalformedBody, match="is not a multipart form"):
+        pictures_of(content, CONTENT_TYPE.replace(b"edge", edge))
+
+
+def test_others_have_their_turn_while_a_form_of_many_parts_is_read() -> None:
+    """Each part costs, however small it is: a few hundred are read at a time."""
+    parts = 4_000
+    content = form_of(*[(disposition("file"), b"p")] * parts)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def read() -> list[tuple[str, bytes]]:
+        other = asyncio.create_task(take_turns())
+        pictures = await form_pictures(content, CONTENT_TYPE, parts)
+        other.cancel()
+        return pictures
+
+    assert len(asyncio.run(read())) == parts
+    assert turns > parts / 200

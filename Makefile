@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train check bench bench-peers stress soak fuzz profile rules lock clean
+.PHONY: help serve test train check bench bench-peers stress soak fuzz audit profile rules lock clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ ATHERIS := build/fuzz/atheris-3.0.0
 fuzz: $(INSTALLED) ## Make up bodies and pictures that reach ever more of the code (Linux, 20 minutes); FUZZ="--seconds 60"
 	@[ -d $(ATHERIS) ] || $(BIN)/pip install --quiet --disable-pip-version-check --target $(ATHERIS) $(subst -,==,$(notdir $(ATHERIS)))
 	PYTHONPATH=$(ATHERIS) $(BIN)/python -m tests.fuzz $(FUZZ)
+
+PIP_AUDIT := 2.10.1
+audit: ## Ask PyPI what is known against the locked packages; says so where it cannot be asked
+	@[ -x build/pip-audit-$(PIP_AUDIT)/bin/pip-audit ] || { $(PYTHON) -m venv --clear build/pip-audit-$(PIP_AUDIT) && \
+	  build/pip-audit-$(PIP_AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
+	@build/pip-audit-$(PIP_AUDIT)/bin/python -m tests.deploy.audit requirements.lock deploy/requirements-*.lock
 
 profile: $(INSTALLED) ## Show which functions the service spends its time in under load
 	$(BIN)/python -m benchmarks profile $(BENCH)

@@ -113,8 +113,13 @@ def _decoded(image: ImageFile.ImageFile) -> Image.Image:
 
 
 def _thinned(image: Image.Image) -> Image.Image:
-    """Of a very large picture every third pixel of every third row, before any step that goes over all of them."""
-    if image.mode == "L" or max(image.size) < 2 * _STEP * PAGE_SIDE:  # of fewer pixels none would be left to average
+    """Of a very large picture every third pixel of every third row, before any step that goes over all of them.
+
+    All of a grey one is averaged, and of one in black and white, as scanners make: its lines may be narrow.
+    """
+    if (
+        image.mode in ("1", "L") or max(image.size) < 2 * _STEP * PAGE_SIDE
+    ):  # of fewer pixels none would be left to average
         return image
     size = (max(1, image.width // _STEP), max(1, image.height // _STEP))
     return image.resize(size, Image.Resampling.NEAREST)

@@ -490,6 +490,11 @@ class TestDecoding:
         assert sent.mode == mode
         assert difference(cleaned(encoded(sent)), cleaned(small)) < 0.15
 
+    def test_a_very_large_scan_in_black_and_white_keeps_its_fine_lines(self) -> None:
+        """It is averaged as one in grey is: no pixel of a narrow line is left out."""
+        scan = inverted(drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=4))
+        assert difference(cleaned(scan.convert("1")), cleaned(scan)) < 1e-6
+
     @pytest.mark.parametrize("dots", [1, 2, 4])
     def test_a_very_large_picture_of_dots(self, dots: int) -> None:
         """The grey of a screen stays grey where pixels are left out: ink that is darker, or lighter, is read."""

@@ -194,7 +194,7 @@ class _AtOnce(Batcher):
 class _Trusting(BodyReader):
     """Reads single images as the service does, but takes them for right."""
 
-    def admit(self, headers: RawHeaders) -> Announced:
+    def admit(self, headers: RawHeaders, *_: object) -> Announced:
         """Take the body for what the header says."""
         content_type = headers[b"content-type"]
         return Announced(JSON if content_type == JSON.encode() else BYTES, content_type)

@@ -5,7 +5,7 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -33,8 +33,8 @@ from service.problems import (
 JSON = "application/json"
 BYTES = "application/octet-stream"
 FORM = "multipart/form-data"
-_KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
-_PLAIN = {media_type.encode(): media_type for media_type in _KNOWN}
+KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
+_PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
 # Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
 # Rows of an ordinary batch, 64: a form with as many pictures is not refused when they have been decoded.
@@ -93,8 +93,8 @@ class BodyReader:
     def _memory(self) -> BodyMemory:
         return BodyMemory(_MOST_HELD_BODIES * self.limits.max_body_bytes)
 
-    def admit(self, headers: RawHeaders) -> Announced:
-        """Judge a body by its request's headers, before anything is done for it.
+    def admit(self, headers: RawHeaders, taken: Sequence[str] = KNOWN) -> Announced:
+        """Judge a body by its request's headers, before anything is done for it; `taken` are the media types to read.
 
         Raises:
             UnsupportedMediaType: It is of a kind that is not read here.
@@ -102,7 +102,7 @@ class BodyReader:
             QueueFull: It would have to wait for too long to be read.
         """
         content_type = headers.get(b"content-type", b"")
-        media_type = _media_type(content_type, headers)
+        media_type = _media_type(content_type, headers, taken)
         size = int(headers.get(b"content-length", b"0"))
         self._check_size(size)
         if media_type == BYTES:
@@ -256,12 +256,12 @@ class BodyReader:
             raise InvalidInput(str(error), [Pointer(pointer, str(error))]) from error
 
 
-def _media_type(content_type: bytes, headers: RawHeaders) -> str:
+def _media_type(content_type: bytes, headers: RawHeaders, taken: Sequence[str]) -> str:
     """The body's media type; refuses one that is not read here, and compressed bodies."""
     media_type = _PLAIN.get(content_type) or parse_options_header(content_type)[0].decode("latin-1")
-    if media_type not in _KNOWN:
+    if media_type not in taken:
         sent = f"Content-Type {media_type[:100]!r} is not read here" if media_type else "Content-Type is missing"
-        raise UnsupportedMediaType(f"{sent}; send one of {', '.join(_KNOWN)}.")
+        raise UnsupportedMediaType(f"{sent}; send one of {', '.join(taken)}.")
     encoding = headers.get(b"content-encoding", b"identity").lower()
     if encoding != b"identity":
         shown = encoding[:40].decode("latin-1")

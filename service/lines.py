@@ -95,7 +95,8 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     strokes = _strokes_of(sight)
     kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
     if len(kept) > _MOST_STROKES:
-        raise TooManyDigits(f"The picture shows {len(kept)} separate strokes: send a part of it.")
+        detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
+        raise TooManyDigits(detail)
     groups = _groups(strokes, kept)
     if not groups:
         raise PictureError(ONLY_NOISE)

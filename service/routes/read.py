@@ -20,7 +20,7 @@ from service.prediction import (
     deadline_passed,
     left,
 )
-from service.problems import documented
+from service.problems import DeadlinePassed, documented
 from service.reading import check_touching, read_digits
 from service.state import ServiceState, State
 
@@ -63,7 +63,7 @@ async def read(
     try:
         async with asyncio.timeout(seconds):
             return await _answer(request, state, chosen, deadline)
-    except TimeoutError:
+    except (TimeoutError, DeadlinePassed):
         raise deadline_passed(seconds) from None
 
 

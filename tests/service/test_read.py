@@ -1,4 +1,5 @@
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,13 @@ def test_what_cannot_be_read(client: httpx.Client) -> None:
     assert_problem(unbounded, 400, "malformed-body")
 
 
+def test_what_cannot_be_read_is_pointed_at(client: httpx.Client) -> None:
+    """A picture in a form has a place there, one that is the body is all of it."""
+    for sent, pointer in (({"files": {"file": b"?"}}, "/file/0"), ({"content": b"?", "headers": PNG}, "")):
+        problem = assert_problem(client.post(PATH, **sent), 422, "invalid-input")
+        assert problem["errors"] == [{"pointer": pointer, "detail": problem["detail"]}]
+
+
 def test_the_digits_of_a_picture_are_bounded(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
     """More digits than one request may hold are too many."""
     client = start_service(max_instances=2)
@@ -122,6 +130,20 @@ def test_the_deadline_can_be_shortened(store: object, start_service: StartServic
     response = client.post(PATH, content=picture(60), headers=PNG | {"X-Request-Timeout-Seconds": "0.0001"})
 
     assert_problem(response, 504, "deadline-passed")
+
+
+def test_a_deadline_that_passes_in_the_network_is_told_alike(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+    """Who sent one picture is not told to send fewer rows."""
+    engine = FirstPixelEngine(gate=threading.Event())
+    client = start_service(FakeLoader(engine))
+    try:
+        response = client.post(PATH, content=picture(60), headers=PNG | {"X-Request-Timeout-Seconds": "0.3"})
+    finally:
+        assert engine.gate is not None
+        engine.gate.set()
+
+    detail = assert_problem(response, 504, "deadline-passed")["detail"]
+    assert detail == "The answer was not there within 0.3 seconds; send less or allow more time."
 
 
 def test_a_version_can_be_asked(store: Path, start_service: StartService) -> None:

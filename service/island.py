@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.form import box_of, grown
 from service.paper import median, relief_of
-from service.strokes import connected_strokes, reached_from_rim
+from service.strokes import connected_strokes, reached_from_rim, rim_of
 
 if TYPE_CHECKING:
     from service.form import Grey
@@ -58,7 +58,7 @@ def laid_alone(page: Image.Image, seen: Grey) -> tuple[Image.Image, Window] | No
 
 def _island(seen: Grey) -> Mask | None:
     """The filled outline of the sheet."""
-    rim = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
+    rim = rim_of(seen)
     apart = np.float32(_OTHER) * np.ptp(seen)
     ground = median(rim)
     if np.mean(np.abs(rim - ground) < apart) < _ALIKE:

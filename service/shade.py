@@ -11,10 +11,10 @@ import numpy as np
 
 from service.form import grown
 from service.paper import ink_of, median, relief_of, steadied
-from service.strokes import connected_strokes
+from service.strokes import connected_strokes, rim_of
 
 if TYPE_CHECKING:
-    from service.form import Grey, Inked
+    from service.form import Grey
     from service.paper import Ink, Mask
 
 # A phone or a hand takes one of many lights away.
@@ -39,7 +39,7 @@ _MOST_SWEEPS = 10
 
 def may_be_in_shade(ink: Ink) -> bool:
     """Whether enough ink meets the rim to be a shadow."""
-    rim = _rim(ink.mask)
+    rim = rim_of(ink.mask)
     runs = np.logical_and.reduce([rim[place : len(rim) - _LEAST_RUN + place + 1] for place in range(_LEAST_RUN)])
     return bool(runs.any()) and not (ink.is_faint or ink.is_noise)
 
@@ -57,7 +57,7 @@ def out_of_shade(seen: Grey, ink: Ink) -> Ink | None:
     even = relief_of(seen)
     darkness = -even / np.maximum(seen - even, np.float32(1))
     dark = darkness[ink.mask]
-    if median(_rim(darkness)[_rim(ink.mask)]) > min(1 - _LEAST_LIGHT, _LIGHTER * float(dark.max())):
+    if median(rim_of(darkness)[rim_of(ink.mask)]) > min(1 - _LEAST_LIGHT, _LIGHTER * float(dark.max())):
         return None
     left = ink_of(-unshaded(seen, np.float32(-1)), ink.noise)
     if left.is_faint or left.is_noise or not _is_digit_left(left.mask):
@@ -119,10 +119,6 @@ def _is_digit_left(mask: Mask) -> bool:
     strokes = connected_strokes(mask)
     top, left, bottom, right = strokes.boxes[int(np.argmax(strokes.areas))]
     return bool(max(bottom - top, right - left) >= _LEAST_DIGIT * max(mask.shape))
-
-
-def _rim(levels: Inked) -> Inked:
-    return np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
 
 
 def _flooded(light: Grey) -> Grey:

@@ -12,6 +12,7 @@ from service.paper import evened, ink_of, look, median, noise_of, polarity_of, r
 from service.picture_files import PictureError
 from service.rulings import is_ruled, may_be_ruled, without_rulings
 from service.shade import may_be_in_shade, out_of_shade, unshaded
+from service.strokes import rim_of
 from service.table import sheet_in
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _softness(ink: Ink) -> float:
 
 def _rim_contact(mask: Mask) -> float:
     """How much of the rim is ink."""
-    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+    return float(rim_of(mask).mean())
 
 
 def _is_blank(page: Image.Image) -> bool:

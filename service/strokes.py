@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
     Level = TypeVar("Level", np.int8, np.int32)
+    Levels = TypeVar("Levels", NDArray[np.bool_], NDArray[np.int32], NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,16 @@ def connected_strokes(mask: Mask) -> Strokes:
     return Strokes((height, width), starts, ends, _joined(len(starts), *_touching_runs(starts, ends, row)))
 
 
+def rim_of(levels: Levels) -> Levels:
+    """The picture's outermost pixels, in no order; its corners twice."""
+    return np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+
+
 def reached_from_rim(mask: Mask) -> Mask:
     """The strokes of a (height, width) mask that touch its rim; of what is not ink, all that nothing closes in."""
     numbers = connected_strokes(mask).numbers
-    on_rim = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
     kept = np.zeros(int(numbers.max()) + 2, dtype=np.bool_)
-    kept[on_rim] = True
+    kept[rim_of(numbers)] = True
     kept[-1] = False  # what is not in the mask at all
     return kept[numbers]
 

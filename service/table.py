@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.strokes import connected_strokes
+from service.strokes import connected_strokes, rim_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,11 +53,11 @@ def sheet_in(mask: Mask) -> Box | None:
 
 def _table(mask: Mask) -> Mask | None:
     """The connected ink that lies along enough of the rim."""
-    rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    rim = rim_of(mask)
     if rim.mean() < _LEAST_CONTACT:
         return None
     numbers = connected_strokes(mask).numbers
-    on_rim = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    on_rim = rim_of(numbers)
     contacts = np.bincount(on_rim[on_rim >= 0])
     tables = np.flatnonzero(contacts >= _LEAST_CONTACT / 2 * rim.size)
     found = np.isin(numbers, tables)

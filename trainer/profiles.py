@@ -81,7 +81,7 @@ RECIPES: dict[Profile, Recipe] = {
     # At least 99.5 %. Twice the network, and a lower peak for it.
     Profile.DEFAULT: StridedRecipe(
         profile=Profile.DEFAULT.value,
-        epochs=17,  # what four minutes are enough for on two cores that multiply bfloat16; six on others
+        epochs=17,  # four to five minutes on two cores that multiply bfloat16, six on others
         filters=(24, 64, 96, 128),
         peak_learning_rate=4e-3,
         warm_up_fraction=0.1,
@@ -94,7 +94,7 @@ RECIPES: dict[Profile, Recipe] = {
     # on more varied digits.
     Profile.BEST: StridedRecipe(
         profile=Profile.BEST.value,
-        epochs=48,  # ten minutes on two cores that multiply bfloat16, twenty on others
+        epochs=48,  # 10 to 13 minutes on two cores that multiply bfloat16, twenty on others
         filters=(24, 64, 96, 128),
         peak_learning_rate=4e-3,
         warm_up_fraction=0.1,

@@ -1,4 +1,4 @@
-"""The temperature: it finds what was hidden, and is the best there is."""
+"""The temperature: it finds what was hidden, and is the best there is. The threshold: it lets 99 % through."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.calibration import fit_temperature
+from trainer.calibration import accepting, fit_temperature
 from trainer.evaluation import negative_log_likelihood
 
 
@@ -50,3 +50,13 @@ def test_all_right_stays_within_bounds() -> None:
     """With no error to learn from, the temperature stops at its bound in place of zero."""
     logits = 5 * np.eye(10, dtype=np.float32)
     assert fit_temperature(logits, np.arange(10, dtype=np.uint8)) == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.parametrize("images", [100, 1_000, 5_000])
+def test_threshold_accepts_99_of_100_digits(images: int) -> None:
+    """It is the highest that at least 99 % reach, and one of those that were seen."""
+    is_digit = (np.random.default_rng(0).permutation(images) / images).astype(np.float32)
+    threshold = accepting(is_digit)
+    assert threshold in is_digit
+    assert np.mean(is_digit >= threshold) >= 0.99
+    assert np.mean(is_digit > threshold) <= 0.99

@@ -134,6 +134,17 @@ def test_leaning_and_turning_keep_ink(name: str, images: Images) -> None:
     assert 60 < np.count_nonzero(lean > 0) < 140
 
 
+def test_shear_leans_by_two_fifths_of_the_height() -> None:
+    """An upright line leans to the left or to the right, by 0.4 a row, about its middle."""
+    line = np.zeros((50, 28, 28), np.uint8)
+    line[:, 6:22, 13:15] = 255
+    leaning = corrupt("shear", line).astype(float)
+    columns = (leaning @ np.arange(28) / leaning.sum(axis=2).clip(1))[:, 7:21] - 13.5
+    lean = (columns / (np.arange(7, 21) - 13.5)).mean(axis=1)
+    assert np.abs(lean) == pytest.approx(0.4, abs=0.02)
+    assert set(np.sign(lean)) == {-1, 1}
+
+
 def test_turned_back_is_as_before() -> None:
     """A ring around the centre looks the same when turned; a line does not."""
     rows, columns = np.mgrid[0:28, 0:28] - 13.5

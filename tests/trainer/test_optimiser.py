@@ -28,6 +28,18 @@ def test_first_step_has_the_size_of_the_rate(recipe: StridedRecipe) -> None:
     np.testing.assert_allclose(variable.numpy(), [0.9, 1.1, 1.0], atol=1e-4)
 
 
+def test_steps_keep_their_size_while_the_gradient_does(recipe: StridedRecipe) -> None:
+    """Both moments remember, and are corrected for having begun at zero: each step has the size of the rate."""
+    optimiser_recipe = replace(recipe, warm_up_fraction=0.1, peak_learning_rate=0.1)
+    variable = tf.Variable([1.0])
+    optimiser = AdamW(optimiser_recipe, [variable], total_steps=10)
+    for step in range(1, 9):
+        before = variable.numpy().copy()
+        optimiser.apply([tf.constant([0.3])], tf.constant(float(step)))
+        rate = float(optimiser.learning_rate(tf.constant(float(step))))
+        assert before - variable.numpy() == pytest.approx(rate, rel=1e-3)
+
+
 def test_only_kernels_decay(recipe: StridedRecipe) -> None:
     """Without a gradient kernels shrink by rate times decay, and biases stay."""
     optimiser_recipe = replace(recipe, warm_up_fraction=0.1, peak_learning_rate=0.1, weight_decay=0.5)

@@ -82,6 +82,13 @@ def json_bulk(rows: Sequence[NDArray[np.float32]]) -> Request:
     return Request(f"JSON, {len(rows)} images", "/v1/predict", _type("application/json"), body, len(rows))
 
 
+def json_grids(rows: Sequence[NDArray[np.float32]]) -> Request:
+    """Images as `{"instances": ...}`, each as 28 rows of 28."""
+    grids = (f"[{','.join(map(json_numbers, row.reshape(28, 28)))}]" for row in rows)
+    body = f'{{"instances":[{",".join(grids)}]}}'.encode()
+    return Request(f"JSON, {len(rows)} images of 28 rows", "/v1/predict", _type("application/json"), body, len(rows))
+
+
 def octet_image(row: NDArray[np.float32]) -> Request:
     """One image as one byte a pixel."""
     return octets(row[None])

@@ -1,7 +1,8 @@
 """`python -m tests.fuzz`: make up bytes that reach ever more of the code; a crash, a hang or a leak ends with 1.
 
 Each target runs in a process of its own, because libFuzzer ends the one that it runs in. What it has learned stays in
-build/fuzz/corpus, and an input that fails is left beside it: `python -m tests.fuzz TARGET --input FILE` runs it again.
+build/fuzz/corpus, of which `--keep` keeps a little for good. An input that fails is left beside it:
+`python -m tests.fuzz TARGET --input FILE` runs it again.
 """
 
 import argparse
@@ -33,6 +34,12 @@ def main() -> int:
 
         targets.TARGETS[options.targets[0]](options.input.read_bytes())
         return 0
+    if options.keep:
+        from tests.fuzz.corpus import keep
+
+        for target in options.targets or TARGETS:
+            keep(target, _FOLDER / "corpus" / target)
+        return 0
     if options.child:
         _fuzz(options.targets[0], options.seconds)
         return 0
@@ -54,10 +61,11 @@ def _fuzz(name: str, seconds: int) -> None:
     packages = {"service", "PIL", "starlette", "python_multipart"}
     with HookManager(packages, set(), enable_loader_override=True, trace_dataflow=False):
         from tests.fuzz import targets
+        from tests.fuzz.corpus import kept
         from tests.fuzz.seeds import seeds
     corpus = _FOLDER / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(seeds(name)):
+    for number, seed in enumerate([*seeds(name), *kept(name)]):
         (corpus / f"seed-{number}").write_bytes(seed)
     limits = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=2048"]
     atheris.Setup(
@@ -101,6 +109,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", help=f"which of {', '.join(TARGETS)} (default: all)")
     parser.add_argument("--seconds", type=int, default=300, help="how long each is fuzzed (default %(default)s)")
     parser.add_argument("--input", type=Path, help="run one target on this file and end")
+    parser.add_argument("--keep", action="store_true", help="choose anew which inputs tests/fuzz/corpus keeps, and end")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

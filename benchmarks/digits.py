@@ -103,7 +103,7 @@ def all_loads(golden: GoldenImages) -> tuple[Load, ...]:
     row = golden.pixels[0]
     many = golden.pixels[[at % len(golden.pixels) for at in range(_BULK_ROWS)]]
     singles = [requests.json_image(row), requests.octet_image(row), requests.png(row), requests.multipart(row)]
-    bulks = [requests.octets(many), requests.json_bulk(list(many))]
+    bulks = [requests.octets(many), requests.json_bulk(many)]
     return (*(Load(one, _SINGLE) for one in singles), *(Load(bulk, _BULK) for bulk in bulks))
 
 

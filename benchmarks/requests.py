@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -76,13 +75,13 @@ def json_image(row: NDArray[np.float32]) -> Request:
     return Request("JSON, one image", "/v1/predict", _type("application/json"), body)
 
 
-def json_bulk(rows: Sequence[NDArray[np.float32]]) -> Request:
+def json_bulk(rows: NDArray[np.float32]) -> Request:
     """Images as `{"instances": ...}`."""
     body = f'{{"instances":[{",".join(map(json_numbers, rows))}]}}'.encode()
     return Request(f"JSON, {len(rows)} images", "/v1/predict", _type("application/json"), body, len(rows))
 
 
-def json_grids(rows: Sequence[NDArray[np.float32]]) -> Request:
+def json_grids(rows: NDArray[np.float32]) -> Request:
     """Images as `{"instances": ...}`, each as 28 rows of 28."""
     grids = (f"[{','.join(map(json_numbers, row.reshape(28, 28)))}]" for row in rows)
     body = f'{{"instances":[{",".join(grids)}]}}'.encode()

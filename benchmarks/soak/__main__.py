@@ -29,8 +29,9 @@ def main() -> int:
 
 def _soak(seconds: float) -> Account:
     phases = []
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as service:
-        load, faults, began = Load(service.port, kinds(service.golden)), Faults(service), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), mirrored=True) as service:
+        load = Load(service.port, kinds(service.golden), service.published)
+        faults, began = Faults(service), time.monotonic()
         with load.running(), sampled(service) as resident:
             for _ in every(_FAULT_SECONDS, until=began + seconds):
                 phases.append(faults.inject_next())

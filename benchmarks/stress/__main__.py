@@ -26,6 +26,8 @@ _OF_ONE_SERVICE: dict[str, Callable[[Running, argparse.Namespace], Iterator[Clai
 }
 # What these offer costs the client as much as refusing it costs the service: each has its own cores.
 _APART = ("overload",)
+# These publish versions of two networks in turn, of which one is made first.
+_MIRRORED = ("reloads",)
 _RESTARTS = "restarts"
 _SUBJECTS = (*_OF_ONE_SERVICE, _RESTARTS)
 
@@ -49,7 +51,7 @@ def _claims(subject: str, options: argparse.Namespace, folder: Path) -> Iterator
     if subject == _RESTARTS:
         yield from rolling_restarts(folder, options.restarts)
         return
-    with running(folder, apart=subject in _APART) as started:
+    with running(folder, apart=subject in _APART, mirrored=subject in _MIRRORED) as started:
         yield from _OF_ONE_SERVICE[subject](started, options)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from benchmarks.requests import Request, json_bulk, json_grids, octet_image, octets
+from benchmarks.requests import json_bulk, json_grids, octet_image
+from benchmarks.stress.answers import Question, bulk_question, own_questions
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
@@ -18,19 +17,18 @@ _SINGLES = 8
 
 def bulk(running: Running) -> Iterator[Claim]:
     """Ask for single images alone, then beside bodies of thousands of rows, of each kind."""
-    row = running.golden.pixels[0]
-    alone = Clients(running.port, (octet_image(row),), _SINGLES).ask_for(_SECONDS)
-    few = [row] * _JSON_ROWS
-    for heavy in (octets(np.tile(row, (_ROWS, 1))), json_bulk(few), json_grids(few)):
-        yield from _beside(running, alone, heavy)
+    alone = Clients(running.port, own_questions(running.golden, _SINGLES, (octet_image,))).ask_for(_SECONDS)
+    yield from _beside(running, alone, bulk_question(running.golden, _ROWS))
+    for builder in (json_bulk, json_grids):
+        yield from _beside(running, alone, bulk_question(running.golden, _JSON_ROWS, builder))
 
 
-def _beside(running: Running, alone: Clients, request: Request) -> Iterator[Claim]:
-    heavy = Clients(running.port, (request,), 1)
+def _beside(running: Running, alone: Clients, question: Question) -> Iterator[Claim]:
+    heavy = Clients(running.port, (question,))
     with heavy.asking():
-        beside = Clients(running.port, alone.requests, _SINGLES).ask_for(2 * _SECONDS)
+        beside = Clients(running.port, alone.questions).ask_for(2 * _SECONDS)
     yield Claim(
-        f"singles' p99 beside {request.load}, at most three times that without",
+        f"singles' p99 beside {question.request.load}, at most three times that without",
         f"{beside.p99_ms():.1f} / {alone.p99_ms():.1f} ms, {len(heavy.seconds)} bulk answers",
         beside.p99_ms() <= 3 * alone.p99_ms(),
     )

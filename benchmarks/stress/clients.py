@@ -1,7 +1,6 @@
-"""Clients in a closed loop that compare each answer with the first one to the same request."""
+"""Clients in a closed loop that look whether each answer is right."""
 
 import http.client
-import itertools
 import threading
 import time
 from collections import Counter
@@ -10,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.requests import Request, send, send_over
+from benchmarks.requests import send_over
+from benchmarks.stress.answers import RELEASED_ONLY, Published, Question
 from benchmarks.stress.claims import percentile_ms
 from benchmarks.stress.threads import threads_of
 
@@ -20,20 +20,19 @@ _WAIT_SECONDS = 20.0
 
 @dataclass
 class Clients:
-    """Connections that take turns with the requests; what they have seen so far is in `seconds` and `failures`."""
+    """A connection for each question; what they have seen so far is in `seconds`, `failures` and `versions`."""
 
     port: int
-    requests: tuple[Request, ...]
-    connections: int = CONNECTIONS
+    questions: tuple[Question, ...]
+    published: Published = field(default_factory=lambda: RELEASED_ONLY)
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    versions: set[int] = field(default_factory=set)
 
     @contextmanager
     def asking(self) -> Iterator["Clients"]:
         """Ask for as long as the context is open."""
-        asked = [(request, predicted(send(self.port, request).body)) for request in self.requests]
-        turns = itertools.islice(itertools.cycle(asked), self.connections)
-        with threads_of([partial(self._ask, *turn) for turn in turns]):
+        with threads_of([partial(self._ask, question) for question in self.questions]):
             yield self
 
     def ask_for(self, seconds: float) -> "Clients":
@@ -52,12 +51,12 @@ class Clients:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.failures).most_common())
         return f"{len(self.failures)} of {len(self.seconds):,}{f' ({kinds})' if kinds else ''}"
 
-    def _ask(self, request: Request, expected: bytes | None, stop: threading.Event) -> None:
+    def _ask(self, question: Question, stop: threading.Event) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_WAIT_SECONDS)
         while not stop.is_set():
             started = time.perf_counter()
             try:
-                answer = send_over(connection, request)
+                answer = send_over(connection, question.request)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 self.failures.append(type(error).__name__)
@@ -65,11 +64,8 @@ class Clients:
             self.seconds.append(time.perf_counter() - started)
             if answer.status != http.HTTPStatus.OK:
                 self.failures.append(str(answer.status))
-            elif (found := predicted(answer.body)) is None or found != expected:
+            elif (version := question.version_of(answer.body, self.published)) is None:
                 self.failures.append("wrong answer")
+            else:
+                self.versions.add(version)
         connection.close()
-
-
-def predicted(body: bytes) -> bytes | None:
-    """What is compared: all before the version and the request's id, unparsed, because a parsed megabyte takes time."""
-    return body.partition(b'"model":')[0] if body.startswith(b'{"predictions":') else None

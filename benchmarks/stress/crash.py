@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from benchmarks.requests import json_image, octet_image, send
+from benchmarks.requests import octet_image, send
+from benchmarks.stress.answers import own_questions
 from benchmarks.stress.claims import Claim
-from benchmarks.stress.clients import Clients
+from benchmarks.stress.clients import CONNECTIONS, Clients
 from benchmarks.stress.running import Running, wait_until
 
 _SETTLED_SECONDS = 3.0
@@ -19,8 +20,7 @@ _NEW_CONNECTIONS = 64
 
 def crash(running: Running) -> Iterator[Claim]:
     """Kill one worker while 32 connections ask, and open new ones right after."""
-    row = running.golden.pixels[0]
-    clients = Clients(running.port, (json_image(row), octet_image(row)))
+    clients = Clients(running.port, own_questions(running.golden, CONNECTIONS))
     with clients.asking():
         time.sleep(1)
         before = running.workers()
@@ -37,7 +37,7 @@ def crash(running: Running) -> Iterator[Claim]:
     )
     yield Claim(
         "requests lost with it, at most one for each of its connections",
-        f"{clients.account}, {connections} of {clients.connections} connections",
+        f"{clients.account}, {connections} of {CONNECTIONS} connections",
         len(clients.failures) <= connections,
     )
 

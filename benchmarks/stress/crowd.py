@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from benchmarks.requests import json_image
+from benchmarks.stress.answers import own_questions
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
@@ -30,18 +31,18 @@ _SLOW_HEAD = (
 
 def crowd(running: Running, idle: int, slow: int) -> Iterator[Claim]:
     """Measure single images alone, beside `idle` connections, and beside `slow` bodies."""
-    single = (json_image(running.golden.pixels[0]),)
-    alone = Clients(running.port, single, _CONNECTIONS).ask_for(_SECONDS)
+    singles = own_questions(running.golden, _CONNECTIONS, (json_image,))
+    alone = Clients(running.port, singles).ask_for(_SECONDS)
     possible = min(idle, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES)
     if possible < idle:
         yield Claim(f"{idle:,} connections can be opened here", f"{possible:,}: the limit of open files", holds=False)
     with idle_connections(running.port, possible) as opened:
-        beside = Clients(running.port, single, _CONNECTIONS).ask_for(_SECONDS)
+        beside = Clients(running.port, singles).ask_for(_SECONDS)
         lost = closed_among(opened)
     yield _unharmed(f"{possible:,} idle connections", alone, beside)
     yield Claim("idle connections that were closed", str(lost), not lost)
     with SlowBodies(running.port, slow).sending() as bodies:
-        beside = Clients(running.port, single, _CONNECTIONS).ask_for(_SLOW_SECONDS)
+        beside = Clients(running.port, singles).ask_for(_SLOW_SECONDS)
     yield _unharmed(f"{slow} bodies of one byte a second", alone, beside)
     answered = f"{bodies.timed_out} of {bodies.answered} with 504"
     yield Claim("slow bodies are answered when their time is over", answered, 0 < bodies.answered == bodies.timed_out)

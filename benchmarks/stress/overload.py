@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.drawing import file_of
 from benchmarks.open_loop import Outcome, Schedule
 from benchmarks.requests import Request, octets, on_the_wire
+from benchmarks.stress.answers import asked
 from benchmarks.stress.claims import Claim, at_most
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
@@ -87,13 +88,14 @@ def overload(running: Running, seconds: float) -> Iterator[Claim]:
 
 
 def _flooded(running: Running, request: Request, seconds: float) -> Iterator[Claim]:
-    light = Clients(running.port, (request,), _LIGHT_CONNECTIONS).ask_for(_LIGHT_SECONDS)
+    questions = (asked(running.port, request),) * _LIGHT_CONNECTIONS
+    light = Clients(running.port, questions).ask_for(_LIGHT_SECONDS)
     with sampled(running) as at_peak:
         peak = _peak(running, request)
     with sampled(running) as during:
         outcome, took_seconds = flood(running.port, request, _TIMES * peak, seconds)
     time.sleep(max(0.0, seconds + _RECOVERED_SECONDS - took_seconds))
-    after = Clients(running.port, (request,), _LIGHT_CONNECTIONS).ask_for(_LIGHT_SECONDS)
+    after = Clients(running.port, questions).ask_for(_LIGHT_SECONDS)
     what = f"{request.load}, {_TIMES * peak:,.0f} a second"
     yield _goodput(what, len(outcome.latencies_seconds) / min(seconds, took_seconds), peak)
     yield _the_rest(what, outcome)

@@ -1,18 +1,14 @@
 """New versions under load: nothing fails, answers stay right and quick, and memory stays flat."""
 
-import json
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-
-from benchmarks.requests import Request, json_image, octet_image, send
+from benchmarks.stress.answers import own_questions
 from benchmarks.stress.claims import Claim, at_most
 from benchmarks.stress.clients import CONNECTIONS, Clients
 from benchmarks.stress.running import Running, wait_until
-from service.golden import GOLDEN_TOLERANCE
 
 _SETTLED_SECONDS = 3.0
 _FLAT = 0.05
@@ -24,10 +20,8 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
     The others find their program in the cache: preparing takes ten seconds of a process of its own, and is over
     before the memory is looked at.
     """
-    row = running.golden.pixels[0]
-    clients = Clients(running.port, (json_image(row), octet_image(row)))
+    clients = Clients(running.port, own_questions(running.golden, CONNECTIONS), running.published)
     resident = []
-    yield from _right(running, clients.requests)
     with clients.asking():
         time.sleep(_SETTLED_SECONDS)
         without, first = clients.p99_ms(), len(clients.seconds)
@@ -40,18 +34,12 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
     yield Claim(
         f"{count} reloads under {CONNECTIONS} connections: failed or wrong", clients.account, not clients.failures
     )
+    answered = f"{len(clients.versions)} of {count + 1}"
+    yield Claim("versions that have answered, each as its network does", answered, len(clients.versions) == count + 1)
     yield at_most("p99 during reloads, at most twice that without", during, 2 * without, "ms")
     yield Claim("requests still share batches after them", f"{batched:.1f} rows in one", batched > 1)
     if count >= 4:  # fewer have no quarters
         yield _flat(resident)
-
-
-def _right(running: Running, requests: Iterable[Request]) -> Iterator[Claim]:
-    """Compare an answer to each request with the golden one; clients compare all further ones with their first."""
-    for request in requests:
-        predictions = json.loads(send(running.port, request).body)["predictions"]
-        error = float(np.abs(predictions[0]["probabilities"] - running.golden.probabilities[0]).max())
-        yield at_most(f"{request.load}: away from the SavedModel's answer", error, GOLDEN_TOLERANCE, "of 1")
 
 
 def _rows_per_batch(running: Running) -> float:

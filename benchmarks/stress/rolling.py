@@ -10,7 +10,7 @@ from typing import Self
 from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
 from benchmarks.processes import start
-from benchmarks.requests import json_image, octet_image
+from benchmarks.stress.answers import own_questions
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.proxy import Proxy
@@ -25,14 +25,14 @@ _STOP_SECONDS = 30.0
 def rolling_restarts(folder: Path, count: int) -> Iterator[Claim]:
     """Restart one of two instances after the other, each when the one before is ready again."""
     released = Released(folder)
-    row = released.publish().pixels[0]
+    golden = released.publish()
     ports = free_ports(2)
     proxy, codes, longest = Proxy(ports), [], 0.0
     with ExitStack() as stack:
         instances = [stack.enter_context(Instance(released, port)) for port in ports]
         port = stack.enter_context(proxy.running())
         wait_until(lambda: proxy.ready == set(ports))
-        clients = Clients(port, (json_image(row), octet_image(row)), _CONNECTIONS)
+        clients = Clients(port, own_questions(golden, _CONNECTIONS))
         with clients.asking():
             for restart in range(count):
                 started = time.monotonic()

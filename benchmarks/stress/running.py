@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -14,6 +16,7 @@ from typing import Any
 from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, descendants
+from benchmarks.stress.answers import RELEASED_ONLY
 from service.golden import GoldenImages
 from service.manifest import MANIFEST_PATH, read_manifest
 from service.prepare import program_name
@@ -24,6 +27,14 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network as it is published again and again: a version's folder, and its compiled program."""
+
+    folder: Path
+    program: bytes
+
+
+@dataclass(frozen=True)
 class Running:
     """A service that runs, with the model store that it serves and the golden images of its version 1."""
 
@@ -31,8 +42,10 @@ class Running:
     server: Server
     released: Released
     golden: GoldenImages
-    program: bytes
-    """The compiled program of version 1."""
+    networks: tuple[Network, ...]
+    """The released one, and where it is asked for the mirrored one: versions have them in turn."""
+    published: dict[int, bool]
+    """The versions that were published whole, and whether they have the mirrored network."""
 
     def serving(self) -> int | None:
         """The version that serves, as the worker says that is asked."""
@@ -70,14 +83,15 @@ class Running:
         return sum(_resident_bytes(pid) for pid in (self.server.pid, *self.workers()))
 
     def publish_again(self, number: int, *, in_cache: bool = False, damaged: bool = False) -> Path:
-        """Publish version 1 once more under another number, by one rename as the trainer does.
+        """Publish the next network under another number, by one rename as the trainer does.
 
         With `in_cache` its program is in the cache before, as if another replica had prepared it: what is left to do
         is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel
         is wrong.
         """
+        turn = (number - 1) % len(self.networks)
         unfinished = self.released.store / "digits" / ".publishing-stress"
-        shutil.copytree(self.released.version, unfinished)
+        shutil.copytree(self.networks[turn].folder, unfinished)
         manifest = unfinished / MANIFEST_PATH
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": number}))
         if damaged:
@@ -86,7 +100,9 @@ class Running:
             model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         if in_cache:
             name = program_name(read_manifest(unfinished)[1])
-            (self.released.cache / name).write_bytes(self.program)
+            (self.released.cache / name).write_bytes(self.networks[turn].program)
+        if not damaged:
+            self.published[number] = bool(turn)
         return unfinished.rename(self.released.store / "digits" / str(number))
 
     def _model(self) -> dict[str, Any]:
@@ -100,14 +116,15 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *, apart: bool = False) -> Iterator[Running]:
+def running(folder: Path, *, apart: bool = False, mirrored: bool = False) -> Iterator[Running]:
     """Serve the released model from a store of its own below `folder`, while the context is open.
 
     With `apart`, and more cores than one, the last core is this process's alone and the service has the others, as if
-    its clients were another machine.
+    its clients were another machine. With `mirrored` a second network is published in turn with the released one.
     """
     released = Released(folder)
     golden = released.publish()
+    others = [_mirrored(released)] if mirrored else []
     (port,) = free_ports(1)
     cores = os.sched_getaffinity(0)
     own = {max(cores)} if apart and len(cores) > 1 else cores
@@ -118,9 +135,18 @@ def running(folder: Path, *, apart: bool = False) -> Iterator[Running]:
         with Server(server.command, environment, folder / "log", server.folder) as started:
             os.sched_setaffinity(0, own)
             wait_until(lambda: is_ready(port))
-            yield Running(port, started, released, golden, released.program().read_bytes())
+            network = Network(released.version, released.program().read_bytes())
+            yield Running(port, started, released, golden, (network, *others), dict(RELEASED_ONLY))
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def _mirrored(released: Released) -> Network:
+    """Make the mirrored network in the benchmark's folder, and its program."""
+    folder, cache = released.folder / "mirrored", released.folder / "mirrored-program"
+    for command in (["benchmarks.stress.mirror", released.version, folder], ["service.prepare", folder, cache]):
+        subprocess.run([sys.executable, "-m", *map(str, command)], check=True, capture_output=True, timeout=300)  # noqa: S603
+    return Network(folder, next(cache.glob("*.tflite")).read_bytes())
 
 
 def is_ready(port: int) -> bool:

@@ -3,11 +3,14 @@
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from benchmarks.figures import Conditions, Point, Run, ServerFigures
+
+# What a network may say to the picture of a seven.
+SEVEN = [0.01] * 7 + [0.9, 0.02, 0.01]
 
 
 def run(**changes: Any) -> Run:
@@ -38,6 +41,12 @@ def server(name: str, *points: Point, failure: str | None = None) -> ServerFigur
 def conditions() -> Conditions:
     """Conditions of a machine that does not exist."""
     return Conditions("Abacus", 2, 8 * 1024**3, "Linux 1", "3.11.0", "abc", "2026-01-01", 0.0, 3, 10.0, "measure")
+
+
+def prediction(row: Sequence[float], version: int = 1) -> dict[str, Any]:
+    """What the service answers a single image with, if the network says these probabilities."""
+    said = {"digit": row.index(max(row)), "confidence": max(row), "probabilities": row}
+    return {"predictions": [said], "model": {"name": "digits", "version": version}, "request_id": "1"}
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ ROWS = np.random.default_rng(0).integers(0, 256, (3, 784)).astype(np.float32) / 
 
 def test_every_kind_of_array_body_is_the_same_image() -> None:
     """Six decimals and whole bytes both give the pixels back."""
-    sent = json.loads(requests.json_bulk(list(ROWS)).body)["instances"]
+    sent = json.loads(requests.json_bulk(ROWS).body)["instances"]
     np.testing.assert_allclose(sent, ROWS, atol=1e-6)
-    grids = json.loads(requests.json_grids(list(ROWS)).body)["instances"]
+    grids = json.loads(requests.json_grids(ROWS).body)["instances"]
     np.testing.assert_allclose(grids, ROWS.reshape(3, 28, 28), atol=1e-6)
     octets = np.frombuffer(requests.octets(ROWS).body, np.uint8).reshape(3, 784)
     np.testing.assert_allclose(octets / 255, ROWS, atol=1e-6)
@@ -27,7 +27,7 @@ def test_the_bare_endpoint_reads_the_same_image() -> None:
 
 def test_rows_are_counted() -> None:
     """Images a second follow from them."""
-    many = [requests.octets(ROWS), requests.json_bulk(list(ROWS)), requests.json_grids(list(ROWS))]
+    many = [requests.octets(ROWS), requests.json_bulk(ROWS), requests.json_grids(ROWS)]
     assert [request.rows for request in (*many, requests.png(ROWS[0]))] == [3, 3, 3, 1]
 
 

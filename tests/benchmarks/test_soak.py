@@ -1,5 +1,6 @@
 """The soak's account: what it forgives, and what its page shows."""
 
+import itertools
 import time
 
 import numpy as np
@@ -9,8 +10,9 @@ from benchmarks.requests import Request
 from benchmarks.soak.account import Account, curve
 from benchmarks.soak.faults import Phase, every
 from benchmarks.soak.load import Exchange, Kind, Load
+from benchmarks.stress.answers import Question
 from benchmarks.stress.running import wait_until
-from tests.benchmarks.made_up import answering
+from tests.benchmarks.made_up import SEVEN, answering, prediction
 
 KILL = Phase("kill", 10.0, 11.0, frozenset({"ConnectionResetError"}), allowed_seconds=2.0)
 RELOAD = Phase("reload", 20.0, 25.0)
@@ -70,19 +72,20 @@ def test_the_curve_keeps_its_peaks() -> None:
 
 
 def test_the_load_compares_predictions_and_statuses() -> None:
-    """Answers that should be, refusals that should be, and answers that differ from the first are told apart."""
-    numbers = iter(np.arange(1000).tolist())
+    """Answers that should be, refusals that should be, and answers of another network are told apart."""
+    turns = itertools.cycle([SEVEN, SEVEN[::-1]])
 
     def answer(body: bytes) -> tuple[int, object]:
         if body == b"bad":
             return 422, {}
-        return 200, {"predictions": [next(numbers) if body == b"odd" else 7], "model": 1}
+        return 200, prediction(next(turns) if body == b"odd" else SEVEN)
 
     def kind(name: str, status: int) -> Kind:
-        return Kind(name, Request(name, "/", (), name.encode()), status)
+        request = Request(name, "/", (), name.encode())
+        return Kind(name, request, status, Question(request, np.array([SEVEN], np.float32)) if status == 200 else None)
 
     with answering(answer) as port:
-        load = Load(port, (kind("good", 200), kind("bad", 422), kind("odd", 200)))
+        load = Load(port, (kind("good", 200), kind("bad", 422), kind("odd", 200)), {1: False})
         with load.running():
             wait_until(lambda: len(load.exchanges) > 20)
     outcomes = {(each.kind, each.outcome) for each in load.exchanges}

@@ -3,21 +3,21 @@
 import contextlib
 import http.client
 import socket
-from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.contenders import free_ports
 from benchmarks.requests import Request, send
+from benchmarks.stress.answers import Question
 from benchmarks.stress.claims import Claim, at_most, percentile_ms
 from benchmarks.stress.clients import Clients
 from benchmarks.stress.overload import Refusals, flood
 from benchmarks.stress.proxy import Proxy
 from benchmarks.stress.running import wait_until
-from tests.benchmarks.made_up import answering
+from tests.benchmarks.made_up import SEVEN, answering, prediction
 
 REQUEST = Request("one", "/", (("Content-Type", "text/plain"),), b"1")
-PREDICTION: dict[str, Any] = {"predictions": [7], "model": 1}
 
 
 def test_a_claim_says_whether_it_holds() -> None:
@@ -29,13 +29,15 @@ def test_a_claim_says_whether_it_holds() -> None:
 
 
 def test_clients_count_refusals_and_wrong_answers() -> None:
-    """Another status than 200, and other predictions than the first time, are failures of their own kinds."""
-    answers = iter([(200, PREDICTION), (200, PREDICTION), (503, {}), (200, {**PREDICTION, "predictions": [8]})])
-    with answering(lambda _: next(answers, (200, PREDICTION))) as port:
-        clients = Clients(port, (REQUEST,), 1)
+    """Another status than 200, and what the version that is named does not say, are failures of their own kinds."""
+    mirrored = SEVEN[::-1]
+    answers = iter([(200, prediction(SEVEN)), (503, {}), (200, prediction(mirrored)), (200, prediction(mirrored, 2))])
+    with answering(lambda _: next(answers, (200, prediction(SEVEN, 3)))) as port:
+        clients = Clients(port, (Question(REQUEST, np.array([SEVEN], np.float32)),), {1: False, 2: True, 3: False})
         with clients.asking():
             wait_until(lambda: len(clients.seconds) >= 5)
     assert clients.failures == ["503", "wrong answer"]
+    assert clients.versions == {1, 2, 3}
     assert clients.account.startswith("2 of ")
 
 

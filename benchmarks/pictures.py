@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 60.0
 _CELL = 120  # pixels of a picture on the contact sheet
+# What is said of too many digits, or of two that touch, is no reason for a page without any.
+_NOTHING_SHOWN = ("The picture is blank", "Nothing on the picture stands out", "There is only noise")
 _TABLES = ("handwriting", "copies", "kinds", "harder", "polarity", "strings", "touching", "refused", "cost")
 
 
@@ -97,7 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1000, help="digits of each of the twenty kinds")
     parser.add_argument("--harder-count", type=int, default=300, help="digits of each harder kind")
     parser.add_argument("--polarity-count", type=int, default=100, help="digits of each kind, dark and light")
-    parser.add_argument("--strings", type=int, default=300, help="strings on each ground")
+    parser.add_argument("--strings", type=int, default=1000, help="strings on each ground")
     parser.add_argument("--empty", type=int, default=200, help="empty pages of each sort")
     parser.add_argument("--test", action="store_true", help="use MNIST's test images")
     parser.add_argument("--sheet", type=Path, help="write what was missed, and what the model saw, as a PNG")
@@ -244,7 +246,7 @@ def _copies(pictures: list[bytes], reader: Reader) -> list[Miss]:
 
 
 def _refused(count: int, reader: Reader) -> None:
-    """How many pages with no digit are refused, and with what reason."""
+    """How many pages with no digit are refused with a reason that says so, by /v1/predict and by /v1/read."""
     random = np.random.default_rng(11)
     pages = {
         "white": [file_of(np.full((200, 200), 255, np.float32))] * count,
@@ -256,9 +258,10 @@ def _refused(count: int, reader: Reader) -> None:
         "noise as JPEG": [file_of(_noise(random), "JPEG", quality=int(random.integers(20, 91))) for _ in range(count)],
     }
     for name, pictures in pages.items():
-        reasons = Counter(answer.reason or f"read as {answer.text}" for _, answer in answers(pictures, reader.digit))
-        refused = sum(count for reason, count in reasons.items() if not reason.startswith(("read", "status")))
-        _row(f"refused: {name}", refused, count, _listed(reasons))
+        for what, read in (("refused", reader.digit), ("refused as a line", reader.text)):
+            reasons = Counter(answer.reason or f"read as {answer.text}" for _, answer in answers(pictures, read))
+            refused = sum(count for reason, count in reasons.items() if reason.startswith(_NOTHING_SHOWN))
+            _row(f"{what}: {name}", refused, count, _listed(reasons))
 
 
 def _lit_page(random: Generator) -> bytes:

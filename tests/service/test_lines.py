@@ -2,9 +2,9 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from PIL.PngImagePlugin import PngImageFile
 
 from service.imaging import PictureError, PictureTooLarge
@@ -27,11 +27,15 @@ def page(*boxes: Box, size: tuple[int, int] = (600, 200), bar: bool = False) -> 
 
 
 def found(
-    image: Image.Image, max_digits: int = 100, exif: Image.Exif | None = None, pillow_format: str = "PNG"
+    image: Image.Image,
+    max_digits: int = 100,
+    exif: Image.Exif | None = None,
+    pillow_format: str = "PNG",
+    quality: int = 75,
 ) -> list[FoundDigit]:
     """What is found on a picture."""
     file = io.BytesIO()
-    image.save(file, format=pillow_format, **({} if exif is None else {"exif": exif}))
+    image.save(file, format=pillow_format, quality=quality, **({} if exif is None else {"exif": exif}))
     return digits_from_picture(file.getvalue(), 4_000_000, max_digits)
 
 
@@ -208,14 +212,45 @@ def test_a_blank_page_is_refused(level: int) -> None:
         found(Image.new("L", (300, 200), level))
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(2, 80))
-def test_noise_is_refused(seed: int, spread: float) -> None:
-    """Noise without strokes shows no digit."""
-    noise = np.random.default_rng(seed).normal(128, spread, (200, 300))
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([(20, 20), (28, 28), (64, 64), (200, 130), (320, 240), (700, 500)]),
+    spread=st.floats(1, 80),
+    quality=st.sampled_from([None, 20, 30, 50, 75, 90]),
+)
+@example(seed=1, size=(320, 240), spread=8.0, quality=50)
+@example(seed=1, size=(320, 240), spread=15.0, quality=20)
+def test_noise_is_refused(seed: int, size: tuple[int, int], spread: float, quality: int | None) -> None:
+    """Noise without strokes shows no digit, faint or strong, small or large, also where JPEG has smoothed it."""
+    noise = np.random.default_rng(seed).normal(128, spread, size[::-1])
+    page = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
 
-    with pytest.raises(PictureError, match=r"\.$"):
-        found(Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)))
+    with pytest.raises(PictureError, match=r"noise|stands out|blank") as raised:
+        found(page) if quality is None else found(page, pillow_format="JPEG", quality=quality)
+    assert raised.type is PictureError  # neither too many digits nor digits that touch
+
+
+@pytest.mark.parametrize("blur", [1, 2])
+def test_noise_out_of_focus_is_refused(blur: int) -> None:
+    """So is noise that is smooth by itself."""
+    noise = np.random.default_rng(blur).normal(128, 60, (240, 320))
+    page = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
+
+    with pytest.raises(PictureError, match=r"noise|stands out") as raised:
+        found(page)
+    assert raised.type is PictureError
+
+
+def test_many_digits_in_bars_of_another_grey_are_no_noise() -> None:
+    """What stands out to the other side than the ink is two pieces, however much it is."""
+    image = page(*[(20 + 60 * (place % 9), 60 + 90 * (place // 9), 36, 60) for place in range(18)], size=(600, 300))
+    image = image.point(lambda level: level * 3 // 4)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 599, 25), fill=255)
+    draw.rectangle((0, 274, 599, 299), fill=255)
+
+    assert len(found(image)) == 18
 
 
 def test_too_many_pixels() -> None:

@@ -33,6 +33,7 @@ _LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
 _LEAST_MARGIN = 0.03
 _FILLS = 0.6
 _SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
+_LEAST_LEFT = 0.05  # of the mask: less beside rulings is a bit of them
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,19 @@ def without_rulings(mask: Mask) -> Mask:
 def is_ruled(mask: Mask) -> bool:
     """Tell whether there are lines that `without_rulings` removes if a digit is left."""
     return any(_supported(*_lines_of(mask), mask.shape))
+
+
+def are_all_there_is(mask: Mask) -> bool:
+    """Tell whether nothing but rulings is there: lines from edge to edge, more than any digit has, and bits of them.
+
+    Lines along the picture's own edges do not count: they may be those of a square zero that fills it.
+    """
+    across, upright = _supported(*_lines_of(mask), mask.shape)
+    height, width = mask.shape
+    if _from_edge_to_edge(_within(across, height), _within(upright, width), mask.shape) < _SURELY_PAPER:
+        return False
+    boxes = connected_strokes(_cut(_cut(mask, across).T, upright).T).boxes
+    return bool((boxes[:, 2:] - boxes[:, :2]).max(initial=0) < _LEAST_LEFT * max(mask.shape))
 
 
 def may_be_ruled(mask: Mask) -> bool:
@@ -226,8 +240,7 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     height, width = kept.shape
     top, left, bottom, right = (int(edge) for edge in strokes.boxes[int(np.argmax(strokes.areas))])
     size = max(bottom - top, right - left)
-    spans = [line.length / width for line in across] + [line.length / height for line in upright]
-    from_edge_to_edge = sum(span >= 1 - 2 * _MEETS for span in spans)
+    from_edge_to_edge = _from_edge_to_edge(across, upright, kept.shape)
     if not from_edge_to_edge:
         # Of boxes in a row some lines are as long as the row, but those the other way as long as one box.
         box = min(max(line.length for line in lines) for lines in (across, upright) if lines)
@@ -235,3 +248,16 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN
     small = max((bottom - top) / height, (right - left) / width) < _FILLS
     return bool(size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER))
+
+
+def _from_edge_to_edge(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> int:
+    """How many of the lines go from one edge of the picture to the other."""
+    height, width = shape
+    spans = [line.length / width for line in across] + [line.length / height for line in upright]
+    return sum(span >= 1 - 2 * _MEETS for span in spans)
+
+
+def _within(lines: list[_Line], height: int) -> list[_Line]:
+    """Those of the lines that do not run along the edges of a picture of that height."""
+    near = max(2.0, _MEETS * height)
+    return [line for line in lines if near < line.row_at((line.left + line.right) / 2) < height - 1 - near]

@@ -10,7 +10,7 @@ import numpy as np
 from service.island import laid_alone
 from service.paper import evened, ink_of, look, median, noise_of, polarity_of, relief_of
 from service.picture_files import PictureError
-from service.rulings import is_ruled, may_be_ruled, without_rulings
+from service.rulings import are_all_there_is, is_ruled, may_be_ruled, without_rulings
 from service.shade import may_be_in_shade, out_of_shade, unshaded
 from service.strokes import connected_strokes, rim_of
 from service.table import sheet_in
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Evening = Callable[[Grey, np.float32], Grey]  # a look and the ink's polarity; what is left without the light
 
 NO_INK = "Nothing on the picture stands out: use a darker pen or more light."
+ONLY_LINES = "There are only lines on the picture, no digit: write one, or send the part of the page that shows one."
 ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
 
 _LEAST_RANGE = 12.0  # grey levels of 255
@@ -39,10 +40,10 @@ _FOLD_EDGE = 2.5  # pixels; measured: of folds in crumpled paper, taken for ink,
 _STEEPEST = 0.5  # of the strongest ink; measured: shadows and lamps leave up to 0.45, a thick stroke that is lost 0.6
 _MOST_STEPS = 0.995  # of the paper's; a stroke has more edge than the rest
 _POLARITY_SIDE = 64  # pixels; strokes are wide enough to tell by, and evening is quick
-# Measured on 7,500 pages of digits and 4,000 of noise as PNG and JPEG: noise stands out to the other side by 0.7 of the
-# ink's contrast and more, digits that are read by up to 0.4, but for a lamp that a small picture of a whiteboard
-# mirrors: by 1.0, in one or two pieces. Noise on 20 x 20 pixels and more has at least 10 pieces on each side.
-_AS_MUCH, _LEAST_PIECES = 0.5, 6
+# Measured on pages of noise as PNG and JPEG, in focus and not: it stands out to the other side by 0.6 of the ink's
+# contrast and more, digits that are read by up to 0.4, but for digits on light tiles and in a lamp's reflection. Those
+# are few pieces. Noise of 40 x 30 pixels and more has one on each side for every 570 of them, small noise few as well.
+_AS_MUCH, _LEAST_PIECES, _PIXELS_OF_A_PIECE = 0.5, 6, 800
 _LEAST_PIECE = 0.025  # of the largest one's area
 _DARK, _LIGHT = np.float32(-1), np.float32(1)
 _FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
@@ -96,7 +97,7 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
         ruled_side: The same where there are lines.
 
     Raises:
-        PictureError: The page is blank, or shows noise that is as smooth as strokes.
+        PictureError: The page is blank, or shows nothing but rulings, or noise that is as smooth as strokes.
     """
     window = (0.0, 0.0, float(page.width), float(page.height))
     seen = look(page, window, side)
@@ -110,16 +111,24 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if not sight.ink.is_faint and _is_smooth_noise(sight):
         raise PictureError(ONLY_NOISE)
     if ruled_side == side:
-        return replace(sight, mask=without_rulings(sight.ink.mask))
+        return replace(sight, mask=_unruled(sight.ink.mask))
     if not may_be_ruled(sight.ink.mask):
         return sight
     closer = _closer(sight, ruled_side)
     sight = closer if is_ruled(closer.ink.mask) else sight
-    return replace(sight, mask=without_rulings(sight.ink.mask), has_lines=True)
+    return replace(sight, mask=_unruled(sight.ink.mask), has_lines=True)
+
+
+def _unruled(mask: Mask) -> Mask:
+    """The mask without rulings; refuses a page that shows nothing else."""
+    found = without_rulings(mask)
+    if found is mask and are_all_there_is(mask):
+        raise PictureError(ONLY_LINES)
+    return found
 
 
 def _is_smooth_noise(sight: Sight) -> bool:
-    """Whether as much stands out to the other side as ink does, and both in pieces: JPEG and blur make noise smooth.
+    """Whether as much stands out to the other side as ink does, both in many pieces: JPEG and blur make noise smooth.
 
     Then what one pixel differs from the next by does not tell how strong the noise is.
     """
@@ -127,7 +136,10 @@ def _is_smooth_noise(sight: Sight) -> bool:
     if ink.against < _AS_MUCH * ink.contrast:
         return False
     relief = sight.relief(look(sight.page, sight.window, max(ink.mask.shape)))
-    return min(_pieces(ink.mask), _pieces(ink_of(-relief, ink.noise).mask)) >= _LEAST_PIECES
+    left, top, right, bottom = sight.window
+    pixels = min((right - left) * (bottom - top), ink.mask.size)
+    least = max(_LEAST_PIECES, pixels / _PIXELS_OF_A_PIECE)
+    return min(_pieces(ink.mask), _pieces(ink_of(-relief, ink.noise).mask)) >= least
 
 
 def _pieces(mask: Mask) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageDraw
+from PIL import ExifTags, Image, ImageChops, ImageDraw
 
 from service.imaging import (
     MEDIA_TYPES,
@@ -617,6 +617,19 @@ class TestRefusals:
         page = Image.fromarray(np.clip(128 + noise, 0, 255).astype(np.uint8))
         with pytest.raises(PictureError, match=r"noise|stands out|blank"):
             cleaned(encoded(page) if quality is None else encoded(page, "JPEG", quality=quality))
+
+    @pytest.mark.parametrize("squared", [False, True])
+    def test_empty_paper_with_lines(self, *, squared: bool) -> None:
+        """Ruled and squared paper without a digit are refused with that; a digit on it is read."""
+        paper = Image.new("L", (400, 300), 245)
+        for place in range(20, 400, 40):
+            ImageDraw.Draw(paper).line((0, place, 400, place), fill=160, width=2)
+            if squared:
+                ImageDraw.Draw(paper).line((place, 0, place, 300), fill=160, width=2)
+        with pytest.raises(PictureError, match="only lines"):
+            cleaned(paper)
+        seven = drawn(canvas=(400, 300), box=(140, 70, 130), pen=12)
+        assert difference(cleaned(ImageChops.darker(paper, inverted(seven))), cleaned(seven)) < 0.35
 
     def test_a_gradient(self) -> None:
         """Uneven light on an empty page is not ink."""

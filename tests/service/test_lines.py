@@ -242,15 +242,27 @@ def test_noise_out_of_focus_is_refused(blur: int) -> None:
     assert raised.type is PictureError
 
 
-def test_many_digits_in_bars_of_another_grey_are_no_noise() -> None:
-    """What stands out to the other side than the ink is two pieces, however much it is."""
-    image = page(*[(20 + 60 * (place % 9), 60 + 90 * (place // 9), 36, 60) for place in range(18)], size=(600, 300))
-    image = image.point(lambda level: level * 3 // 4)
+@pytest.mark.parametrize(("ground", "ink"), [(180, 90), (190, 60), (200, 120)])
+def test_digits_on_tiles_of_another_grey_are_no_noise(ground: int, ink: int) -> None:
+    """Tiles stand out to the other side than the ink, in as many pieces; noise has more of them."""
+    image = Image.new("L", (600, 300), ground)
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, 599, 25), fill=255)
-    draw.rectangle((0, 274, 599, 299), fill=255)
+    for place in range(8):
+        left, top = 25 + 145 * (place % 4), 20 + 140 * (place // 4)
+        draw.rectangle((left, top, left + 70, top + 110), fill=255)
+        draw.line((left + 35, top + 25, left + 35, top + 85), fill=ink, width=8)
 
-    assert len(found(image)) == 18
+    assert len(found(image)) == 8
+
+
+def test_empty_ruled_paper_is_refused() -> None:
+    """Lines alone are no digits, and none that touch."""
+    paper = Image.new("L", (600, 400), 245)
+    for top in range(25, 400, 50):
+        ImageDraw.Draw(paper).line((0, top, 600, top), fill=150, width=2)
+    with pytest.raises(PictureError, match="only lines") as raised:
+        found(paper)
+    assert raised.type is PictureError
 
 
 def test_too_many_pixels() -> None:

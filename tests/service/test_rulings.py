@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.rulings import is_ruled, without_rulings
+from service.rulings import are_all_there_is, is_ruled, without_rulings
 
 Mask = NDArray[np.bool_]
 Points = tuple[tuple[int, int], ...]
@@ -143,3 +143,22 @@ def test_an_empty_page_stays_empty() -> None:
 
     assert not is_ruled(empty)
     assert not without_rulings(empty).any()
+
+
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("digit", [SEVEN, DIAGONAL, ((125, 80), (125, 100))])
+def test_rulings_are_all_there_is_only_without_a_digit(digit: Points, *, upright: bool) -> None:
+    """Paper that is empty, and not with a digit on it, small as it may be."""
+    assert are_all_there_is(ruled(upright=upright))
+    assert not are_all_there_is(ruled(upright=upright) | drawn(digit))
+
+
+def test_a_digit_of_lines_is_not_all_rulings() -> None:
+    """A zero, a four and an eight of straight strokes, and three ones from edge to edge, may be meant."""
+    for left, top, right, bottom in ((80, 30, 170, 160), (0, 0, WIDTH - 1, HEIGHT - 1)):
+        zero = box(left, top, right, bottom)
+        middle = drawn(((left, (top + bottom) // 2), (right, (top + bottom) // 2)), pen=3)
+        assert not are_all_there_is(zero)
+        assert not are_all_there_is(zero | middle)
+    ones = [((x, 0), (x, HEIGHT - 1)) for x in (60, 120, 180)]
+    assert not are_all_there_is(drawn(*ones, pen=3))

@@ -126,7 +126,7 @@ class Registry:
         """Watch the store for as long as the context is open; opens once a version serves that needs no preparing.
 
         Raises:
-            NothingToServe: The store is away, and the other workers serve: they get the connections of this one.
+            NothingToServe: The store is away or empty, and other workers serve: they get the connections of this one.
         """
         watching = asyncio.create_task(self._watch(), name="registry")
         try:
@@ -145,8 +145,8 @@ class Registry:
     def _give_way_to_others(self) -> None:
         """Raise `NothingToServe` rather than answer 503 to what other workers would answer."""
         others = self._metrics.memory.served_by_others
-        if self.serving is None and others is not None and not self._snapshot.versions:
-            trouble = self.trouble or "the model store has not been looked at yet"
+        if self.serving is None and others is not None and self._has_looked and not self._snapshot.versions:
+            trouble = self.trouble or "the model store holds no version"
             raise NothingToServe(f"{trouble}; the other workers serve version {others} on from memory")
 
     def loaded(self, number: int) -> LoadedVersion | None:
@@ -287,7 +287,7 @@ class Registry:
 
     def _must_wait_for(self, first: StoredVersion) -> bool:
         """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""
-        return first.number == self._pinned() and not self._verdicts.is_postponed(first)
+        return first.number in (self._pinned(), self._served()) and not self._verdicts.is_postponed(first)
 
     def _load_next(self, wanted: list[StoredVersion]) -> None:
         """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""

@@ -69,10 +69,10 @@ class Memory:
 
     @property
     def served_by_others(self) -> int | None:
-        """The newest version that another worker, which lives, serves."""
-        versions = np.where(self._processes, self._versions, 0)
-        versions[self.worker] = 0
-        return int(versions.max()) or None
+        """The newest version that another worker serves at this moment."""
+        serves = (self._have_served == self._processes) & (self._processes > 0)
+        serves[self.worker] = False
+        return int(np.where(serves, self._versions, 0).max()) or None
 
     @property
     def all_have_served(self) -> bool:

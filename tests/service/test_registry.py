@@ -3,6 +3,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -268,7 +269,7 @@ def test_impossible_policy_keeps_what_serves_and_says_so(watched: Watched, polic
 
 @pytest.mark.parametrize("policy", ['{"serve": 9}', "not json"])
 def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched, policy: str) -> None:
-    """A policy that cannot be followed keeps what serves, also where a worker has been replaced since."""
+    """A policy that cannot be followed keeps what serves, also for a worker that has been replaced since, and waits."""
     for number in (1, 2, 3):
         write_version(watched.folder, number)
     watched.pin(policy)
@@ -278,10 +279,15 @@ def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched,
     os.close(file)
     watched.registry = Registry(ModelStore(watched.folder, "digits"), watched.load, metrics, poll_seconds=0.005)
 
+    watched.load.cached = {3}
+    prepared = watched.load.hanging[2] = asyncio.Event()
+
     async def story() -> None:
         await watched.until(lambda: watched.registry.loaded(3) is not None)
         await watched.settled()
-        assert watched.serving == 2
+        assert watched.serving is None
+        prepared.set()
+        await watched.until(lambda: watched.serving == 2)
 
     run(watched, story)
 
@@ -301,6 +307,31 @@ def test_a_worker_in_another_s_place_leaves_to_the_others_what_it_cannot_load(tm
     other.note_served(2)
     with pytest.raises(NothingToServe, match="the other workers serve version 2 on from memory"):
         asyncio.run(opened())
+
+
+def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(tmp_path: Path) -> None:
+    """A store that has not answered yet is not away: who ended for that would end again and again."""
+    write_version(tmp_path, 1)
+    file, gate = file_for(2), threading.Event()
+    Memory(2, 0, file).note_served(1)
+    metrics = Metrics(Memory(2, 1, file))
+    os.close(file)
+
+    class SlowStore(ModelStore):
+        def look(self) -> Snapshot:
+            assert gate.wait(30)
+            return super().look()
+
+    registry = Registry(SlowStore(tmp_path, "digits"), FakeLoader(), metrics, poll_seconds=0.005)
+
+    async def story() -> None:
+        async with registry.running(), asyncio.timeout(30):
+            assert registry.serving is None
+            gate.set()
+            while registry.serving is None:  # noqa: ASYNC110 - what the registry does is seen, not announced
+                await asyncio.sleep(0.002)
+
+    asyncio.run(story())
 
 
 def test_a_pinned_version_serves_on_when_its_folder_goes(watched: Watched) -> None:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -73,7 +75,7 @@ def test_everyone_has_served_only_when_each_has() -> None:
 
 
 def test_what_the_others_serve_is_known() -> None:
-    """It is the newest version of the other workers that live, and not one's own."""
+    """It is the newest version of the other workers that serve: not one's own, nor that of one that has ended."""
     file = file_for(3)
     first, second, third = (Memory(3, worker, file) for worker in range(3))
     first.note_served(7)
@@ -82,6 +84,17 @@ def test_what_the_others_serve_is_known() -> None:
     assert second.served_by_others == 8
     note_ended(file, 2)
     assert (first.served_by_others, second.served_by_others) == (None, 7)
+    os.close(file)
+
+
+def test_a_worker_that_has_only_begun_serves_nothing() -> None:
+    """What the one before it in its place served is not what it serves, however that one ended."""
+    file = file_for(2)
+    program = "import sys; from service.tally import Memory; Memory(2, 0, int(sys.argv[1])).note_served(7)"
+    subprocess.run([sys.executable, "-c", program, str(file)], pass_fds=(file,), check=True, timeout=60)
+    assert Memory(2, 1, file).served_by_others == 7  # nobody has noticed yet that it has ended
+    Memory(2, 0, file)
+    assert Memory(2, 1, file).served_by_others is None
     os.close(file)
 
 

@@ -27,8 +27,9 @@ from service.problems import MalformedBody
 _LEAST_IMAGE_BYTES = len("[]") + 2 * PIXELS - 1  # digits with commas between them
 # More than an image whose numbers have 25 letters and 16 spaces before each; pydantic needs 4 ms for it.
 _MOST_PART_BYTES = 64 * 1024
-# More than anybody indents by; an endless run would be looked at letter by letter.
-_FEW_SPACES = rb"[ \t\r\n]{0,1000}"
+# More than anybody indents by; an endless run would be looked at letter by letter. Possessive, or two runs side by side
+# would be tried with every place between them.
+_FEW_SPACES = rb"[ \t\r\n]{0,1000}+"
 _TEXT = rb'"[\x20!#-\[\]-~]{0,100}"'
 _MEMBER = _TEXT + rb" : (?:" + _TEXT + rb"|true|false|null|-?(?:0|[1-9]\d{0,9})(?:\.\d{1,9})?) , "
 

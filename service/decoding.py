@@ -117,9 +117,8 @@ def _thinned(image: Image.Image) -> Image.Image:
 
     All of a grey one is averaged, and of one in black and white, as scanners make: its lines may be narrow.
     """
-    if (
-        image.mode in ("1", "L") or max(image.size) < 2 * _STEP * PAGE_SIDE
-    ):  # of fewer pixels none would be left to average
+    # Of fewer pixels none would be left to average.
+    if image.mode in ("1", "L") or max(image.size) < 2 * _STEP * PAGE_SIDE:
         return image
     size = (max(1, image.width // _STEP), max(1, image.height // _STEP))
     return image.resize(size, Image.Resampling.NEAREST)

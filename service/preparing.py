@@ -72,7 +72,7 @@ async def _temporary_folder() -> AsyncIterator[dict[str, str]]:
     Where none can be made there is no variable: the process knows whether it needs one, and says so.
     """
     try:
-        folder = tempfile.mkdtemp(prefix="digits-preparing-")
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="digits-preparing-")
     except OSError:
         yield {}
         return

@@ -79,7 +79,7 @@ class Workers:
             log.error("worker %d %s after %.1f s; starting another in %.1f s", worker, _ending(code), lived, delay)
             if unserved >= _UNSERVED_UNTIL_CLOSED or early >= _EARLY_UNTIL_CLOSED:
                 times = max(unserved, early)
-                log.error("worker %d has failed %d times in a row; until one serves the others do", worker, times)
+                log.error("worker %d has failed %d times in a row; until one listens the others serve", worker, times)
                 self._close_listener(worker)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):

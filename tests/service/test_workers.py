@@ -1,3 +1,4 @@
+import functools
 import os
 import shutil
 import signal
@@ -153,19 +154,21 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
     log = tmp_path / "log"
     service = Process(released_store, program_cache, log, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
 
-    def wait_until_served(workers: int) -> None:
-        wait_until(lambda: log.read_text().count("serving version") == workers)
+    def replaced_or_given_up(served: int) -> bool:
+        return log.read_text().count("serving version") == served or "in a row" in log.read_text()
 
     try:
         wait_until(service.ready, READY_SECONDS)
         other = service.workers()[1]
-        for crashes in range(4):
-            wait_until_served(workers=2 + crashes)
+        for crashes in range(1, 20):  # four in a row of less than ten seconds: on a busy machine not the first four
             assert listening_sockets(service) == 2
-            assert "in a row" not in log.read_text()
             (crashing,) = {*service.workers()} - {other}
             os.kill(crashing, signal.SIGKILL)
+            wait_until(functools.partial(replaced_or_given_up, 2 + crashes))
+            if "in a row" in log.read_text():
+                break
         wait_until(lambda: listening_sockets(service) == 1)
+        assert crashes >= 4
         assert "has failed 4 times in a row" in log.read_text()
         assert all(answered_by_anyone(service) for _ in range(10))
         wait_until(lambda: listening_sockets(service) == 2)

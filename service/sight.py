@@ -111,20 +111,21 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if not sight.ink.is_faint and _is_smooth_noise(sight):
         raise PictureError(ONLY_NOISE)
     if ruled_side == side:
-        return replace(sight, mask=_unruled(sight.ink.mask))
+        return replace(sight, mask=_unruled(sight.ink))
     if not may_be_ruled(sight.ink.mask):
         return sight
     closer = _closer(sight, ruled_side)
     sight = closer if is_ruled(closer.ink.mask) else sight
-    return replace(sight, mask=_unruled(sight.ink.mask), has_lines=True)
+    return replace(sight, mask=_unruled(sight.ink), has_lines=True)
 
 
-def _unruled(mask: Mask) -> Mask:
-    """The mask without rulings; refuses a page that shows nothing else."""
-    found = without_rulings(mask)
-    if found is mask and are_all_there_is(mask):
+def _unruled(ink: Ink) -> Mask:
+    """The ink's mask without rulings; refuses a page that shows nothing else."""
+    mask = without_rulings(ink.mask)
+    # What is faint or noise is told as that.
+    if mask is ink.mask and not (ink.is_faint or ink.is_noise) and are_all_there_is(mask):
         raise PictureError(ONLY_LINES)
-    return found
+    return mask
 
 
 def _is_smooth_noise(sight: Sight) -> bool:

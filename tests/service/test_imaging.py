@@ -631,6 +631,12 @@ class TestRefusals:
         seven = drawn(canvas=(400, 300), box=(140, 70, 130), pen=12)
         assert difference(cleaned(ImageChops.darker(paper, inverted(seven))), cleaned(seven)) < 0.35
 
+    def test_light_from_a_side_is_no_paper_with_lines(self) -> None:
+        """The steps of a JPEG's blocks are lines from edge to edge, and too faint to be any."""
+        page = np.tile(200 * np.linspace(1, 0.7, 320), (240, 1))
+        with pytest.raises(PictureError, match="stands out"):
+            cleaned(encoded(Image.fromarray(page.astype(np.uint8)), "JPEG", quality=85))
+
     def test_a_gradient(self) -> None:
         """Uneven light on an empty page is not ink."""
         page = np.linspace(90, 230, 300)[:, None] * np.ones(200)

@@ -17,7 +17,10 @@ _SAMPLES_PER_SECOND = 200
 _CONNECTIONS = 32
 _SHOWN = 40
 # Threads that wait for work; py-spy takes some of them for busy.
-_WAITING = ("Condition.wait (", "_worker (concurrent/futures/", "EpollSelector.select (", "Popen._try_wait (")
+_WAITING = (
+    *("Condition.wait (", "_worker (concurrent/futures/", "EpollSelector.select (", "Popen._try_wait ("),
+    "end_when_closed (",  # reads from the parent, which says nothing until it ends
+)
 
 
 def profile(folder: Path, seconds: float, say: Say) -> tuple[Profile, ...]:

@@ -1,4 +1,3 @@
-import asyncio
 import json
 
 import numpy as np
@@ -6,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.answers import prediction_json
+from tests.service.turns import turns_of_others
 
 ROWS = 500
 
@@ -15,21 +15,8 @@ def test_others_have_their_turn_while_a_long_answer_is_written(seen: NDArray[np.
     """It is written in parts, and is the same as if it had been written at once, in the order of the rows."""
     digits = np.arange(ROWS) % 10
     probabilities = np.eye(10, dtype=np.float32)[digits]
-    turns = 0
-
-    async def take_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def write() -> bytes:
-        other = asyncio.create_task(take_turns())
-        content = await prediction_json(probabilities, [bool(digit) for digit in digits], b"{}", "some-id", seen)
-        other.cancel()
-        return content
-
-    content = asyncio.run(write())
+    is_digit = [bool(digit) for digit in digits]
+    content, turns = turns_of_others(prediction_json(probabilities, is_digit, b"{}", "some-id", seen))
 
     predictions = json.loads(content)["predictions"]
     assert [prediction["digit"] for prediction in predictions] == digits.tolist()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from service.multipart import form_pictures
 from service.problems import MalformedBody
+from tests.service.turns import turns_of_others
 
 CONTENT_TYPE = b"multipart/form-data; boundary=edge"
 
@@ -83,19 +84,7 @@ def test_others_have_their_turn_while_a_form_of_many_parts_is_read() -> None:
     """Each part costs, however small it is: a few hundred are read at a time."""
     parts = 4_000
     content = form_of(*[(disposition("file"), b"p")] * parts)
-    turns = 0
+    pictures, turns = turns_of_others(form_pictures(content, CONTENT_TYPE, parts))
 
-    async def take_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def read() -> list[tuple[str, bytes]]:
-        other = asyncio.create_task(take_turns())
-        pictures = await form_pictures(content, CONTENT_TYPE, parts)
-        other.cancel()
-        return pictures
-
-    assert len(asyncio.run(read())) == parts
+    assert len(pictures) == parts
     assert turns > parts / 200

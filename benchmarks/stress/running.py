@@ -144,8 +144,9 @@ def running(folder: Path, *, apart: bool = False, mirrored: bool = False) -> Ite
 def _mirrored(released: Released) -> Network:
     """Make the mirrored network in the benchmark's folder, and its program."""
     folder, cache = released.folder / "mirrored", released.folder / "mirrored-program"
-    for command in (["benchmarks.stress.mirror", released.version, folder], ["service.prepare", folder, cache]):
-        subprocess.run([sys.executable, "-m", *map(str, command)], check=True, capture_output=True, timeout=300)  # noqa: S603
+    for module in (["benchmarks.stress.mirror", released.version, folder], ["service.prepare", folder, cache]):
+        command = [sys.executable, "-m", *map(str, module)]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)  # noqa: S603 - our own programs
     return Network(folder, next(cache.glob("*.tflite")).read_bytes())
 
 

@@ -103,7 +103,8 @@ def test_what_cannot_be_read_is_pointed_at(client: httpx.Client) -> None:
         assert problem["errors"] == [{"pointer": pointer, "detail": problem["detail"]}]
 
 
-def test_the_digits_of_a_picture_are_bounded(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+@pytest.mark.usefixtures("store")
+def test_the_digits_of_a_picture_are_bounded(start_service: StartService) -> None:
     """More digits than one request may hold are too many."""
     client = start_service(max_instances=2)
 
@@ -112,7 +113,8 @@ def test_the_digits_of_a_picture_are_bounded(store: object, start_service: Start
     assert "3 digits; at most 2" in assert_problem(response, 413, "too-large")["detail"]
 
 
-def test_digits_are_counted(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+@pytest.mark.usefixtures("store")
+def test_digits_are_counted(start_service: StartService) -> None:
     """The metrics count what the answer says, the requests under their own route."""
     client = start_service()
 
@@ -123,7 +125,8 @@ def test_digits_are_counted(store: object, start_service: StartService) -> None:
     assert metrics.value("digits_http_requests_total", method="POST", route=PATH, status="200") == 1
 
 
-def test_the_deadline_can_be_shortened(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+@pytest.mark.usefixtures("store")
+def test_the_deadline_can_be_shortened(start_service: StartService) -> None:
     """A caller in a hurry is told when its time is over."""
     client = start_service(FakeLoader(FirstPixelEngine()))
 
@@ -132,7 +135,8 @@ def test_the_deadline_can_be_shortened(store: object, start_service: StartServic
     assert_problem(response, 504, "deadline-passed")
 
 
-def test_a_deadline_that_passes_in_the_network_is_told_alike(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+@pytest.mark.usefixtures("store")
+def test_a_deadline_that_passes_in_the_network_is_told_alike(start_service: StartService) -> None:
     """Who sent one picture is not told to send fewer rows."""
     engine = FirstPixelEngine(gate=threading.Event())
     client = start_service(FakeLoader(engine))
@@ -202,7 +206,8 @@ def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pill
     assert [digit["box"] for digit in response.json()["digits"]] == [pytest.approx([495, 50, 10, 80], abs=4)]
 
 
-def test_what_is_no_digit_is_told(store: object, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
+@pytest.mark.usefixtures("store")
+def test_what_is_no_digit_is_told(start_service: StartService) -> None:
     """A version that tells says of each digit of the picture whether it is one."""
     client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
 

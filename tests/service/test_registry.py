@@ -309,9 +309,9 @@ def test_a_worker_in_another_s_place_leaves_to_the_others_what_it_cannot_load(tm
         asyncio.run(opened())
 
 
-def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(tmp_path: Path) -> None:
+def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(watched: Watched) -> None:
     """A store that has not answered yet is not away: who ended for that would end again and again."""
-    write_version(tmp_path, 1)
+    write_version(watched.folder, 1)
     file, gate = file_for(2), threading.Event()
     Memory(2, 0, file).note_served(1)
     metrics = Metrics(Memory(2, 1, file))
@@ -322,16 +322,14 @@ def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(tmp_path: Pa
             assert gate.wait(30)
             return super().look()
 
-    registry = Registry(SlowStore(tmp_path, "digits"), FakeLoader(), metrics, poll_seconds=0.005)
+    watched.registry = Registry(SlowStore(watched.folder, "digits"), watched.load, metrics, poll_seconds=0.005)
 
     async def story() -> None:
-        async with registry.running(), asyncio.timeout(30):
-            assert registry.serving is None
-            gate.set()
-            while registry.serving is None:  # noqa: ASYNC110 - what the registry does is seen, not announced
-                await asyncio.sleep(0.002)
+        assert watched.serving is None
+        gate.set()
+        await watched.until(lambda: watched.serving == 1)
 
-    asyncio.run(story())
+    run(watched, story)
 
 
 def test_a_pinned_version_serves_on_when_its_folder_goes(watched: Watched) -> None:

@@ -4,7 +4,7 @@ A request whose body breaks off in such bytes is left to `service.exchange` to a
 was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
 An answer leaves in one piece, and past uvicorn's look at each of its headers if it comes whole. A connection whose
 header never ends, or whose answer nobody reads, is closed, and of requests that are sent without waiting for answers
-only some are taken.
+only some are taken. Who may still be sending when a connection is to close has `service.lingering`'s time to read.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import problems
 from service.exchange import BODY_IS_THERE, BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
+from service.lingering import Lingering
 from service.metrics import Metrics
 from service.problems import MalformedBody
 from service.wire import BoundedHeads
@@ -50,7 +51,7 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
                 metrics.requests.inc("other", UNMATCHED, str(MalformedBody.status))
                 metrics.rejected.inc(MalformedBody.reason)
                 self.transport.write(_answer(detail))
-                self.transport.close()
+                self.pieces.linger()
             elif self._is_body_of(cycle):
                 self.flow.pause_reading()
                 _break_off(cycle)
@@ -190,6 +191,15 @@ class _WrittenWhole(_ClosedWhenLate):
         super().on_message_complete()
         self.scope["state"][BODY_IS_THERE] = True
 
+    @property
+    def is_sent_more(self) -> bool:
+        """Whether the client may still be sending what is behind the head that was answered last."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+        if cycle is None or not cycle.response_complete:
+            return False
+        is_amid_body = cycle.scope is self.scope and BODY_IS_THERE not in self.scope["state"]
+        return is_amid_body or self.is_cut or bool(self.pipeline)
+
     def _whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """What writes an answer to that request now; None if others wait behind it, or it is the last one.
 
@@ -228,6 +238,7 @@ class _InOnePiece:
         self._transport = cast("asyncio.Transport", transport)
         self._loop = loop
         self._pieces: list[bytes] = []
+        self._is_lingering = False
 
     def __getattr__(self, name: str) -> object:
         """All else is the transport's own."""
@@ -246,18 +257,31 @@ class _InOnePiece:
         self._transport.write(piece)
 
     def is_closing(self) -> bool:
-        """Whether the transport has been closed; as `__getattr__` would, in a fifth of the time."""
-        return self._transport.is_closing()
+        """Whether it has been closed, for all who write to it."""
+        return self._is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Send what is left, and close."""
+        """Send what is left, and close, at once if the client will send nothing more."""
+        if self.is_closing():
+            return
+        connection = self._transport.get_protocol()
+        if isinstance(connection, _WrittenWhole) and connection.is_sent_more:
+            self.linger()
+            return
         self.send()
         self._transport.close()
+
+    def linger(self) -> None:
+        """Send what is left, and close when the client has had time to read it."""
+        self.send()
+        if not self.is_closing():
+            self._is_lingering = True
+            Lingering(self._transport, self._loop)
 
     def send(self) -> None:
         """Send what has been written."""
         pieces, self._pieces = self._pieces, []
-        if pieces and not self._transport.is_closing():  # the client may have left meanwhile
+        if pieces and not self.is_closing():  # the client may have left meanwhile
             self._transport.write(b"".join(pieces))
 
 

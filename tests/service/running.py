@@ -26,13 +26,17 @@ HEADER_SECONDS = 10.0
 
 @contextlib.contextmanager
 def running_service(
-    root: Path, drain: Drain | None = None, header_seconds: float = HEADER_SECONDS, idle_seconds: int = 5
+    root: Path,
+    drain: Drain | None = None,
+    header_seconds: float = HEADER_SECONDS,
+    idle_seconds: int = 5,
+    loop: str = "auto",
 ) -> Iterator[httpx.Client]:
-    """A service that serves version 1 of a new model store below `root`; gives a client."""
+    """A service that serves version 1 of a new model store below `root`, in that event loop; gives a client."""
     write_version(root, 1)
     metrics = Metrics()
     app = create_app(Settings(model_store=root, poll_seconds=0.02), load=FakeLoader(), drain=drain, metrics=metrics)
-    with listening(app, metrics, header_seconds, idle_seconds) as port, client_of(port) as client:
+    with listening(app, metrics, header_seconds, idle_seconds, loop=loop) as port, client_of(port) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         yield client
 
@@ -78,16 +82,18 @@ def listening(
     header_seconds: float = HEADER_SECONDS,
     idle_seconds: int = 5,
     protocol: type[HttpToolsProtocol] | None = None,
+    loop: str = "auto",
 ) -> Iterator[int]:
     """A real server in a thread of this process, whose connections speak as in production; gives its port.
 
-    `metrics` are the app's; `protocol` is another class of its connections.
+    `metrics` are the app's; `protocol` is another class of its connections, `loop` what uvicorn calls an event loop.
     """
     protocol = protocol or counting_protocol(metrics, header_seconds)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             port=0,
+            loop=loop,
             http=protocol,
             ws="none",
             lifespan="on",

@@ -280,6 +280,10 @@ class Line(asyncio.Transport):
         """It stays open."""
         return False
 
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Nobody hears of it but the test."""
+        return asyncio.Protocol()
+
     def close(self) -> None:
         """Nobody waits for the end."""
 
@@ -344,6 +348,18 @@ def test_after_an_answer_what_never_ends_is_cut_off(hurried: httpx.Client, first
         connection.sendall(first)
         assert read_answer(connection).status in (204, 415)
         assert seconds_until_closed(connection, dripped) < HEADER_SECONDS * 8
+
+
+def test_who_sends_slowly_what_was_refused_has_its_answer(hurried: httpx.Client) -> None:
+    """The rest of a body has the time of a header, and then the connection ends without a loss."""
+    part = bytes(100_000)
+    head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", f"Content-Length: {20 * len(part)}"])
+    with connect(hurried) as connection:
+        connection.sendall(head)
+        for _ in range(20):
+            time.sleep(HEADER_SECONDS / 5)
+            connection.sendall(part)
+        assert read_answer(connection).status == 415
 
 
 def test_a_connection_that_is_used_stays(hurried: httpx.Client) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.service.process import READY_SECONDS, Process
-from tests.service.raw_http import connect, request_head
+from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import wait_until
 
 DRAIN_SECONDS = 1.5
@@ -79,6 +79,42 @@ def test_what_is_under_way_at_sigterm_is_answered(process: Process) -> None:
         wait_until(lambda: lets_nobody_in(process))
         assert [answered_rows(connection) for connection in connections[4:]] == [ROWS] * 4
     assert process.process.wait(timeout=15) == 0
+
+
+def test_who_still_sends_what_was_refused_has_the_answer_at_the_end_too(process: Process) -> None:
+    """A connection that is kept, and on which a body is under way, ends when that was sent."""
+    wait_until(process.ready, READY_SECONDS)
+    body = bytes(8_000_000)
+    headers = ["Content-Type: text/plain", f"Content-Length: {len(body)}"]
+    with connect(process.client) as connection:
+        connection.sendall(request_head("POST", "/v1/predict", headers))
+        assert connection.recv(1, socket.MSG_PEEK)  # refused by its head
+        process.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: lets_nobody_in(process))
+        time.sleep(MARGIN_SECONDS)  # and all that was open has been told
+        connection.sendall(body)
+        assert read_status(connection) == 415
+    assert process.process.wait(timeout=15) == 0
+
+
+def test_who_never_stops_sending_what_was_refused_holds_up_no_exit(process: Process) -> None:
+    """Byte by byte, on a connection that has ended for the service."""
+    wait_until(process.ready, READY_SECONDS)
+    headers = ["Content-Type: text/plain", f"Content-Length: {10**15}", "Connection: close"]
+    with connect(process.client) as connection:
+        process.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        wait_until(lambda: not process.ready())
+        time.sleep(DRAIN_SECONDS / 2)
+        connection.sendall(request_head("POST", "/v1/predict", headers))
+        assert read_status(connection) == 415
+        with contextlib.suppress(OSError):
+            while time.monotonic() < started + 15:
+                connection.sendall(b"a")
+                time.sleep(0.05)
+        assert process.process.wait(timeout=15) == 0
+    # Less than the time of a request after the drain, when uvicorn would have ended it.
+    assert DRAIN_SECONDS * 2 < time.monotonic() - started < DRAIN_SECONDS + 8
 
 
 def answered_rows(connection: socket.socket) -> int:

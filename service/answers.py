@@ -17,16 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from service import imaging
 from service.lines import FoundDigit
 from service.manifest import Manifest
+from service.prediction_text import each_prediction, predictions_text
 from service.registry import State, VersionStatus
 
-# Six decimals: one in a million is finer than any two processors agree on. One formatted string takes 5 us, the
-# same through a dictionary and json 27.
-_PREDICTION = '{"digit":%d,"confidence":%.6f,"probabilities":[' + ",".join(["%.6f"] * 10) + "]}"
-# By whether it is a digit; a version that does not tell has no such member.
-_IS_DIGIT = {is_digit: f'{_PREDICTION[:-1]},"is_digit":{json.dumps(is_digit)}}}' for is_digit in (False, True)}
-
-# Rows that are written in one turn of the event loop: 0.7 to 0.8 ms of it.
-_AT_ONCE, _PICTURES_AT_ONCE = 128, 4
+# Rows that are written in one turn of the event loop: 0.5 to 0.8 ms of it.
+_AT_ONCE, _PICTURES_AT_ONCE = 1024, 4
 
 
 class _Answer(BaseModel):
@@ -161,29 +156,25 @@ async def prediction_json(
             await asyncio.sleep(0)
         part = slice(start, start + rows)
         told = None if is_digit is None else is_digit[part]
-        parts.append(_predictions(probabilities[part], told, None if seen is None else seen[part]))
+        parts.append(
+            predictions_text(probabilities[part], told)
+            if seen is None
+            else _with_pictures(probabilities[part], told, seen[part])
+        )
     return b'{"predictions":[%b],"model":%b,"request_id":"%b"}' % (
-        ",".join(parts).encode(),
+        b",".join(parts),
         model,
         request_id.encode(),
     )
 
 
-def _predictions(
-    probabilities: NDArray[np.float32], is_digit: list[bool] | None, seen: NDArray[np.float32] | None
-) -> str:
-    """Some rows' predictions, with commas between them."""
-    predictions = []
-    for at, row in enumerate(probabilities.tolist()):
-        confidence = max(row)
-        prediction = _PREDICTION if is_digit is None else _IS_DIGIT[is_digit[at]]
-        predictions.append(prediction % (row.index(confidence), confidence, *row))
-    if seen is not None:
-        pictures = [_data_url(imaging.picture_from_pixels(row)) for row in seen]
-        predictions = [
-            f'{prediction[:-1]},"seen":"{picture}"}}' for prediction, picture in zip(predictions, pictures, strict=True)
-        ]
-    return ",".join(predictions)
+def _with_pictures(probabilities: NDArray[np.float32], is_digit: list[bool] | None, seen: NDArray[np.float32]) -> bytes:
+    """Some rows' predictions and what the model saw, with commas between them."""
+    pictures = [_data_url(imaging.picture_from_pixels(row)) for row in seen]
+    return ",".join(
+        f'{prediction[:-1]},"seen":"{picture}"}}'
+        for prediction, picture in zip(each_prediction(probabilities, is_digit), pictures, strict=True)
+    ).encode()
 
 
 @functools.cache

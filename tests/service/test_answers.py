@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from service.answers import prediction_json
 from tests.service.turns import turns_of_others
 
-ROWS = 500
 
-
-@pytest.mark.parametrize("seen", [None, np.zeros((ROWS, 784), np.float32)], ids=["plain", "with pictures"])
-def test_others_have_their_turn_while_a_long_answer_is_written(seen: NDArray[np.float32] | None) -> None:
+@pytest.mark.parametrize(
+    ("rows", "seen"), [(5000, None), (50, np.zeros((50, 784), np.float32))], ids=["plain", "with pictures"]
+)
+def test_others_have_their_turn_while_a_long_answer_is_written(rows: int, seen: NDArray[np.float32] | None) -> None:
     """It is written in parts, and is the same as if it had been written at once, in the order of the rows."""
-    digits = np.arange(ROWS) % 10
+    digits = np.arange(rows) % 10
     probabilities = np.eye(10, dtype=np.float32)[digits]
     is_digit = [bool(digit) for digit in digits]
     content, turns = turns_of_others(prediction_json(probabilities, is_digit, b"{}", "some-id", seen))

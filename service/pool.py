@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import math
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from service.holding import HeldBody
 from service.metrics import Metrics
@@ -105,23 +106,20 @@ class Pool:
         if not is_admitted:
             self.check_room()
         loop = asyncio.get_running_loop()
-        call = [work]
-        running = self._threads.submit(self._timed, call, self._clock(), loop)
+        answered: asyncio.Future[Result] = loop.create_future()
+        call = _Call(work, self._clock)
+        running = self._threads.submit(call.make)
         self._pending += 1
         self._metrics.decodings_in_progress.inc()
         if held:
             held.use()
-
-        def over(_: Future[Result]) -> None:
-            call.clear()  # the executor keeps a call that was given up until a thread comes to it; its body must go now
-            loop.call_soon_threadsafe(self._forget, held)
-
         # Counted until the thread is really done: a caller that gives up does not free it.
-        running.add_done_callback(over)
+        running.add_done_callback(functools.partial(self._over, call, answered, held, loop))
         try:
-            return await asyncio.wrap_future(running)
+            return await answered
         finally:
-            del running  # what the call raised holds this frame, and the work with its body: no ring for the collector
+            running.cancel()  # what no thread has begun, and nobody waits for any more
+            del running, answered  # both hold what the call raised, which holds this frame: no ring for the collector
 
     def check_room(self) -> None:
         """Find out whether a call would be taken, before anything is done for it.
@@ -141,20 +139,62 @@ class Pool:
             )
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
-    def _timed(self, call: list[Callable[[], Result]], submitted: float, loop: asyncio.AbstractEventLoop) -> Result:
-        started = self._clock()
-        try:
-            return call.pop()()
-        finally:
-            loop.call_soon_threadsafe(self._measure, started - submitted, self._clock() - started)
+    def _over(
+        self,
+        call: "_Call[Result]",
+        answered: asyncio.Future[Result],
+        held: HeldBody | None,
+        loop: asyncio.AbstractEventLoop,
+        done: Future[Result],
+    ) -> None:
+        """Hand what came of a call to the event loop, from any thread."""
+        call.forget()
+        # Once for all that is to be done there: to wake the event loop up costs both threads a change of turns.
+        loop.call_soon_threadsafe(self._end, call, answered, held, done)
+
+    def _end(
+        self, call: "_Call[Result]", answered: asyncio.Future[Result], held: HeldBody | None, done: Future[Result]
+    ) -> None:
+        self._pending -= 1
+        self._metrics.decodings_in_progress.inc(-1)
+        if held:
+            held.let_go()
+        if done.cancelled():
+            return
+        self._measure(call.wait_seconds, call.seconds)
+        if answered.done():  # its caller has given up
+            return
+        error = done.exception()
+        if error:
+            answered.set_exception(error)
+        else:
+            answered.set_result(done.result())
 
     def _measure(self, wait_seconds: float, seconds: float) -> None:
         self._metrics.decoding_wait.observe(wait_seconds)
         weight = _RATE_WEIGHT if self._seconds_per_call else 1.0
         self._seconds_per_call += weight * (seconds - self._seconds_per_call)
 
-    def _forget(self, held: HeldBody | None) -> None:
-        self._pending -= 1
-        self._metrics.decodings_in_progress.inc(-1)
-        if held:
-            held.let_go()
+
+class _Call(Generic[Result]):
+    """Work for a thread, and how long it has waited and taken."""
+
+    def __init__(self, work: Callable[[], Result], clock: Clock) -> None:
+        self._work = [work]
+        self._clock = clock
+        self._submitted = clock()
+        self.wait_seconds = self.seconds = 0.0
+
+    def make(self) -> Result:
+        """Do the work, in the calling thread."""
+        work = self._work.pop()
+        started = self._clock()
+        self.wait_seconds = started - self._submitted
+        try:
+            return work()
+        finally:
+            self.seconds = self._clock() - started
+
+    def forget(self) -> None:
+        """Let go of work that was given up: the executor keeps its call until a thread comes to that."""
+        self._work.clear()

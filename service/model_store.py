@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -123,22 +122,19 @@ def _may_be_folder(entry: Path) -> bool:
 def _fingerprint(folder: Path) -> Fingerprint:
     """What changes when a file does: cheap to take at each poll, unlike digests.
 
-    A folder that cannot be listed counts as an empty one: what needs its files will say so.
+    A folder that cannot be listed counts as an empty one, and a file that was removed since the listing, or a link to
+    nowhere, does not count: what needs them will say so. In texts, as a `Path` for each file takes most of a look.
     """
     entries = []
-    for file in sorted(_walk(folder)):
-        try:
-            status = file.stat()
-        except OSError:
-            continue  # removed since the listing, or a link to nowhere: what needs the file will say so
-        entries.append((file.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return tuple(entries)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Everything below the folder, as far as it can be listed."""
-    # Python 3.11 calls itself for each level, up to a thousand: no file of a version lies that deep.
-    with contextlib.suppress(RecursionError):
-        # `os.walk` passes over what cannot be listed; `Path.rglob` raises most of what the system says.
-        for place, folders, files in os.walk(folder):
-            yield from (Path(place, name) for name in (*folders, *files))
+    unlisted = [""]
+    while unlisted:
+        inner = unlisted.pop()
+        with contextlib.suppress(OSError), os.scandir(folder / inner) as found:
+            for file in found:
+                name = inner + file.name
+                if file.is_dir(follow_symlinks=False):
+                    unlisted.append(f"{name}/")
+                with contextlib.suppress(OSError):
+                    status = file.stat()
+                    entries.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(sorted(entries))

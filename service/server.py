@@ -99,20 +99,33 @@ def _tracing(environment: Mapping[str, str]) -> "Tracing | None":
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that keeps answering for some seconds after SIGTERM."""
+    """A uvicorn server that keeps answering for some seconds after SIGTERM, and sleeps while nobody asks."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain, drain_seconds: float) -> None:
         super().__init__(config)
         self._drain = drain
         self._drain_seconds = drain_seconds
+        self._stopped = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait until it is to stop; called by uvicorn.
+
+        uvicorn's own looks ten times a second, which takes more of a core than all else that an idle worker does. What
+        it does on the way, to write the date and to count requests up to a limit, is off here.
+        """
+        await self._stopped.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM; stop at once on a second one and on Ctrl-C."""
+        loop = asyncio.get_running_loop()
+        # The loop may be asleep, and what a handler of signals asks of it otherwise need not wake it up.
         if sig != signal.SIGTERM or self._drain.draining:
             super().handle_exit(sig, frame)
+            loop.call_soon_threadsafe(self._stopped.set)
             return
         self._drain.draining = True
-        asyncio.get_running_loop().call_later(self._drain_seconds, self._stop)
+        loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
+        self._stopped.set()

@@ -166,6 +166,30 @@ def test_a_store_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:
         process.close()
 
 
+def test_nothing_wakes_a_worker_that_nobody_asks_but_sigterm(released_store: Path, program_cache: Path) -> None:
+    """Between two looks at the store a worker sleeps, and ends as soon as it is told to."""
+    seldom = {"DIGITS_POLL_SECONDS": "600", "DIGITS_DRAIN_SECONDS": "0", "DIGITS_WORKERS": "2"}
+    process = Process(released_store, program_cache, **seldom)
+    try:
+        wait_until(process.ready, READY_SECONDS)
+        workers = process.workers()
+        before = [times_asleep(pid) for pid in workers]
+        time.sleep(1)  # in which uvicorn by itself would wake up ten times
+        assert max(times_asleep(pid) - slept for pid, slept in zip(workers, before, strict=True)) < 5
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(timeout=15) == 0
+    finally:
+        process.close()
+
+
+def times_asleep(pid: int) -> int:
+    """How often a process' threads have begun to wait for something."""
+    if not Path("/proc/self/task").exists():
+        pytest.skip("this system does not show how often a process sleeps")
+    lines = [line for file in Path(f"/proc/{pid}/task").glob("*/status") for line in file.read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
 def test_ctrl_c_ends_at_once_without_a_traceback(process: Process) -> None:
     """Ctrl-C ends the process with 0."""
     wait_until(process.ready, READY_SECONDS)

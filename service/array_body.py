@@ -109,24 +109,27 @@ def row_lengths_of(instance: Instance) -> list[int]:
     return [len(row) for row in instance if isinstance(row, list)]
 
 
-def pixels_of(values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None) -> NDArray[np.float32]:
+def pixels_of(
+    values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None, first: int = 0
+) -> NDArray[np.float32]:
     """Make pixels float32 [n, 784] in [0, 1] of what was sent.
 
     Args:
         values: float64 [n, 784], all finite.
         max_value: Full ink.
         are_grids: Of each image of a batch, whether it was sent as 28 rows of 28; None for the one image.
+        first: Which one of its batch the first image is.
 
     Raises:
         InvalidInput: A value is out of range; points at the first.
     """
     # The bits of a double, taken as an integer, rise with it from 0 on, and are greater for negative ones.
     if values.view(np.uint64).max() > _BITS[max_value]:
-        _check_range(values, max_value, are_grids)
+        _check_range(values, max_value, are_grids, first)
     return (values if max_value == 1 else values / max_value).astype(np.float32)
 
 
-def _check_range(values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None) -> None:
+def _check_range(values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None, first: int) -> None:
     wrong = (values < 0) | (values > max_value)
     if not wrong.any():  # a negative zero
         return
@@ -135,16 +138,16 @@ def _check_range(values: NDArray[np.float64], max_value: int, are_grids: list[bo
     detail = f"is {shown}; values lie in [0, {max_value}]"
     if max_value == 1:
         detail += ', or in [0, 255] with "max_value": 255 beside them'
-    raise invalid(_place(row, column, are_grids), detail)
+    raise invalid(_place(row, column, are_grids, first), detail)
 
 
-def _place(row: int, column: int, are_grids: list[bool] | None) -> str:
+def _place(row: int, column: int, are_grids: list[bool] | None, first: int) -> str:
     """The JSON pointer of one value, as it was sent."""
     if are_grids is None:
         return f"/pixels/{column}"
     if are_grids[row]:
-        return f"/instances/{row}/{column // SIDE}/{column % SIDE}"
-    return f"/instances/{row}/{column}"
+        return f"/instances/{first + row}/{column // SIDE}/{column % SIDE}"
+    return f"/instances/{first + row}/{column}"
 
 
 def _check_length(where: str, expected: str, length: int, found: int) -> None:

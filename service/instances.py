@@ -22,9 +22,11 @@ from service.array_body import (
     problem_of,
     row_lengths_of,
 )
-from service.problems import MalformedBody
+from service.problems import InvalidInput, MalformedBody
 
-_LEAST_IMAGE_BYTES = len("[]") + 2 * PIXELS - 1  # digits with commas between them
+# Images whose numbers are kept as they were sent before pixels are made of them, which take half as much. As many make
+# 0.4 MB, which the processor has at hand; those of a large body take more than the body.
+_READ_AHEAD = 64
 # More than an image whose numbers have 25 letters and 16 spaces before each; pydantic needs 4 ms for it.
 _MOST_PART_BYTES = 64 * 1024
 # More than anybody indents by; an endless run would be looked at letter by letter. Possessive, or two runs side by side
@@ -62,12 +64,14 @@ class _Image(NamedTuple):
 class _Images(NamedTuple):
     """The images that a batch begins with."""
 
-    values: NDArray[np.float64]
-    """Those that one request may hold, [n, 784]."""
-    are_grids: list[bool]
-    """Of all of them, whether they were sent as 28 rows of 28."""
+    rows: NDArray[np.float32]
+    """The pixels of those that one request may hold, [n, 784]; of no use if a value is out of range."""
+    found: int
+    """How many there are, more than one request may hold included."""
     end: int
     """Where the last one ends in the body."""
+    out_of_range: InvalidInput | None
+    """What is told of the first value that is."""
 
 
 def rows_from_batch(
@@ -86,27 +90,58 @@ def rows_from_batch(
     before = _BEFORE_BATCH.match(body)
     if before is None:
         return None
-    images = _plain_images(body, before.end(), max_instances, parser)
+    after = _AFTER_BATCH.fullmatch(body, max(0, body.rfind(b"]")))  # what full ink is has to be known first
+    max_value = int(before[1] or (after and after[1]) or 1)
+    images = _plain_images(body, before.end(), max_value, max_instances, parser)
     after = _AFTER_BATCH.fullmatch(body, images.end)
-    if after is None or before[2] or (before[1] and after[1]) or not images.are_grids:
+    if after is None or before[2] or (before[1] and after[1]) or not images.found:
         _check_part(body, before.end(), images, validate)
         return None
-    check_count(len(images.are_grids), max_instances)
-    return pixels_of(images.values, int(before[1] or after[1] or 1), images.are_grids)
+    check_count(images.found, max_instances)
+    wrong = images.out_of_range
+    if wrong:
+        raise InvalidInput(wrong.detail, wrong.errors)  # another one, or this frame and what it raised made a ring
+    return images.rows
 
 
-def _plain_images(body: bytes, at: int, most: int, parser: simdjson.Parser) -> _Images:
+def _plain_images(body: bytes, start: int, max_value: int, most: int, parser: simdjson.Parser) -> _Images:
     """Read images from there on, until something else comes; raises as `check_instance` does."""
-    values = np.empty((min(most, len(body) // _LEAST_IMAGE_BYTES), PIXELS))
+    values, rows = np.empty((_READ_AHEAD, PIXELS)), np.empty((0, PIXELS), np.float32)
+    found, end, problem = 0, start, None
+    while True:
+        are_grids, end = _next_images(body, end, found, values, parser)
+        stop = min(found + len(are_grids), most)
+        if found < stop and not problem:
+            if stop > len(rows):  # room for as many as there will be if the others take as many bytes as these
+                rows.resize((min(most, stop * (len(body) - start) // (end - start) + 1), PIXELS), refcheck=False)
+            try:
+                rows[found:stop] = pixels_of(values[: stop - found], max_value, are_grids, found)
+            except InvalidInput as error:
+                problem = error.with_traceback(None)  # that would hold this frame, and the body
+        found += len(are_grids)
+        if len(are_grids) < _READ_AHEAD:
+            rows.resize((min(found, most), PIXELS), refcheck=False)
+            return _Images(rows, found, end, problem)
+
+
+def _next_images(
+    body: bytes, at: int, first: int, values: NDArray[np.float64], parser: simdjson.Parser
+) -> tuple[list[bool], int]:
+    """Read as many images as there is room for in `values`, until something else comes; the first has that number.
+
+    Gives of each whether it is a grid, and where the last one ends; raises as `check_instance` does.
+    """
     are_grids: list[bool] = []
-    while image := _next_image(body, at, b"," if are_grids else b"", parser):
-        index = len(are_grids)
+    while len(are_grids) < len(values):
+        index = first + len(are_grids)
+        image = _next_image(body, at, b"," if index else b"", parser)
+        if image is None:
+            break
         check_instance(index, len(image.row_lengths) or len(image.values), image.row_lengths)
-        if index < most:
-            values[index] = image.values
+        values[len(are_grids)] = image.values
         are_grids.append(bool(image.row_lengths))
         at = image.end
-    return _Images(values[: len(are_grids)], are_grids, at)
+    return are_grids, at
 
 
 def _next_image(body: bytes, at: int, separator: bytes, parser: simdjson.Parser) -> _Image | None:
@@ -143,12 +178,12 @@ def _check_part(body: bytes, start: int, images: _Images, validate: Validate) ->
         images: Those that could be read; an empty one stands for them.
         validate: Is given the part.
     """
-    head = body[:start] + (b"[]" if images.are_grids else b"")
+    head = body[:start] + (b"[]" if images.found else b"")
     part, is_instance = _part_from(body, images.end)
     try:
         sent = validate(head + part)
     except ValidationError as error:
-        problem = problem_of(error, skipped=max(0, len(images.are_grids) - 1))
+        problem = problem_of(error, skipped=max(0, images.found - 1))
         if isinstance(problem, MalformedBody):
             if "EOF" not in problem.detail or images.end + len(part) == len(body):
                 raise _moved(problem, head + part, body, images.end - len(head)) from error
@@ -157,7 +192,7 @@ def _check_part(body: bytes, start: int, images: _Images, validate: Validate) ->
         return
     if is_instance and sent.instances:
         instance = sent.instances[-1]
-        check_instance(len(images.are_grids), len(instance), row_lengths_of(instance))
+        check_instance(images.found, len(instance), row_lengths_of(instance))
 
 
 def _part_from(body: bytes, at: int) -> tuple[bytes, bool]:

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -563,6 +564,40 @@ def test_of_several_wrong_images_the_first_is_told() -> None:
     assert pointed_at({"instances": [high, HALF, short, missing]}) == "/instances/2"
     assert pointed_at({"instances": [high, HALF, missing, short]}) == "/instances/2/5"
     assert pointed_at({"instances": [HALF, high, with_value(3)]}) == "/instances/1/5"
+
+
+@pytest.mark.parametrize("at", [0, 63, 64, 199])
+@pytest.mark.parametrize(
+    ("image", "place"), [(with_value(2), "5"), ([*HALF_GRID[:9], [2] * SIDE, *HALF_GRID[10:]], "9/0")]
+)
+def test_a_value_out_of_range_is_told_wherever_it_is_in_a_large_batch(at: int, image: list[Any], place: str) -> None:
+    """The place is that of the first, and what is wrong otherwise comes before it."""
+    images = [HALF] * at + [image] + [HALF, HALF_GRID, with_value(3)] * 70
+
+    with pytest.raises(InvalidInput, match=f"/instances/{at}/{place}: is 2;"):
+        rows_from_json(json.dumps({"instances": images}).encode(), len(images))
+    with pytest.raises(TooLarge):
+        rows_from_json(json.dumps({"instances": images}).encode(), len(images) - 1)
+    with pytest.raises(InvalidInput, match=f"/instances/{len(images)}: must have 784 values"):
+        rows_from_json(json.dumps({"instances": [*images, [0]]}).encode(), len(images) + 1)
+
+
+@pytest.mark.parametrize("wide", [0, 150])
+def test_a_large_batch_is_read_into_its_rows(wide: int) -> None:
+    """Besides the pixels reading takes little memory, and they take no more room, however unlike images are."""
+    levels = np.arange(300 * PIXELS).reshape(300, PIXELS) % 256
+    texts = [",".join([f"{level}.{'0' * 9 * (at < wide)}0" for level in row]) for at, row in enumerate(levels)]
+    body = f'{{"instances":[[{"],[".join(texts)}]],"max_value":255}}'.encode()
+    tracemalloc.start()
+    try:
+        rows = rows_from_json(body, 1000)
+        kept_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert np.array_equal(rows, (levels / 255).astype(np.float32))
+    assert kept_bytes < 1.1 * rows.nbytes
+    assert peak_bytes < 2 * rows.nbytes + 500_000
 
 
 @settings(deadline=None, max_examples=100)

@@ -5,6 +5,7 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -167,18 +168,18 @@ class BodyReader:
         return size is not None and int(size) <= _INLINE_BYTES and headers.get(b"content-type") in _ROW_BYTES
 
     async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
-        parts, size, more = [first], 0, True
+        content, part, more = io.BytesIO(), first, True
         try:
             while True:
-                size += len(parts[-1])
+                size = content.tell() + len(part)
                 self._check_size(size)
                 if size > _INLINE_BYTES:  # a small one comes in pieces by chance: large ones must not lock it out
                     held.grow_to(size)
+                content.write(part)
                 if not more:
-                    return b"".join(parts)
+                    return content.getvalue()
                 message = await _next_part(receive)
-                parts.append(message["body"])
-                more = message.get("more_body", False)
+                part, more = message["body"], message.get("more_body", False)
         except BaseException:
             held.let_go()
             raise

@@ -3,6 +3,7 @@ import contextlib
 import io
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message, Receive
 
-from service.bodies import BYTES, FORM, JSON, Body, BodyReader, Limits
+from service.bodies import BYTES, FORM, JSON, Announced, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
 from service.pool import Pool
 from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
@@ -200,6 +201,30 @@ def test_large_json_is_read_like_small_json() -> None:
     np.testing.assert_array_equal(small, large)
     with pytest.raises(MalformedBody):
         rows_of(f"{{{padding}".encode(), JSON)
+
+
+def test_a_large_body_is_in_memory_once() -> None:
+    """The parts that it comes in are not kept until the last one is there."""
+    piece, pieces = 64 * 1024, 64
+    left = list(range(pieces))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": bytes([left.pop(0)]) * piece, "more_body": bool(left)}
+
+    reader = BodyReader(Limits(piece * pieces, 10_000, 3), Pool(limit=1), Pool(limit=1))
+
+    async def read() -> tuple[Body, int]:
+        tracemalloc.start()
+        try:
+            body = await reader.read(Announced(JSON, JSON.encode()), receive, time.monotonic() + 10)
+            return body, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    body, peak_bytes = asyncio.run(read())
+
+    assert body.content == b"".join(bytes([number]) * piece for number in range(pieces))
+    assert peak_bytes < 1.5 * piece * pieces
 
 
 def test_all_bodies_together_have_a_bound() -> None:

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from benchmarks.kinds import dark_on_light, photo, ruled_paper, shadow, squared_paper
+from benchmarks.shadows import phone_photo, phone_shadow
 from service.imaging import pixels_from_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
 _MAX_IMAGE_PIXELS = 25_000_000
 _ROUNDS, _ROUNDS_OF_LARGE = 200, 15
 _LARGE = 1_000_000  # bytes as decoded
+# What is looked at more closely than a plain drawing: lines to take out, uneven light, shadows.
+_KINDS = (dark_on_light, photo, ruled_paper, squared_paper, shadow, phone_photo, phone_shadow)
+_PICTURES_OF_A_KIND = 20
 
 
 def costs() -> Iterator[tuple[str, float, float]]:
@@ -25,32 +32,50 @@ def costs() -> Iterator[tuple[str, float, float]]:
         for file_format in ("JPEG", "PNG"):
             picture = _photo(size, file_format)
             rounds = _ROUNDS if size[0] * size[1] < _LARGE else _ROUNDS_OF_LARGE
-            yield f"{name} {file_format}", *_milliseconds(picture, rounds)
+            yield f"{name} {file_format}", *_milliseconds([picture], rounds)
+    for draw in _KINDS:
+        pictures = [draw(_digit(), np.random.default_rng([13, place])) for place in range(_PICTURES_OF_A_KIND)]
+        yield draw.__name__, *_milliseconds(pictures, _ROUNDS // _PICTURES_OF_A_KIND)
+
+
+def _digit() -> NDArray[np.uint8]:
+    """A 7 of MNIST's size and stroke."""
+    image = Image.new("L", (280, 280))
+    _draw_7(image, 255, width=25)
+    return np.asarray(image.resize((28, 28), Image.Resampling.BOX))
+
+
+def _draw_7(image: Image.Image, colour: int | tuple[int, int, int], width: int) -> None:
+    side = min(image.size)
+    points = [(side * x, side * y) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
+    ImageDraw.Draw(image).line(points, fill=colour, width=width, joint="curve")
 
 
 def _photo(size: tuple[int, int], file_format: str) -> bytes:
     image = Image.new("RGB", size, (230, 225, 215))
-    side = min(size)
-    points = [(side * x, side * y) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
-    ImageDraw.Draw(image).line(points, fill=(40, 50, 130), width=side // 20, joint="curve")
+    _draw_7(image, (40, 50, 130), width=min(size) // 20)
     file = BytesIO()
     image.save(file, format=file_format)
     return file.getvalue()
 
 
-def _milliseconds(picture: bytes, rounds: int) -> tuple[float, float]:
+def _milliseconds(pictures: list[bytes], rounds: int) -> tuple[float, float]:
     """Medians of one core's time, of decoding and of everything by turns: a busy neighbour slows both."""
     decoding, everything = [], []
-    for _ in range(rounds):
-        decoding.append(_seconds(lambda: _decode(picture)))
-        everything.append(_seconds(lambda: pixels_from_picture(picture, _MAX_IMAGE_PIXELS)))
+    for picture in rounds * pictures:
+        decoding.append(_seconds(_decode, picture))
+        everything.append(_seconds(_cleaned_up, picture))
     return 1000 * float(np.median(decoding)), 1000 * float(np.median(everything))
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[bytes], object], picture: bytes) -> float:
     started = time.thread_time()
-    work()
+    work(picture)
     return time.thread_time() - started
+
+
+def _cleaned_up(picture: bytes) -> NDArray[np.float32]:
+    return pixels_from_picture(picture, _MAX_IMAGE_PIXELS)
 
 
 def _decode(picture: bytes) -> None:

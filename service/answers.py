@@ -18,7 +18,7 @@ from service import imaging
 from service.lines import FoundDigit
 from service.manifest import Manifest
 from service.prediction_text import each_prediction, predictions_text
-from service.registry import State, VersionStatus
+from service.statuses import State, VersionStatus
 
 # Rows that are written in one turn of the event loop: 0.5 to 0.8 ms of it.
 _AT_ONCE, _PICTURES_AT_ONCE = 1024, 4

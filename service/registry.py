@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import NamedTuple
 
 from service.loading import Load, LoadedVersion, PreparingFailed
@@ -22,6 +21,7 @@ from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.preparing import LoadPostponed
 from service.reads import Reads
+from service.statuses import State, VersionStatus
 from service.verdicts import Verdicts
 
 # Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
@@ -47,25 +47,6 @@ log = logging.getLogger("digits.registry")
 
 class NothingToServe(RuntimeError):
     """A worker that has no version and can load none, where others go on with the one that they have."""
-
-
-class State(StrEnum):
-    """What becomes of a version."""
-
-    SERVING = "serving"
-    LOADED = "loaded"
-    LOADING = "loading"
-    QUARANTINED = "quarantined"
-    STORED = "stored"
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """A version and its state; `reason` says why it is quarantined, or not loaded yet."""
-
-    number: int
-    state: State
-    reason: str | None = None
 
 
 @dataclass

@@ -15,7 +15,7 @@ from service.manifest import Manifest
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
 from service.problems import BY_STATUS, ClientGone
-from service.registry import State
+from service.statuses import State
 from service.tally import Memory, file_for
 from tests.service.conftest import StartService
 from tests.service.fakes import (

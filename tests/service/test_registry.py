@@ -15,7 +15,8 @@ from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.preparing import LoadPostponed
-from service.registry import LOADED_VERSIONS, NothingToServe, Registry, State
+from service.registry import LOADED_VERSIONS, NothingToServe, Registry
+from service.statuses import State
 from service.tally import Memory, file_for
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, loaded_version, write_version

@@ -1,0 +1,23 @@
+"""What becomes of the versions of a model, as the registry tells it to whoever asks."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What becomes of a version."""
+
+    SERVING = "serving"
+    LOADED = "loaded"
+    LOADING = "loading"
+    QUARANTINED = "quarantined"
+    STORED = "stored"
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """A version and its state; `reason` says why it is quarantined, or not loaded yet."""
+
+    number: int
+    state: State
+    reason: str | None = None

@@ -11,10 +11,11 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from service.choice import Choice
 from service.loading import Load, LoadedVersion, PreparingFailed
 from service.manifest import VersionRejected
 from service.metrics import Metrics
@@ -23,10 +24,6 @@ from service.preparing import LoadPostponed
 from service.reads import Reads
 from service.statuses import State, VersionStatus
 from service.verdicts import Verdicts
-
-# Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
-# and a rollback is instant. A loaded version takes about 8 MB.
-LOADED_VERSIONS = 3
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0
@@ -150,7 +147,7 @@ class Registry:
             return f"Version {loading} is being loaded; that takes some seconds."
         if not self._has_looked:
             return "The model store is being looked at for the first time."
-        waiting = [stored for stored in self._wanted() if not self._verdicts.is_postponed(stored)]
+        waiting = [stored for stored in self._choice().wanted() if not self._verdicts.is_postponed(stored)]
         if waiting:
             return f"Version {waiting[0].number} is about to be loaded; that takes some seconds."
         if self._snapshot.versions:
@@ -191,68 +188,26 @@ class Registry:
             snapshot = replace(snapshot, trouble=emptied)
         if snapshot.versions or not self.serving:
             self._snapshot = snapshot
-        wanted = self._wanted()
-        self._note_trouble(snapshot.trouble or self._trouble_with_pin())
-        self._switch(wanted)
+        choice = self._choice()
+        wanted = choice.wanted()
+        self._note_trouble(snapshot.trouble or choice.trouble_with_pin())
+        self._switch(choice, wanted)
         self._forget_the_rest(wanted)
         if snapshot is self._snapshot:  # a store that has vanished has nothing to load
-            self._load_next(wanted)
+            self._load_next(self._choice(), wanted)
 
-    def _wanted(self) -> list[StoredVersion]:
-        """The versions to have loaded, the one that should serve first."""
-        return self._choice([stored for stored in self._snapshot.versions if not self._is_quarantined(stored)])
+    def _choice(self) -> Choice:
+        """What should serve, by what is known now."""
+        serving = self.serving.number if self.serving else None
+        served = serving or self._metrics.memory.served_by_others
+        return Choice(self._snapshot, self._loaded, self._verdicts, serving, served)
 
-    def _worth_another_try(self) -> list[StoredVersion]:
-        """The versions whose quarantine is over, and that would be wanted if they could serve."""
-        versions = self._snapshot.versions
-        candidates = [stored for stored in versions if not self._is_quarantined(stored) or self._needs_loading(stored)]
-        return [stored for stored in self._choice(candidates) if self._is_quarantined(stored)]
-
-    def _choice(self, usable: list[StoredVersion]) -> list[StoredVersion]:
-        """Of these the ones to have loaded, the one that should serve first.
-
-        A pinned version whose folder is gone serves on; a pin that cannot be followed at all leaves what serves, and a
-        worker that takes another's place begins with what the others serve.
-        """
-        pinned = self._pinned()
-        first = self._numbered(usable, pinned)
-        if not first and pinned in self._loaded:
-            first = [self._loaded[pinned].stored]
-        if not first and pinned is not None:
-            first = self._numbered(usable, self._served())
-        return [*first, *(stored for stored in usable if stored not in first)][:LOADED_VERSIONS]
-
-    def _pinned(self) -> int | None:
-        """The version that the policy asks for; with a policy that cannot be read, the one that serves."""
-        policy = self._snapshot.policy
-        if policy is None:
-            return self._served()
-        return policy.serve if isinstance(policy.serve, int) else None
-
-    def _served(self) -> int | None:
-        """The version that serves; before one does here, the one that the other workers serve."""
-        return self.serving.number if self.serving else self._metrics.memory.served_by_others
-
-    def _trouble_with_pin(self) -> str | None:
-        pinned = self._pinned()
-        stored = self._numbered(self._snapshot.versions, pinned)
-        if pinned is None or (stored and not self._is_quarantined(stored[0])):
-            return None
-        reason = self._verdicts.why_quarantined(pinned)
-        why = f"is quarantined: {reason}" if reason else "is not in the model store"
-        why += " and serves on from memory" if self.serving and self.serving.number == pinned else ""
-        return f"policy.json pins version {pinned}, which {why}"
-
-    @staticmethod
-    def _numbered(versions: Iterable[StoredVersion], number: int | None) -> list[StoredVersion]:
-        return [stored for stored in versions if stored.number == number]
-
-    def _switch(self, wanted: list[StoredVersion]) -> None:
+    def _switch(self, choice: Choice, wanted: list[StoredVersion]) -> None:
         """Serve the first wanted version once it is loaded; until then, what serves goes on."""
         ready = [self._loaded[stored.number] for stored in wanted if stored.number in self._loaded]
         if not ready or ready[0] is self.serving:
             return
-        if ready[0].number == wanted[0].number or (self.serving is None and not self._must_wait_for(wanted[0])):
+        if ready[0].number == wanted[0].number or (self.serving is None and not choice.must_be_waited_for(wanted[0])):
             self.serving = ready[0]
             self._metrics.serve(self.serving)
             log.info("serving version %d", self.serving.number, extra={"version": self.serving.number})
@@ -266,22 +221,18 @@ class Registry:
         for number in self._uncached.keys() - stored_numbers:
             del self._uncached[number]
 
-    def _must_wait_for(self, first: StoredVersion) -> bool:
-        """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""
-        return first.number in (self._pinned(), self._served()) and not self._verdicts.is_postponed(first)
-
-    def _load_next(self, wanted: list[StoredVersion]) -> None:
+    def _load_next(self, choice: Choice, wanted: list[StoredVersion]) -> None:
         """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""
-        asked_for = [*wanted, *self._worth_another_try()]
+        asked_for = [*wanted, *choice.worth_another_try()]
         missing = [
-            stored for stored in asked_for if self._needs_loading(stored) and not self._verdicts.is_postponed(stored)
+            stored for stored in asked_for if choice.needs_loading(stored) and not self._verdicts.is_postponed(stored)
         ]
         uncached = [stored for stored in missing if self._is_uncached(stored)]
         unknown = [stored for stored in missing if stored not in uncached]
         if unknown and self._opening.task is None:
             self._start(self._opening, unknown[0], self._load.from_cache)
         if uncached and self._opening.task is None:
-            self._prepare_next(uncached[0])
+            self._prepare_next(uncached[0], choice.pinned)
 
     def _is_uncached(self, stored: StoredVersion) -> bool:
         """Whether it has to be prepared, or is being: one that waits for its turn is looked for again and again."""
@@ -289,24 +240,18 @@ class Registry:
         is_known = uncached is not None and uncached.stored == stored and time.monotonic() < uncached.until_seconds
         return is_known or stored == self._preparing.stored
 
-    def _prepare_next(self, stored: StoredVersion) -> None:
+    def _prepare_next(self, stored: StoredVersion, pinned: int | None) -> None:
         """Prepare it unless another version is being prepared, which only a pin may interrupt: that one comes again."""
         preparing = self._preparing
         if preparing.task is None:
             self._start(preparing, stored, self._load)
-        elif stored.number == self._pinned() != preparing.number and not preparing.task.cancelling():
+        elif stored.number == pinned != preparing.number and not preparing.task.cancelling():
             log.info("version %s waits for the pinned version %d", preparing.number, stored.number)
             preparing.task.cancel()
 
     def _start(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
         turn.stored = stored
         turn.task = asyncio.create_task(self._load_version(turn, stored, load), name="load version")
-
-    def _needs_loading(self, stored: StoredVersion) -> bool:
-        """Whether its files are other than those that were loaded, or that are in quarantine still."""
-        loaded = self._loaded.get(stored.number)
-        is_loaded = loaded is not None and loaded.stored.fingerprint == stored.fingerprint
-        return not is_loaded and self._verdicts.may_be_tried(stored)
 
     async def _load_version(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
         started = time.monotonic()
@@ -368,16 +313,13 @@ class Registry:
         self._metrics.loads.inc("rejected")
         log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
 
-    def _is_quarantined(self, stored: StoredVersion) -> bool:
-        return self._verdicts.is_quarantined(stored) and stored.number not in self._loaded
-
     def _status(self, number: int) -> VersionStatus:
         reason = self._verdicts.reason(number)
         if self.serving and self.serving.number == number:
             return VersionStatus(number, State.SERVING, reason)
         stored = self.stored(number)
         loading = number in (self._opening.number, self._preparing.number)
-        if loading and not (stored and self._is_quarantined(stored)):
+        if loading and not (stored and self._choice().is_quarantined(stored)):
             return VersionStatus(number, State.LOADING)
         if number in self._loaded:
             return VersionStatus(number, State.LOADED, reason)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from service.choice import LOADED_VERSIONS
 from service.loading import LoadedVersion, Loader, PreparingFailed
 from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.preparing import LoadPostponed
-from service.registry import LOADED_VERSIONS, NothingToServe, Registry
+from service.registry import NothingToServe, Registry
 from service.statuses import State
 from service.tally import Memory, file_for
 from tests.service.failing import fail, needs_a_failing_file
@@ -577,28 +578,6 @@ def test_a_version_that_could_not_be_prepared_is_tried_again_after_a_while(watch
     run(watched, story)
     rejected = watched.metrics.registry.get_sample_value("digits_model_loads_total", {"outcome": "rejected"})
     assert rejected == failing.loads.count(2) - 1
-
-
-def test_a_version_that_nobody_would_ask_for_is_not_tried_again(watched: Watched) -> None:
-    """With enough newer versions loaded, an old one stays in quarantine."""
-    for number in (1, 2):
-        write_version(watched.folder, number)
-    failing = watched.load = Failing()
-    failing.let_go.set()
-    watched.registry = Registry(ModelStore(watched.folder, "digits"), failing, watched.metrics, poll_seconds=0.005)
-
-    async def story() -> None:
-        await watched.until(lambda: watched.state(2) is State.QUARANTINED)
-        newer = range(3, 3 + LOADED_VERSIONS)
-        for number in newer:
-            write_version(watched.folder, number)
-        await watched.until(lambda: all(watched.registry.loaded(number) for number in newer))
-        tries = failing.loads.count(2)
-        await asyncio.sleep(1)
-        assert failing.loads.count(2) == tries
-        assert watched.state(2) is State.QUARANTINED
-
-    run(watched, story)
 
 
 def test_a_pin_to_what_is_cached_is_followed_while_another_version_hangs(watched: Watched) -> None:

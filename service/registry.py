@@ -9,33 +9,24 @@ what has to be prepared.
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from service.choice import Choice
-from service.loading import Load, LoadedVersion, PreparingFailed
-from service.manifest import VersionRejected
+from service.loading import Load, LoadedVersion
 from service.metrics import Metrics
 from service.model_store import ModelStore, Snapshot, StoredVersion
-from service.preparing import LoadPostponed
 from service.reads import Reads
 from service.statuses import State, VersionStatus
-from service.verdicts import Verdicts
+from service.verdicts import POSTPONED_SECONDS, UNFORESEEN_SECONDS, Verdicts
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0
 
 # A look takes some 40 file operations for each version, of at most some milliseconds each where a store is far away.
 STORE_TIMEOUT_SECONDS = 30.0
-
-# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
-POSTPONED_SECONDS = 10.0
-
-# So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
-UNFORESEEN_SECONDS = 300.0
 
 _LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 
@@ -84,13 +75,12 @@ class Registry:
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._postponed_seconds = postponed_seconds
-        self._unforeseen_seconds = unforeseen_seconds
         self._store_timeout_seconds = store_timeout_seconds
         self._reads = Reads(1)  # a look that hangs has its thread for itself, and there are no others until it is done
         self._snapshot = Snapshot((), None)
         self._has_looked = False
         self._loaded: dict[int, LoadedVersion] = {}
-        self._verdicts = Verdicts()
+        self._verdicts = Verdicts(postponed_seconds, unforeseen_seconds)
         # What is in the cache takes milliseconds and is loaded beside what has to be prepared, which may take minutes.
         self._opening, self._preparing = _Turn(), _Turn()
         self._uncached: dict[int, _Uncached] = {}
@@ -269,29 +259,12 @@ class Registry:
             # The files that are there now are loaded for themselves, and may have been already.
             log.info("version %d has changed meanwhile", stored.number, extra={"version": stored.number})
         elif isinstance(loaded, Exception):
-            self._refuse(stored, loaded)
+            self._metrics.loads.inc(self._verdicts.judge(stored, loaded))
         elif loaded is None:
             self._uncached[stored.number] = _Uncached(stored, time.monotonic() + self._postponed_seconds)
         else:
             self._accept(loaded)
             self._metrics.load_duration.observe(time.monotonic() - started)
-
-    def _refuse(self, stored: StoredVersion, error: Exception) -> None:
-        """Hold against a version what is its own fault, and what may be; not what is this machine's."""
-        match error:
-            case PreparingFailed():
-                self._quarantine(stored, str(error), error.again_in_seconds)
-            case VersionRejected():
-                self._quarantine(stored, str(error))
-            case LoadPostponed():
-                self._postpone(stored, str(error))
-            case OSError():  # too many open files, a disk that fails
-                self._postpone(stored, f"loading it failed: {error.strerror or type(error).__name__}")
-            case MemoryError():
-                self._postpone(stored, "loading it failed: Cannot allocate memory")
-            case _:
-                log.error("loading version %d failed", stored.number, exc_info=error)
-                self._quarantine(stored, f"loading it failed: {type(error).__name__}", self._unforeseen_seconds)
 
     def _accept(self, loaded: LoadedVersion) -> None:
         number = loaded.number
@@ -302,16 +275,6 @@ class Registry:
         if self.serving and self.serving.number == number:  # the same number with other files
             self.serving = loaded
             self._metrics.serve(loaded)
-
-    def _postpone(self, stored: StoredVersion, reason: str) -> None:
-        self._verdicts.postpone(stored, reason, self._postponed_seconds)
-        self._metrics.loads.inc("postponed")
-        log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
-
-    def _quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
-        self._verdicts.quarantine(stored, reason, for_seconds)
-        self._metrics.loads.inc("rejected")
-        log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
 
     def _status(self, number: int) -> VersionStatus:
         reason = self._verdicts.reason(number)

@@ -1,14 +1,27 @@
-"""What the registry holds against versions: which are in quarantine, and which wait because this machine had no room.
+"""What is held against versions that could not be loaded: a quarantine, or a wait because this machine had no room.
 
 Each verdict is about the files that a version had then; with others it is worth another try.
 """
 
+import logging
 import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
+from service.loading import PreparingFailed
+from service.manifest import VersionRejected
 from service.model_store import Fingerprint, StoredVersion
+from service.preparing import LoadPostponed
+
+# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
+POSTPONED_SECONDS = 10.0
+
+# So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
+UNFORESEEN_SECONDS = 300.0
+
+log = logging.getLogger("digits.registry")  # as all that the registry has to say
 
 
 @dataclass(frozen=True)
@@ -21,9 +34,30 @@ class _Verdict:
 class Verdicts:
     """The versions that may not serve, or not yet; at most one verdict of each kind about a number."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, postponed_seconds: float = POSTPONED_SECONDS, unforeseen_seconds: float = UNFORESEEN_SECONDS
+    ) -> None:
+        self._postponed_seconds = postponed_seconds
+        self._unforeseen_seconds = unforeseen_seconds
         self._quarantined: dict[int, _Verdict] = {}
         self._postponed: dict[int, _Verdict] = {}
+
+    def judge(self, stored: StoredVersion, error: Exception) -> Literal["rejected", "postponed"]:
+        """Hold against a version what is its own fault, and what may be; not what is this machine's. Tells which."""
+        match error:
+            case PreparingFailed():
+                return self._reject(stored, str(error), error.again_in_seconds)
+            case VersionRejected():
+                return self._reject(stored, str(error))
+            case LoadPostponed():
+                return self._put_off(stored, str(error))
+            case OSError():  # too many open files, a disk that fails
+                return self._put_off(stored, f"loading it failed: {error.strerror or type(error).__name__}")
+            case MemoryError():
+                return self._put_off(stored, "loading it failed: Cannot allocate memory")
+            case _:
+                log.error("loading version %d failed", stored.number, exc_info=error)
+                return self._reject(stored, f"loading it failed: {type(error).__name__}", self._unforeseen_seconds)
 
     def quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
         """Hold these files back; after so many seconds they may be tried again, and stay in quarantine meanwhile."""
@@ -74,3 +108,13 @@ class Verdicts:
         """Why it does not serve, as far as a verdict says it."""
         postponed = self._postponed.get(number)
         return self.why_quarantined(number) or (postponed.reason if postponed else None)
+
+    def _put_off(self, stored: StoredVersion, reason: str) -> Literal["postponed"]:
+        self.postpone(stored, reason, self._postponed_seconds)
+        log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
+        return "postponed"
+
+    def _reject(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> Literal["rejected"]:
+        self.quarantine(stored, reason, for_seconds)
+        log.error("version %d is quarantined: %s", stored.number, reason, extra={"version": stored.number})
+        return "rejected"

@@ -1,8 +1,12 @@
+import errno
 from pathlib import Path
 
 import pytest
 
+from service.loading import PreparingFailed
+from service.manifest import VersionRejected
 from service.model_store import StoredVersion
+from service.preparing import LoadPostponed
 from service.verdicts import Verdicts
 
 
@@ -69,3 +73,37 @@ def test_what_is_gone_is_forgotten() -> None:
     verdicts.forget_all_but([2])
     assert (verdicts.reason(1), verdicts.is_postponed(version(1))) == (None, False)
     assert (verdicts.why_quarantined(2), verdicts.is_postponed(version(2))) == ("it differs", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (LoadPostponed("the disk is full"), "the disk is full"),
+        (OSError(errno.EMFILE, "Too many open files"), "loading it failed: Too many open files"),
+        (OSError(), "loading it failed: OSError"),
+        (MemoryError(), "loading it failed: Cannot allocate memory"),
+    ],
+)
+def test_what_is_this_machine_s_fault_postpones(error: Exception, reason: str) -> None:
+    """It is held against no version, which waits for its time."""
+    verdicts = Verdicts()
+    assert verdicts.judge(version(), error) == "postponed"
+    assert verdicts.is_postponed(version())
+    assert (verdicts.reason(1), verdicts.why_quarantined(1)) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "again"),
+    [
+        (VersionRejected("it differs"), "it differs", False),
+        (PreparingFailed("it was killed", again_in_seconds=0.0), "it was killed", True),
+        (PreparingFailed("it was killed", again_in_seconds=60.0), "it was killed", False),
+        (RuntimeError("inside"), "loading it failed: RuntimeError", True),
+    ],
+)
+def test_what_may_be_the_version_s_fault_is_a_quarantine(error: Exception, reason: str, *, again: bool) -> None:
+    """For good, or until the time comes that goes with the error; of what nobody has foreseen only the kind is told."""
+    verdicts = Verdicts(unforeseen_seconds=0.0)
+    assert verdicts.judge(version(), error) == "rejected"
+    assert (verdicts.is_quarantined(version()), verdicts.why_quarantined(1)) == (True, reason)
+    assert verdicts.may_be_tried(version()) is again

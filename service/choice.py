@@ -1,6 +1,6 @@
 """Which version of the store should serve, and which to have loaded besides: the policy, as far as it can be followed.
 
-Decides only; when versions are loaded, and when one begins to serve, is the registry's business.
+Decides only: when versions are loaded is for `schedule` to say, and when one begins to serve for the registry.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +37,11 @@ class Choice:
         versions = self.snapshot.versions
         candidates = [stored for stored in versions if not self.is_quarantined(stored) or self.needs_loading(stored)]
         return [stored for stored in self._of(candidates) if self.is_quarantined(stored)]
+
+    def missing(self, wanted: list[StoredVersion]) -> list[StoredVersion]:
+        """What has to be loaded now: of those that are wanted, and of those that are worth another try."""
+        asked_for = [*wanted, *self.worth_another_try()]
+        return [stored for stored in asked_for if self.needs_loading(stored) and not self.verdicts.is_postponed(stored)]
 
     def must_be_waited_for(self, first: StoredVersion) -> bool:
         """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""

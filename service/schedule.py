@@ -1,0 +1,123 @@
+"""When versions are loaded: what is in the program cache, one after the other, beside the one that is being prepared.
+
+Out of the cache takes milliseconds and never waits for preparing, which may take minutes. Which versions to load, and
+what follows from how a load ended, is the registry's business.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from service.loading import Load, LoadedVersion
+from service.model_store import StoredVersion
+
+_LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
+
+Ended = Callable[[StoredVersion, LoadedVersion | Exception | None, float], None]
+"""Takes what came of a load, and after how many seconds; None if the version has to be prepared."""
+
+log = logging.getLogger("digits.registry")  # as all that the registry has to say
+
+
+@dataclass
+class _Turn:
+    """The one version of its kind that is being loaded, if one is."""
+
+    task: asyncio.Task[None] | None = None
+    stored: StoredVersion | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The version's number."""
+        return self.stored.number if self.stored else None
+
+
+class Schedule:
+    """Runs at most one load of each kind; `is_due` is set when one has ended, and another may begin."""
+
+    def __init__(self, load: Load, ended: Ended, believed_seconds: float) -> None:
+        """Make it; nothing is loaded yet.
+
+        Args:
+            load: Loads one version.
+            ended: Called when a load has ended, but for one that was cancelled.
+            believed_seconds: How long a version is believed not to be in the cache: another worker may prepare it.
+        """
+        self._load = load
+        self._ended = ended
+        self._believed_seconds = believed_seconds
+        self._opening, self._preparing = _Turn(), _Turn()
+        self._uncached_until: dict[StoredVersion, float] = {}
+        self.is_due = asyncio.Event()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether a version is being loaded out of the cache, or looked for there."""
+        return self._opening.task is not None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The versions that are being loaded; the one that is being prepared first."""
+        return [turn.number for turn in (self._preparing, self._opening) if turn.number is not None]
+
+    def load_next(self, missing: list[StoredVersion], pinned: int | None) -> None:
+        """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""
+        uncached = [stored for stored in missing if self._is_uncached(stored)]
+        unknown = [stored for stored in missing if stored not in uncached]
+        if unknown and not self.is_opening:
+            self._start(self._opening, unknown[0], self._load.from_cache)
+        if uncached and not self.is_opening:
+            self._prepare_next(uncached[0], pinned)
+
+    def forget_all_but(self, versions: Collection[StoredVersion]) -> None:
+        """Drop what is known of versions that are no longer there."""
+        for stored in self._uncached_until.keys() - set(versions):
+            del self._uncached_until[stored]
+
+    async def cancel(self) -> None:
+        """End what is being loaded."""
+        for task in (self._opening.task, self._preparing.task):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _is_uncached(self, stored: StoredVersion) -> bool:
+        """Whether it has to be prepared, or is being: one that waits for its turn is looked for again and again."""
+        until_seconds = self._uncached_until.get(stored)
+        is_known = until_seconds is not None and time.monotonic() < until_seconds
+        return is_known or stored == self._preparing.stored
+
+    def _prepare_next(self, stored: StoredVersion, pinned: int | None) -> None:
+        """Prepare it unless another version is being prepared, which only a pin may interrupt: that one comes again."""
+        preparing = self._preparing
+        if preparing.task is None:
+            self._start(preparing, stored, self._load)
+        elif stored.number == pinned != preparing.number and not preparing.task.cancelling():
+            log.info("version %s waits for the pinned version %d", preparing.number, stored.number)
+            preparing.task.cancel()
+
+    def _start(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
+        turn.stored = stored
+        turn.task = asyncio.create_task(self._run(turn, stored, load), name="load version")
+
+    async def _run(self, turn: _Turn, stored: StoredVersion, load: _LoadOne) -> None:
+        started = time.monotonic()
+        what = "preparing" if turn is self._preparing else "loading"
+        log.info("%s version %d", what, stored.number, extra={"version": stored.number})
+        loaded: LoadedVersion | Exception | None
+        try:
+            loaded = await load(stored)
+        except Exception as error:  # noqa: BLE001 - it says something of the version, and ends nothing else
+            loaded = error
+        finally:
+            turn.task = turn.stored = None
+            self.is_due.set()
+        if loaded is None:
+            self._uncached_until[stored] = time.monotonic() + self._believed_seconds
+        elif isinstance(loaded, LoadedVersion):
+            self._uncached_until.pop(stored, None)  # when it is asked for again, its program is there
+        self._ended(stored, loaded, time.monotonic() - started)

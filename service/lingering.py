@@ -2,8 +2,8 @@
 
 Where bytes come to a closed socket the system resets the connection. A client that sends its whole request before it
 reads, as Python's urllib does, sees that in place of the answer that tells it why. So it is told first that no more
-will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` to say. Of such connections
-there may be any number: one costs no more than one that is idle, which may stay for longer.
+will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Of such
+connections there may be any number: one costs no more than one that is idle, which may stay for longer.
 """
 
 import asyncio

@@ -2,9 +2,9 @@
 
 A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
 was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
-An answer leaves in one piece, and past uvicorn's look at each of its headers if it comes whole. A connection whose
-header never ends, or whose answer nobody reads, is closed, and of requests that are sent without waiting for answers
-only some are taken. Who may still be sending when a connection is to close has `service.lingering`'s time to read.
+An answer that comes whole leaves past uvicorn's look at each of its headers. A connection whose header never ends, or
+whose answer nobody reads, is closed, and of requests that are sent without waiting for answers only some are taken. How
+all of it is sent, and what becomes of who may still be sending at the end, is for `pieces` to say.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import problems
 from service.exchange import BODY_IS_THERE, BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
-from service.lingering import Lingering
 from service.metrics import Metrics
+from service.pieces import InOnePiece
 from service.problems import MalformedBody
 from service.wire import BoundedHeads
 
@@ -35,7 +35,7 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Begin; called by uvicorn's server."""
-            self.pieces = _InOnePiece(transport, self.loop)
+            self.pieces = InOnePiece(transport, self.loop)
             super().connection_made(cast("asyncio.Transport", self.pieces))
 
         def send_400_response(self, _msg: str) -> None:
@@ -168,7 +168,7 @@ class _ClosedWhenLate(_FewQueued):
 class _WrittenWhole(_ClosedWhenLate):
     """A connection that takes answers whole, and goes on after them as after uvicorn's: most are predictions."""
 
-    pieces: "_InOnePiece"
+    pieces: InOnePiece
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and leave of what was not answered no ring for the garbage collector; called by uvicorn's server."""
@@ -225,64 +225,6 @@ class _WrittenWhole(_ClosedWhenLate):
         idle_until_seconds = self.loop.time() + self.timeout_keep_alive
         is_next_there = self.scope is not self.cycle.scope  # the beginning of its header, which has its own time
         self.late_seconds = max(self.late_seconds, idle_until_seconds) if is_next_there else idle_until_seconds
-
-
-class _InOnePiece:
-    """A transport that sends an answer's headers with its body, as soon as that is complete.
-
-    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up. Of an answer in parts
-    it sends together what is written in one turn of the loop. Nothing but `write` and `close` may be used to send.
-    """
-
-    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._loop = loop
-        self._pieces: list[bytes] = []
-        self._is_lingering = False
-
-    def __getattr__(self, name: str) -> object:
-        """All else is the transport's own."""
-        return getattr(self._transport, name)
-
-    def write(self, piece: bytes) -> None:
-        """Send, at the latest when this turn of the loop is over."""
-        if not self._pieces:
-            self._loop.call_soon(self.send)
-        self._pieces.append(piece)
-
-    def write_at_once(self, piece: bytes) -> None:
-        """Send now, after what has been written."""
-        if self._pieces:
-            self.send()
-        self._transport.write(piece)
-
-    def is_closing(self) -> bool:
-        """Whether it has been closed, for all who write to it."""
-        return self._is_lingering or self._transport.is_closing()
-
-    def close(self) -> None:
-        """Send what is left, and close, at once if the client will send nothing more."""
-        if self.is_closing():
-            return
-        connection = self._transport.get_protocol()
-        if isinstance(connection, _WrittenWhole) and connection.is_sent_more:
-            self.linger()
-            return
-        self.send()
-        self._transport.close()
-
-    def linger(self) -> None:
-        """Send what is left, and close when the client has had time to read it."""
-        self.send()
-        if not self.is_closing():
-            self._is_lingering = True
-            Lingering(self._transport, self._loop)
-
-    def send(self) -> None:
-        """Send what has been written."""
-        pieces, self._pieces = self._pieces, []
-        if pieces and not self.is_closing():  # the client may have left meanwhile
-            self._transport.write(b"".join(pieces))
 
 
 def _nothing() -> None:

@@ -1,0 +1,75 @@
+"""How answers are sent: in one piece, and to the end although the client may still be sending.
+
+What is an answer, and which connections end, is for `protocol` to say; how one ends slowly for `lingering`.
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+from service.lingering import Lingering
+
+
+class _Connection(Protocol):
+    """What the transport belongs to."""
+
+    @property
+    def is_sent_more(self) -> bool:
+        """Whether the client may still be sending what is behind the head that was answered last."""
+
+
+class InOnePiece:
+    """A transport that sends an answer's headers with its body, as soon as that is complete.
+
+    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up. Of an answer in parts
+    it sends together what is written in one turn of the loop. Nothing but `write` and `close` may be used to send.
+    """
+
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._loop = loop
+        self._pieces: list[bytes] = []
+        self._is_lingering = False
+
+    def __getattr__(self, name: str) -> object:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
+
+    def write(self, piece: bytes) -> None:
+        """Send, at the latest when this turn of the loop is over."""
+        if not self._pieces:
+            self._loop.call_soon(self.send)
+        self._pieces.append(piece)
+
+    def write_at_once(self, piece: bytes) -> None:
+        """Send now, after what has been written."""
+        if self._pieces:
+            self.send()
+        self._transport.write(piece)
+
+    def is_closing(self) -> bool:
+        """Whether it has been closed, for all who write to it."""
+        return self._is_lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is left, and close, at once if the client will send nothing more."""
+        if self.is_closing():
+            return
+        # Asked for and not kept: each would keep the other for the garbage collector.
+        if cast("_Connection", self._transport.get_protocol()).is_sent_more:
+            self.linger()
+            return
+        self.send()
+        self._transport.close()
+
+    def linger(self) -> None:
+        """Send what is left, and close when the client has had time to read it."""
+        self.send()
+        if not self.is_closing():
+            self._is_lingering = True
+            Lingering(self._transport, self._loop)
+
+    def send(self) -> None:
+        """Send what has been written."""
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self.is_closing():  # the client may have left meanwhile
+            self._transport.write(b"".join(pieces))

@@ -1,12 +1,17 @@
 """The README is held to what the code does."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 import typer.main
 
+from service.golden import GOLDEN_TOLERANCE
 from service.problems import BY_STATUS
 from service.settings import Settings
+from tests.service.process import READY_SECONDS, Process
+from tests.service.running import wait_until
 from trainer.cli import app
 from trainer.profiles import Profile
 
@@ -28,6 +33,23 @@ def test_every_make_target_is_real() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|\$ )make ([a-z]+)", README))
     assert {"serve", "test", "train"} <= named <= targets
+
+
+def test_the_first_answer_is_the_released_model_s(released_store: Path, program_cache: Path) -> None:
+    """What Start shows for docs/digit.png is what a fresh checkout answers, as far as two processors agree."""
+    digit, confidence, is_digit, version = re.findall(
+        r'{"predictions":\[{"digit":(\d),"confidence":([\d.]+),.*"is_digit":(\w+)}.*"version":(\d+)}', _section("Start")
+    )[0]
+
+    with closing(Process(released_store, program_cache, DIGITS_WORKERS="1")) as service:
+        wait_until(service.ready, READY_SECONDS)
+        picture = (ROOT / "docs/digit.png").read_bytes()
+        answer = service.client.post("/v1/predict", files={"file": ("digit.png", picture)}).json()
+
+    (prediction,) = answer["predictions"]
+    assert (str(prediction["digit"]), prediction["is_digit"]) == (digit, is_digit == "true")
+    assert prediction["confidence"] == pytest.approx(float(confidence), abs=GOLDEN_TOLERANCE)
+    assert str(answer["model"]["version"]) == version
 
 
 def test_every_problem_is_documented() -> None:

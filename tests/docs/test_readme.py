@@ -52,6 +52,12 @@ def test_the_first_answer_is_the_released_model_s(released_store: Path, program_
     assert str(answer["model"]["version"]) == version
 
 
+def test_commands_run_in_a_fresh_checkout() -> None:
+    """They name the Python of .venv: another has none of the packages."""
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        assert not re.findall(r"(?:`|^\$ )python -m.*", document.read_text(), re.MULTILINE), document.name
+
+
 def test_every_problem_is_documented() -> None:
     """The table of statuses has each status that the service answers a request with."""
     documented = {int(status) for status in re.findall(r"\b[45]\d\d\b", _section("Ask"))}
@@ -65,7 +71,7 @@ def test_every_profile_is_documented() -> None:
 
 def test_every_trainer_command_is_documented() -> None:
     """The table of commands has each command of the trainer."""
-    documented = re.findall(r"^\| `python -m trainer ([a-z-]+)", _section("Train"), re.MULTILINE)
+    documented = re.findall(r"^\| `\.venv/bin/python -m trainer ([a-z-]+)", _section("Train"), re.MULTILINE)
     commands = typer.main.get_group(app).commands
     assert sorted(documented) == sorted(commands)
 

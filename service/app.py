@@ -75,33 +75,6 @@ def create_app(
     drain = drain or Drain()
     measured = metrics or Metrics()
     measured.queue_limit.set(settings.queue_limit)
-    picture_wait_seconds = _PICTURE_WAIT_SHARE * settings.request_timeout_seconds
-    bulk_wait_seconds = _BULK_WAIT_SHARE * settings.request_timeout_seconds
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
-        store = ModelStore(settings.model_store, settings.model_name)
-        registry = Registry(store, load or _loader(settings), measured, settings.poll_seconds)
-        async with (
-            tracing.running() if tracing else contextlib.nullcontext(),
-            Pool(
-                settings.queue_limit, _decoding_threads(settings, usable_cores()), picture_wait_seconds, measured
-            ).running() as pool,
-            Pool(settings.queue_limit, 1, picture_wait_seconds, measured).running() as array_pool,
-            Batcher(
-                measured,
-                settings.max_batch_size,
-                settings.queue_limit,
-                _bulk_threads(settings, usable_cores()),
-                tracing,
-                bulk_wait_seconds,
-            ).running() as batcher,
-            registry.running(),
-        ):
-            reads = Reads(_MOST_READS)
-            reader = BodyReader(_limits(settings), pool, array_pool)
-            yield {"service": ServiceState(settings, store, registry, reads, batcher, reader, measured, drain)}
-
     keys = settings.accepted_keys
     app = Digits(
         measured,
@@ -113,7 +86,7 @@ def create_app(
         description=DESCRIPTION,
         version=importlib.metadata.version("digits"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=lifespan,
+        lifespan=lambda _: _open_parts(settings, load or _loader(settings), drain, measured, tracing),
         redirect_slashes=False,  # an unknown path is 404; and redirects would name plain HTTP, also behind TLS
         # All three are routes of `docs`.
         openapi_url=None,
@@ -125,6 +98,25 @@ def create_app(
     add_problem_handlers(app)
     complete_document(app, needs_key=bool(keys))
     return app
+
+
+@contextlib.asynccontextmanager
+async def _open_parts(
+    settings: Settings, load: Load, drain: Drain, metrics: Metrics, tracing: "Tracing | None"
+) -> AsyncIterator[LifespanState]:
+    """Open the parts in order, hand them to the requests, and close them in reverse when the service ends."""
+    store = ModelStore(settings.model_store, settings.model_name)
+    registry = Registry(store, load, metrics, settings.poll_seconds)
+    async with (
+        tracing.running() if tracing else contextlib.nullcontext(),
+        _pool(settings, _decoding_threads(settings, usable_cores()), metrics).running() as pool,
+        _pool(settings, 1, metrics).running() as array_pool,
+        _batcher(settings, metrics, tracing).running() as batcher,
+        registry.running(),
+    ):
+        reads = Reads(_MOST_READS)
+        reader = BodyReader(_limits(settings), pool, array_pool)
+        yield {"service": ServiceState(settings, store, registry, reads, batcher, reader, metrics, drain)}
 
 
 class Digits(FastAPI):
@@ -161,6 +153,21 @@ def _decoding_threads(settings: Settings, cores: int) -> int:
 def _bulk_threads(settings: Settings, cores: int) -> int:
     """Threads for bulk in each worker: all together twice as many as there are cores, within a bound."""
     return min(_MOST_BULK_THREADS, cores, 2 * math.ceil(cores / (settings.workers or cores)))
+
+
+def _pool(settings: Settings, threads: int, metrics: Metrics) -> Pool:
+    return Pool(settings.queue_limit, threads, _PICTURE_WAIT_SHARE * settings.request_timeout_seconds, metrics)
+
+
+def _batcher(settings: Settings, metrics: Metrics, tracing: "Tracing | None") -> Batcher:
+    return Batcher(
+        metrics,
+        settings.max_batch_size,
+        settings.queue_limit,
+        _bulk_threads(settings, usable_cores()),
+        tracing,
+        _BULK_WAIT_SHARE * settings.request_timeout_seconds,
+    )
 
 
 def _loader(settings: Settings) -> Loader:

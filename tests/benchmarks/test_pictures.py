@@ -41,8 +41,8 @@ def test_only_touching_digits_touch(seed: int) -> None:
     assert connected_strokes(levels(joined) < 128).count == len(joined_text) - 1
 
 
-def test_copies_show_the_same() -> None:
-    """Sizes and grey levels are those that the names say."""
+def test_copies_are_what_their_names_say() -> None:
+    """Sizes, grey levels and opacity are those that the names say."""
     page = np.full((60, 40), 250, np.float32)
     page[10:50, 15:25] = 30
     copies = copies_of(file_of(page))
@@ -56,8 +56,8 @@ def test_copies_show_the_same() -> None:
     assert opacity[0, 0] == 0
 
 
-def test_refusals_are_told_by_their_first_words() -> None:
-    """What the service answers is read as it comes: a digit with what the model saw, a text, or a reason."""
+def test_answers_and_refusals_are_read_as_they_come() -> None:
+    """A digit comes with what the model saw, a refused picture with its reason up to the colon, or else a status."""
     seen = np.zeros(784, np.float32)
     seen[400] = 1
 

@@ -242,7 +242,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("media_type", MEDIA_TYPES)
     @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5])
-    def test_truncated_files(self, client: httpx.Client, media_type: str, kept: float) -> None:
+    def test_files_cut_short(self, client: httpx.Client, media_type: str, kept: float) -> None:
         """Half a file of any format is refused, whatever it is called."""
         whole = picture(pillow_format=media_type.removeprefix("image/").upper())
 

@@ -213,7 +213,7 @@ class TestBounds:
         seen.append(line.is_read)
         assert seen == [True, False, True]
 
-    def test_bytes(self, loop: Loop) -> None:
+    def test_more_than_a_quarter_of_a_gigabyte(self, loop: Loop) -> None:
         """One that sends more than a quarter of a gigabyte is closed."""
         line = Line()
         lingering, mebibyte = Lingering(line, loop), bytes(1024 * 1024)

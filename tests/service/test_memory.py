@@ -25,7 +25,7 @@ def test_what_the_container_has_left_counts(limit: str, left: int | None, tmp_pa
     assert memory_left_bytes(tmp_path) == left
 
 
-def test_older_control_groups_are_read_too(tmp_path: Path) -> None:
+def test_the_memory_of_older_control_groups_is_read_too(tmp_path: Path) -> None:
     """Version 1 has a folder for memory, and totals of all groups below."""
     folder = tmp_path / "memory"
     folder.mkdir()

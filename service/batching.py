@@ -198,7 +198,7 @@ class Batcher:
         self._let_the_late_watch()
 
     def _let_the_late_watch(self) -> None:
-        """Wake up who has waited for a while for a few rows, and forget who has been answered."""
+        """Tell callers that have waited for a while with few rows to watch their deadline; forget those answered."""
         before = time.monotonic() - _UNWATCHED_SECONDS if self._few else math.inf
         while self._unwatched and self._unwatched[0].arrived < before:
             _tell_to_wait(self._unwatched.popleft())

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _LOOK_SIDE = 512  # a digit on a line of twenty still has 20 pixels
 _MOST_STROKES = 1000  # more are a pattern or noise; joining takes time by their square
 
-# Shares of the largest stroke's area: a bit of a digit in a thin pen beside a filled one.
+# Share of the largest stroke's area below which a stroke is a speck. So small, because a stroke may be part of a digit
+# in thin pen while the largest one is a whole digit in thick pen.
 _LEAST_STROKE = 0.025
 # Shares of the usual height of a stroke that is a digit by itself.
 _FRAGMENT = 0.6  # less is a part of a digit, such as the bar of a 5
@@ -77,7 +78,7 @@ class FoundDigit:
 
     @property
     def width_by_height(self) -> float:
-        """Two digits that touch are wide; what the network makes of them tells them from one that is."""
+        """Large for two digits that touch, but also for a wide digit; the network's answer tells the two apart."""
         return self.box[2] / self.box[3]
 
 
@@ -187,10 +188,11 @@ def _words(boxes: Boxes) -> NDArray[np.int64]:
 
 
 def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each digit a number that it shares with those on its line: words of which the ends that face overlap.
+    """Join words into lines; gives each digit a number that it shares with the others on its line.
 
-    The nearest first, and none that has a digit above or below one of the line's: on a tilted page the end of a line
-    may be as high as the beginning of the next.
+    Two words are on one line if the last digit of the left one and the first of the right one overlap in height. The
+    nearest are joined first. Words are not joined if that would put one digit above another on the same line: on a
+    tilted page the end of a line may be as high as the beginning of the next.
     """
     words = [np.flatnonzero(word == number) for number in np.unique(word)]
     last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]][:, None]

@@ -177,7 +177,7 @@ def _fit_strided(
 
 
 def _diverged(loss: float, epoch: int, rate: str) -> DivergedError:
-    """Says what can be done; `rate` is what the recipe calls its learning rate, which is no option of the command."""
+    """Says what can be done; `rate` is the learning rate's name in the recipe: the command has no option for it."""
     advice = f"try another --seed, or a lower {rate} in trainer/profiles.py"
     return DivergedError(f"the loss is {loss} in epoch {epoch}: {advice}")
 

@@ -1,6 +1,7 @@
 """The README is held to what the code does."""
 
 import re
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_the_first_answer_is_the_released_model_s(released_store: Path, program_
     assert (str(prediction["digit"]), prediction["is_digit"]) == (digit, is_digit == "true")
     assert prediction["confidence"] == pytest.approx(float(confidence), abs=GOLDEN_TOLERANCE)
     assert str(answer["model"]["version"]) == version
+
+
+def test_tests_that_make_test_leaves_out_are_named() -> None:
+    """The README says which ones `make test` does not run, and CONTRIBUTING how to run them."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    left_out = set(re.findall(r"not (\w+)", options))
+    sentence = _section("Start").partition("$ make test\n")[2]
+    assert left_out <= set(re.findall(r"`(\w+)`", sentence))
+    assert left_out == set(re.findall(r"pytest -m (\w+)", (ROOT / "CONTRIBUTING.md").read_text()))
+
+
+def test_every_variable_of_compose_is_documented() -> None:
+    """What docker-compose.yml takes from the shell is named in the README."""
+    variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    assert {name for name in variables if f"`{name}`" not in README} == set()
 
 
 def test_commands_run_in_a_fresh_checkout() -> None:

@@ -88,7 +88,7 @@ def test_first_version_needs_only_its_accuracy() -> None:
     }
     facts, reasons = judge(wrong(*range(11)), None, 0.99)
     assert not facts["passed"]
-    assert reasons == ["test accuracy 98.90% (11 errors in 1000) is below the least, 99.00%"]
+    assert reasons == ["test accuracy 98.90% (11 errors in 1000) is below --min-accuracy, 99.00%"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,13 @@ def test_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
     first, *_, last = str(refusal.value).splitlines()
     assert first == "refused: nothing was published"
     assert last.endswith(" with --over-there")
+
+
+def test_refusal_for_accuracy_names_the_option_that_decides(tmp_path: Path) -> None:
+    """Who trains the tutorial, which promises less than the gate asks for, reads by which option it passes."""
+    fake = FakeStore(tmp_path, {})
+    with pytest.raises(GateRefusedError, match=r"accuracy 98\.80% .* is below --min-accuracy, 99\.00%"):
+        Gate(unheard).check(answers(*range(12)), LABELS, fake.store, fake.ask)
 
 
 def test_force_is_recorded_only_where_it_was_needed(tmp_path: Path) -> None:

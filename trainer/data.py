@@ -5,8 +5,6 @@ are only ever read here; `download.py` is the one that writes, and only Digits' 
 """
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.arrays import ArraysError, read_arrays
 from trainer.errors import TrainerError
 from trainer.idx import IdxError, read_idx
 
@@ -121,26 +120,11 @@ def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.uint8]]:
     try:
-        # NumPy leaves a damaged file open if it opens it itself.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in ARRAY_NAMES}
-    except KeyError as error:
+        return read_arrays(path, ARRAY_NAMES)
+    except ArraysError as error:
         raise DataError(
-            f"{path} lacks an array: an mnist.npz in Keras' format holds {', '.join(ARRAY_NAMES)}"
+            f"{path} can't be read as an mnist.npz, which holds {', '.join(ARRAY_NAMES)} ({error}): get a whole copy"
         ) from error
-    # What NumPy and zipfile raise on damage of one sort or another; the bare array of an .npy file
-    # has no names to index (IndexError) and is no context (TypeError).
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        IndexError,
-        TypeError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise DataError(f"{path} can't be read as an mnist.npz ({error}): get a whole copy") from error
 
 
 def _read_idx_folder(folder: Path) -> dict[str, NDArray[np.uint8]]:

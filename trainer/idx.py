@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.arrays import MAX_BYTES
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTES = 0x08  # the third byte of the magic number; the fourth counts the dimensions
-# MNIST's largest array has 47 MB; the bound keeps a gzip bomb out of memory.
-_MAX_BYTES = 256 * 1024 * 1024
 
 
 class IdxError(Exception):
@@ -51,8 +51,8 @@ def _decode(file: BinaryIO | gzip.GzipFile, dimensions: int) -> NDArray[np.uint8
         raise IdxError("it ends within its header")
     shape = struct.unpack(f">{dimensions}I", header)
     expected = math.prod(shape)
-    if expected > _MAX_BYTES:
-        raise IdxError(f"its header promises {expected} bytes, over the limit of {_MAX_BYTES}")
+    if expected > MAX_BYTES:
+        raise IdxError(f"its header promises {expected} bytes, over the limit of {MAX_BYTES}")
     content = file.read(expected + 1)
     if len(content) != expected:
         raise IdxError(f"its header promises {expected} bytes, but other than that follow")

@@ -8,9 +8,6 @@ import fcntl
 import json
 import os
 import shutil
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,17 +17,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.arrays import ArraysError, read_arrays
 from trainer.errors import TrainerError
 from trainer.manifest import EpochMetrics
 
 METRICS_FILE = "metrics.jsonl"
 _CHECKPOINT_FILE = "checkpoint.npz"
 _LOCK_FILE = ".lock"
-# What NumPy and zipfile raise on damage of one sort or another.
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, SyntaxError, MemoryError),
-    *(struct.error, zipfile.BadZipFile, zlib.error),
-)
 
 
 def encode_history(history: Sequence[EpochMetrics]) -> bytes:
@@ -78,14 +71,10 @@ class Run:
     def resume(self) -> Checkpoint | None:
         """Reads the last checkpoint; None if there is none, or none that can be read."""
         try:
-            # NumPy leaves a damaged file open if it opens it itself.
-            with (
-                (self.folder / _CHECKPOINT_FILE).open("rb") as file,
-                np.load(file, allow_pickle=False) as archive,
-            ):
-                history = json.loads(str(archive["history"]))
-                return Checkpoint(history, [archive[f"state_{index}"] for index in range(len(archive.files) - 1)])
-        except _UNREADABLE:
+            arrays = read_arrays(self.folder / _CHECKPOINT_FILE)
+            history = json.loads(str(arrays.pop("history")))
+            return Checkpoint(history, [arrays[f"state_{index}"] for index in range(len(arrays))])
+        except (ArraysError, KeyError, ValueError):
             return None
 
     def save(self, checkpoint: Checkpoint) -> None:

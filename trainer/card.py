@@ -8,6 +8,7 @@ from trainer import facts
 from trainer.diagnosis import confusion
 from trainer.facts import Table
 from trainer.findings import Findings
+from trainer.writing import written_to
 
 CARD_PATH = Path("assets.extra") / "model_card.md"
 _TEMPLATE = Path(__file__).with_name("model_card.md.template")
@@ -38,8 +39,10 @@ def write_card(folder: Path, findings: Findings) -> None:
         metrics=_metrics(findings),
         making=_making(findings),
     )
-    (folder / CARD_PATH).parent.mkdir(exist_ok=True)
-    (folder / CARD_PATH).write_text(card, encoding="utf-8")
+    path = folder / CARD_PATH
+    path.parent.mkdir(exist_ok=True)
+    with written_to(path):
+        path.write_text(card, encoding="utf-8")
 
 
 _TELLS = "It says how much a picture looks like a digit at all (`is_digit`), and errs in that as stated under Metrics."

@@ -45,7 +45,7 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, IMAGE_SIDE**2), tf.float32, name="pixels")])
     # Debug information would hold this machine's paths.
     options = tf.saved_model.SaveOptions(save_debug_info=False)
-    with written_to(folder):
+    with written_to(folder, tf.errors.OpError):
         tf.saved_model.save(module, str(folder), signatures=module.serve, options=options)
     (folder / "assets").rmdir()  # always written, and empty here: nothing that git could keep
 
@@ -83,10 +83,10 @@ def save_golden(
     golden: dict[str, NDArray[Any]] = {"pixels": pixels, "probabilities": answers.probabilities, "labels": labels}
     if answers.is_digit is not None:
         golden["is_digit"] = answers.is_digit
-    (folder / GOLDEN_PATH).parent.mkdir(exist_ok=True)
-    np.savez_compressed(
-        folder / GOLDEN_PATH, allow_pickle=False, **{name: array[chosen] for name, array in golden.items()}
-    )
+    path = folder / GOLDEN_PATH
+    path.parent.mkdir(exist_ok=True)
+    with written_to(path):
+        np.savez_compressed(path, allow_pickle=False, **{name: array[chosen] for name, array in golden.items()})
 
 
 def _choose_golden(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.intp]:

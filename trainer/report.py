@@ -17,6 +17,7 @@ from trainer.facts import Table, percent
 from trainer.findings import Findings
 from trainer.manifest import Manifest
 from trainer.markup import Html, element, figure, picture, scrolling, section, table, to_html
+from trainer.writing import written_to
 
 REPORT_PATH = Path("assets.extra") / "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.template")
@@ -37,8 +38,10 @@ def write_report(folder: Path, findings: Findings) -> None:
         created=to_html(facts.created(findings.manifest)),
         sections="\n".join(_sections(findings)),
     )
-    (folder / REPORT_PATH).parent.mkdir(exist_ok=True)
-    (folder / REPORT_PATH).write_text(page, encoding="utf-8")
+    path = folder / REPORT_PATH
+    path.parent.mkdir(exist_ok=True)
+    with written_to(path):
+        path.write_text(page, encoding="utf-8")
 
 
 def _sections(findings: Findings) -> list[Html]:

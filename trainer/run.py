@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from trainer.arrays import ArraysError, read_arrays
 from trainer.errors import TrainerError
 from trainer.manifest import EpochMetrics
+from trainer.writing import written_to
 
 METRICS_FILE = "metrics.jsonl"
 _CHECKPOINT_FILE = "checkpoint.npz"
@@ -81,7 +82,7 @@ class Run:
         """Writes the epochs so far and the checkpoint; a kill at any instant leaves the one before."""
         self.note(checkpoint.history)
         unfinished = self.folder / f".{_CHECKPOINT_FILE}"
-        with unfinished.open("wb") as file:
+        with written_to(unfinished), unfinished.open("wb") as file:
             states = {f"state_{index}": array for index, array in enumerate(checkpoint.state)}
             np.savez(file, history=np.array(json.dumps(checkpoint.history)), **states)  # type: ignore[arg-type]
         unfinished.replace(self.folder / _CHECKPOINT_FILE)
@@ -90,7 +91,8 @@ class Run:
         """Writes the epochs so far, for people to follow."""
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f".{METRICS_FILE}"
-        unfinished.write_bytes(encode_history(history))
+        with written_to(unfinished):
+            unfinished.write_bytes(encode_history(history))
         unfinished.replace(self.folder / METRICS_FILE)
 
     def _claim(self) -> BinaryIO:

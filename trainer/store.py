@@ -19,6 +19,7 @@ from pathlib import Path
 from trainer.damage import damage_of
 from trainer.errors import TrainerError
 from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
+from trainer.writing import written_to
 
 # As the service reads them: a number in plain digits, and few enough of them for 64 bits.
 VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
@@ -46,7 +47,8 @@ class Disk:
         """Forces a file's content, or a folder's entries, out of memory onto the disk."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with written_to(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -197,7 +199,8 @@ class ModelStore:
     def _write_manifest(self, unfinished: Path, manifest: Manifest) -> None:
         path = unfinished / MANIFEST_PATH
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(encode(manifest))
+        with written_to(path):
+            path.write_bytes(encode(manifest))
         for changed in (path, path.parent, unfinished):
             self.disk.synchronise(changed)
 

@@ -23,7 +23,7 @@ class TensorBoardLog:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        with written_to(folder):
+        with written_to(folder, tf.errors.OpError):
             self._writer = tf.summary.create_file_writer(str(folder))
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
@@ -38,7 +38,7 @@ class TensorBoardLog:
         Raises:
             OSError: It can't be written.
         """
-        with written_to(self._folder), self._writer.as_default(step=metrics["epoch"]):
+        with written_to(self._folder, tf.errors.OpError), self._writer.as_default(step=metrics["epoch"]):
             for name in ("loss", "learning_rate", "held_out_accuracy", "held_out_nll", "seconds"):
                 # Its own `tf.summary.scalar` needs the package tensorboard, only to say as much as this.
                 tf.summary.write(name, tf.constant(metrics[name], tf.float32), metadata=_SCALAR)

@@ -35,6 +35,7 @@ from trainer.robustness import corruption_errors, non_digits_accepted, sample
 from trainer.run import METRICS_FILE, Run, encode_history
 from trainer.runtime import training_precision
 from trainer.store import ModelStore, OvertakenError, StoreError
+from trainer.writing import written_to
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE
 # A comparison takes seconds, a training minutes: nobody is overtaken that often unless something is wrong.
@@ -145,7 +146,8 @@ def _write_beside(folder: Path, findings: Findings) -> None:
     """Writes what tells people about the version: its report, its card, its metrics epoch by epoch."""
     write_report(folder, findings)
     write_card(folder, findings)
-    (folder / METRICS_PATH).write_bytes(encode_history(findings.history))
+    with written_to(folder / METRICS_PATH):
+        (folder / METRICS_PATH).write_bytes(encode_history(findings.history))
 
 
 def _run_key(recipe: Recipe, dataset: Dataset, seed: int) -> str:

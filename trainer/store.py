@@ -74,7 +74,7 @@ class ModelStore:
         """Makes the folder, and removes what trainers that were killed left behind long ago.
 
         Raises:
-            StoreError: It can't be written to; better to know before training than after.
+            StoreError: It can't be written to, or has no number left; better to know before training than after.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,7 @@ class ModelStore:
                 shutil.rmtree(abandoned, ignore_errors=True)
             with self.publication():
                 pass
+            self.next_number()
         except OSError as error:
             raise StoreError(f"{self.folder} can't be written to ({error}): name another by --store") from error
 

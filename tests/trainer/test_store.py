@@ -80,6 +80,13 @@ def test_last_number_is_told(store: ModelStore, manifest: Manifest) -> None:
     assert store.versions() == [10**18 - 1]
 
 
+def test_store_without_a_free_number_is_found_early(store: ModelStore) -> None:
+    """That the next version would get no number is known before any training."""
+    (store.folder / str(10**18 - 1)).touch()
+    with pytest.raises(StoreError, match=r"last number.*--name"):
+        store.prepare()
+
+
 def test_failure_leaves_nothing(store: ModelStore) -> None:
     """An exception while a version is written, Ctrl-C too, removes what was written."""
 

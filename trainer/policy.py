@@ -37,6 +37,8 @@ def read_pin(store: ModelStore) -> int | None:
         policy = parse(content)
     except FileNotFoundError:
         return None
+    except IsADirectoryError as error:
+        raise _is_a_folder(path) from error
     except OSError as error:
         if is_of_the_machine(error):
             raise
@@ -52,7 +54,8 @@ def write_pin(store: ModelStore, version: int | None) -> None:
     """Pins a version, or with None has the latest serve; servers see the old policy or the new one, whole.
 
     Raises:
-        StoreError: That version is not in the store, or is damaged.
+        StoreError: That version is not in the store, or is damaged; or policy.json is a folder.
+        OSError: It can't be written.
     """
     if not store.versions():
         raise StoreError(f"{store.folder} holds no version: publish one with `python -m trainer release`")
@@ -92,14 +95,24 @@ def newest_whole(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int | 
 
 
 def _replace(store: ModelStore, text: str) -> None:
-    unfinished = store.folder / f".{_POLICY_FILE}-{secrets.token_hex(8)}"
+    path = store.folder / _POLICY_FILE
+    try:
+        _write_beside(store, text, path)
+    except IsADirectoryError as error:
+        raise _is_a_folder(path) from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not of the file beside it, which is gone
+    store.disk.synchronise(store.folder)
+
+
+def _write_beside(store: ModelStore, text: str, path: Path) -> None:
+    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         unfinished.write_text(text, encoding="utf-8")
         store.disk.synchronise(unfinished)
-        store.disk.rename(unfinished, store.folder / _POLICY_FILE)
+        store.disk.rename(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    store.disk.synchronise(store.folder)
 
 
 def _pin_in(serve: Any, path: Path) -> int | None:  # noqa: ANN401 - whatever JSON holds
@@ -108,6 +121,10 @@ def _pin_in(serve: Any, path: Path) -> int | None:  # noqa: ANN401 - whatever JS
     if type(serve) is int and serve > 0:  # a bool is an int too, but no number to the service
         return serve
     raise _unusable(path)
+
+
+def _is_a_folder(path: Path) -> StoreError:
+    return StoreError(f"{path} is a folder: remove it")
 
 
 def _unusable(path: Path) -> StoreError:

@@ -65,6 +65,31 @@ def test_what_serves_in_place_of_a_pin_is_not_known(tmp_path: Path) -> None:
         serving_version(store)
 
 
+def test_folder_in_the_policys_place_is_to_be_removed(tmp_path: Path) -> None:
+    """To write another policy would fail as well, so neither who reads nor who writes is told to; nothing is left."""
+    store = store_of(tmp_path, 1)
+    (store.folder / "policy.json" / "of somebody").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"policy\.json is a folder: remove it$"):
+        serving_version(store)
+    with pytest.raises(StoreError, match=r"policy\.json is a folder: remove it$"):
+        write_pin(store, 1)
+    assert {path.name for path in store.folder.iterdir()} == {"1", "policy.json"}
+
+
+class ReadOnlyDisk(Disk):
+    """Takes no other name for a file, and says so of both names."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        raise OSError(30, "Read-only file system", str(source), None, str(target))
+
+
+def test_what_cannot_be_written_is_the_policy(tmp_path: Path) -> None:
+    """The error names the file that people know, and not the one beside it that takes its place."""
+    store = ModelStore(store_of(tmp_path, 1).root, "digits", ReadOnlyDisk())
+    with pytest.raises(OSError, match=r"Read-only file system: '[^']*/policy\.json'$"):
+        write_pin(store, 1)
+
+
 class FullDisk(Disk):
     """Has no room when content is forced onto it."""
 
@@ -78,7 +103,7 @@ def test_policy_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -> None
     """If the new policy can't be written out, the old one stays, and nothing lies beside it."""
     store = store_of(tmp_path, 2)
     write_pin(store, 1)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/policy\.json'$"):
         write_pin(ModelStore(store.root, store.name, FullDisk()), 2)
     assert read_pin(store) == 1
     assert {path.name for path in store.folder.iterdir()} == {"1", "2", "policy.json"}

@@ -56,7 +56,25 @@ class Watchers:
             watcher.publishing()
 
 
-class FittingProgress:
+class _Shown:
+    """Has a bar that is on the screen while its context is open."""
+
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+class FittingProgress(_Shown):
     """Tells loss, held-out accuracy and time left: `start`, then `step` and `epoch` as they end."""
 
     def __init__(self, console: Console, *, resume: bool = False) -> None:
@@ -71,18 +89,6 @@ class FittingProgress:
         )
         self._epochs = self._resumed = 0
         self._started = 0.0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
         """Begins a run of so many epochs of so many steps, or goes on after so many epochs."""
@@ -123,7 +129,7 @@ class FittingProgress:
         """It takes no time that one could tell about."""
 
 
-class DownloadProgress:
+class DownloadProgress(_Shown):
     """Tells how much of a file has come."""
 
     def __init__(self, console: Console) -> None:
@@ -137,18 +143,6 @@ class DownloadProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
         """Shows the bytes so far, and in all if that is known (else 0)."""

@@ -260,7 +260,7 @@ def _refused(count: int, reader: Reader) -> None:
     for name, pictures in pages.items():
         for what, read in (("refused", reader.digit), ("refused as a line", reader.text)):
             reasons = Counter(answer.reason or f"read as {answer.text}" for _, answer in answers(pictures, read))
-            refused = sum(count for reason, count in reasons.items() if reason.startswith(_NOTHING_SHOWN))
+            refused = sum(times for reason, times in reasons.items() if reason.startswith(_NOTHING_SHOWN))
             _row(f"{what}: {name}", refused, count, _listed(reasons))
 
 

@@ -1,7 +1,6 @@
 """`python -m benchmarks`: measure the service, its parts and its peers, take a profile, write down what came of it."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +10,13 @@ from benchmarks import chart, profiling, results, wrk
 from benchmarks.figures import Figures, Profiles, read_figures, write_figures
 from benchmarks.machine import conditions
 from benchmarks.peers import PEERS
-from benchmarks.processes import ServerError
+from benchmarks.processes import ServerError, end_by_sigterm
 from benchmarks.sessions import Plan, measure_parts, measure_peers, measure_service
 
 _HERE = Path(__file__).parent
 _BUILD = _HERE.parent / "build"
 _FIGURES = _BUILD / "bench.json"
 DONE, FAILED = 0, 1
-_ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if trouble:
         _say(trouble)
         return FAILED
-    # So that a benchmark that is ended ends its servers too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
+    end_by_sigterm()
     repeats, seconds = (1, 3) if options.quick else (options.repeats, options.seconds)
     plan = Plan(repeats, seconds, _BUILD / "bench", given)
     return _profile(plan) if options.what == "profile" else _measure(options.what, plan, options.only)

@@ -4,6 +4,7 @@ It prints every figure that the page marks, and how busy the machine was before.
 else the machine does meets both. The figures of whole loads are `make bench`'s.
 """
 
+import argparse
 import os
 import shutil
 import statistics
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from benchmarks.contenders import serving
 from benchmarks.digits import Released, digits, single_loads
 from benchmarks.figures import Run
 from benchmarks.machine import conditions
-from benchmarks.processes import ServerError
+from benchmarks.processes import ServerError, end_by_sigterm
 from service.golden import GoldenImages
 
 _FOLDER = Path(__file__).parents[1] / "build" / "bench"
@@ -49,8 +51,10 @@ class Round:
     scrape: Scrape
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print one line for each figure."""
+    argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__).parse_args(arguments)
+    end_by_sigterm()
     machine = conditions(_ROUNDS, _SECONDS, ())
     _say(f"{machine.processor}, {machine.cores} cores; load average before: {machine.load_before}")
     released = Released(_FOLDER)

@@ -1,5 +1,6 @@
 """`python -m benchmarks.counters`: send requests of every outcome; is each counter what the client saw?"""
 
+import argparse
 import http.client
 import json
 import random
@@ -19,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
-from benchmarks.processes import Server, ServerError
+from benchmarks.processes import Server, ServerError, end_by_sigterm
 from benchmarks.requests import json_image, octets, png
 from benchmarks.stress.running import wait_until
 from service.golden import GoldenImages
@@ -135,8 +136,10 @@ class Client:
                     self.saw[("predictions", str(prediction["digit"]))] += 1
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Compare with one worker and with two; 0 if all is equal."""
+    argparse.ArgumentParser(prog="python -m benchmarks.counters", description=__doc__).parse_args(arguments)
+    end_by_sigterm()
     equal = True
     with tempfile.TemporaryDirectory() as folder:
         images = Released(Path(folder)).publish()

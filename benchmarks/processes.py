@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
 # Long enough for a drain of five seconds and for Ray, which ends a dozen processes one by one.
 _STOP_SECONDS = 20.0
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM  # as shells say it
 
 
 class ServerError(Exception):
@@ -116,6 +118,11 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path, fol
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def end_by_sigterm() -> None:
+    """Have SIGTERM end this process the way that Ctrl-C does, so that its servers end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
 
 
 def adopt_orphans() -> None:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import end_by_sigterm
 from benchmarks.soak.account import Account
 from benchmarks.soak.faults import Faults, every
 from benchmarks.soak.load import Load, kinds
@@ -19,7 +20,9 @@ _SETTLED_SECONDS = 5.0
 
 def main() -> int:
     """Soak, write the page and show it; 0 if no failure is unexpected."""
-    account = _soak(60 * _parse_arguments().minutes)
+    options = _parse_arguments()
+    end_by_sigterm()
+    account = _soak(60 * options.minutes)
     page = account.page()
     _PAGE.parent.mkdir(exist_ok=True)
     _PAGE.write_text(page)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.processes import end_by_sigterm
 from benchmarks.stress.bulk import bulk
 from benchmarks.stress.claims import Claim
 from benchmarks.stress.crash import crash
@@ -35,6 +36,7 @@ _SUBJECTS = (*_OF_ONE_SERVICE, _RESTARTS)
 def main() -> int:
     """Measure what was chosen, print each claim as soon as it is decided; 0 if all hold."""
     options = _parse_arguments()
+    end_by_sigterm()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the services as well, which inherit it
     decided = []

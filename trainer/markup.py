@@ -12,6 +12,8 @@ from PIL import Image
 
 from trainer.facts import Table
 
+_BARS = 2  # columns before them
+
 
 class Html(str):
     """Text that is HTML already, and so is not escaped again."""
@@ -41,14 +43,18 @@ def figure(content: Html, caption: str) -> Html:
 
 
 def table(facts: Table, shares: Sequence[float] | None = None) -> Html:
-    """A table that scrolls inside itself; `shares`, one a row, become bars that end at the largest."""
+    """A table that scrolls inside itself; `shares`, one a row, become bars that end at the largest.
+
+    The bars stand after the second column, which has the shares as numbers: what comes later may be long.
+    """
     heads = [element("th", head, scope="col") for head in facts.heads]
-    rows = [[element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])] for row in facts.rows]
+    lines = [[cell.replace(" %", "\N{NO-BREAK SPACE}%") for cell in row] for row in facts.rows]
+    rows = [[element("th", line[0], scope="row"), *(element("td", cell) for cell in line[1:])] for line in lines]
     if shares is not None:
-        heads.append(element("td"))
+        heads.insert(_BARS, element("td"))
         largest = max(shares, default=0.0) or 1.0
         for row, share in zip(rows, shares, strict=True):
-            row.append(element("td", element("span", style=f"width:{share / largest:.1%}"), class_="bar"))
+            row.insert(_BARS, element("td", element("span", style=f"width:{share / largest:.1%}"), class_="bar"))
     head = element("thead", element("tr", *heads)) if any(facts.heads) else Html()
     body = element("tbody", *(element("tr", *row) for row in rows))
     return scrolling(facts.name, element("table", head, body, class_="facts" if not head else "numbers"))

@@ -2,22 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page
 
 from service.routes.models import _REPORT_POLICY
 from tests.browser.conftest import PATIENCE
 from tests.browser.test_accessibility import NARROW, WIDE, assert_accessible, lightness
 from tests.trainer.made_up import bare_findings, full_findings
+from trainer.corruptions import STRENGTHS
 from trainer.findings import Findings
 from trainer.report import REPORT_PATH, write_report
 
 pytestmark = pytest.mark.browser
 
 ADDRESS = "http://report.invalid/"  # answered by the browser's own route; nothing else can be reached
+EDGE = 50  # more than lines between cells, less than what is to be seen
 OpenReport = Callable[..., Page]
 
 
@@ -57,7 +62,7 @@ def test_axe_finds_nothing(open_report: OpenReport, viewport: dict[str, int], sc
 
 
 def test_a_screen_of_320_pixels_is_enough(open_report: OpenReport) -> None:
-    """Tables scroll inside themselves, the page does not; charts and pictures fit."""
+    """Tables scroll inside themselves, the page does not; charts, pictures and each digit's last column fit."""
     page = open_report(full_findings(0.3), viewport=NARROW, has_touch=True, is_mobile=True, bypass_csp=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     wide: list[str] = page.evaluate(
@@ -66,6 +71,48 @@ def test_a_screen_of_320_pixels_is_enough(open_report: OpenReport) -> None:
     )
     assert wide == []
     assert page.evaluate("document.querySelector('[aria-label=\"Confusion matrix\"]').scrollWidth > innerWidth - 60")
+    recall = page.get_by_role("columnheader", name="Recall").bounding_box()
+    assert recall
+    assert recall["x"] + recall["width"] <= NARROW["width"]
+
+
+@pytest.mark.parametrize("width", [320, 375])
+def test_a_phone_shows_every_column_at_once(open_report: OpenReport, width: int) -> None:
+    """Recall, bars and strengths are seen without scrolling; what is longer than its column goes on below."""
+    findings = full_findings(0.3)
+    findings.manifest["metrics"]["corruption_errors"] |= dict.fromkeys(STRENGTHS, 0.0525)
+    page = open_report(findings, viewport={"width": width, "height": 640}, has_touch=True, is_mobile=True)
+    for name, columns in (("Precision and recall", 4), ("Robustness", 4), ("Non-digits", 3)):
+        table = page.get_by_role("region", name=name, exact=True)
+        assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), name
+        cells = table.locator("tr >> nth=1").locator("th, td")
+        boxes = [box for box in map(Locator.bounding_box, cells.all()) if box]
+        assert len(boxes) == columns
+        assert all(box["width"] > 0 and box["x"] + box["width"] <= width for box in boxes), name
+    bar, strength = (
+        page.locator(f"tr:has-text('canny edges') > {cell}").bounding_box() for cell in (".bar", ":last-child")
+    )
+    assert bar
+    assert strength
+    assert bar["x"] < strength["x"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_edge_shows_that_a_table_scrolls(open_report: OpenReport, scheme: str) -> None:
+    """The confusion matrix has one at its right until it is scrolled to its end; a table that fits has none."""
+    page = open_report(full_findings(0.3), viewport=NARROW, color_scheme=scheme, has_touch=True, is_mobile=True)
+    matrix = page.get_by_role("region", name="Confusion matrix")
+    assert contrast_of_edge(matrix) > EDGE
+    assert contrast_of_edge(page.get_by_role("region", name="Headline")) < EDGE
+    matrix.evaluate("matrix => matrix.scrollTo(1000, 0)")
+    assert contrast_of_edge(matrix) < EDGE
+
+
+def contrast_of_edge(table: Locator) -> int:
+    """How much the lightness, of 255, changes along most lines of pixels at a table's right edge."""
+    picture = Image.open(BytesIO(table.screenshot())).convert("L")
+    right = np.asarray(picture)[:, -12:-1]
+    return int(np.median(np.ptp(right, axis=1)))
 
 
 def test_the_policy_lets_the_report_draw_itself(open_report: OpenReport) -> None:

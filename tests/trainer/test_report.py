@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] != "style":
-            self.words += f"{data} "
+            self.words += f"{data} ".replace("\N{NO-BREAK SPACE}", " ")
 
     def attributes(self, name: str) -> list[str]:
         """Every value of an attribute."""

@@ -1,10 +1,11 @@
 """HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted.
 
-A request whose body breaks off in such bytes is left to `service.exchange` to answer. And what had come of a body that
-was refused unread is not kept until the connection's next request: it is a quarter of a megabyte for each connection.
-An answer that comes whole leaves past uvicorn's look at each of its headers. A connection whose header never ends, or
-whose answer nobody reads, is closed, and of requests that are sent without waiting for answers only some are taken. How
-all of it is sent, and what becomes of who may still be sending at the end, is for `pieces` to say.
+A request whose body breaks off in such bytes is left to `service.exchange` to answer; one that is whole before them is
+answered as it is. And what had come of a body that was refused unread is not kept until the connection's next request:
+it is a quarter of a megabyte for each connection. An answer that comes whole leaves past uvicorn's look at each of its
+headers. A connection whose header never ends, or whose answer nobody reads, is closed, and of requests that are sent
+without waiting for answers only some are taken. How all of it is sent, and what becomes of who may still be sending at
+the end, is for `pieces` to say.
 """
 
 import asyncio
@@ -52,12 +53,8 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
                 metrics.rejected.inc(MalformedBody.reason)
                 self.transport.write(_answer(detail))
                 self.pieces.linger()
-            elif self._is_body_of(cycle):
-                self.flow.pause_reading()
-                _break_off(cycle)
             else:
-                # The answer would be taken for that of a whole request, which ends as one whose client has left.
-                self.transport.close()
+                self._end_with(cycle)
 
         def on_response_complete(self) -> None:
             """Send the answer, and forget what nobody has read of the body; called by uvicorn when all is written."""
@@ -66,9 +63,14 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
                 self.cycle.body = bytearray()
             super().on_response_complete()
 
-        def _is_body_of(self, cycle: RequestResponseCycle) -> bool:
-            """Whether a request's body is being read, and its answer would be the next on this connection."""
-            return cycle.more_body and not (cycle.response_started or self.pipeline or self.flow.write_paused)
+        def _end_with(self, cycle: RequestResponseCycle) -> None:
+            """Answer what was taken, the last with a problem if the bytes are of its body, and end."""
+            self.is_cut = True
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            self.read_no_more()
+            if cycle.more_body and not cycle.response_started:
+                _break_off(cycle)
 
     return CountingProtocol
 
@@ -177,6 +179,7 @@ class _WrittenWhole(_ClosedWhenLate):
         self.pipeline.clear()
         for cycle in queued:
             cycle.on_response = _nothing
+            cycle.scope["state"].pop(BROKEN_BODY, None)
         for scope in (self.scope, *(cycle.scope for cycle in queued)):
             if scope:
                 scope["state"].pop(WHOLE_WRITER, None)
@@ -237,7 +240,6 @@ def _break_off(cycle: RequestResponseCycle) -> None:
     def take_an_answer() -> None:
         cycle.disconnected = False
 
-    cycle.keep_alive = False
     cycle.disconnected = True
     cycle.message_event.set()
     cycle.scope["state"][BROKEN_BODY] = take_an_answer

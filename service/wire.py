@@ -43,6 +43,10 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
             self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
 
+    def read_no_more(self) -> None:
+        """Forget what still comes, though it be read to see the end of the connection."""
+        self.parser = _Deaf()
+
     @abstractmethod
     def refuse_bytes(self, detail: str) -> None:
         """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""
@@ -107,3 +111,13 @@ class _NeverUpgraded(HttpRequestParser):
                 data = self._connection.head_without_upgrade() + bytes(data)[upgrade.args[0] :]
             else:
                 return
+
+
+class _Deaf(HttpRequestParser):
+    """A parser that reads nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(object())
+
+    def feed_data(self, data: "bytes | bytearray | memoryview[int] | array[int]") -> None:
+        """Forget it; called by uvicorn."""

@@ -92,10 +92,11 @@ class TestLengths:
 
             assert read_status(connection) == 413
 
-    def test_bytes_beyond_the_length(self, client: httpx.Client) -> None:
+    @pytest.mark.parametrize("ending", [[], ["Connection: close"]])
+    def test_bytes_beyond_the_length(self, client: httpx.Client, ending: list[str]) -> None:
         """What follows the announced body is no part of it: the row is answered as it is."""
         with connect(client) as connection:
-            headers = [f"Content-Type: {BYTES}", "Content-Length: 784", "Connection: close"]
+            headers = [f"Content-Type: {BYTES}", "Content-Length: 784", *ending]
             connection.sendall(request_head("POST", PATH, headers) + ONE_ROW + b"surplus")
 
             assert read_status(connection) == 200

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -116,7 +116,9 @@ def test_bytes_that_are_no_http_are_a_problem_and_counted(client: httpx.Client, 
     assert seen.value("digits_rejected_total", reason="malformed-body") == 1
 
 
-CHUNKED = ["Content-Type: application/octet-stream", "Transfer-Encoding: chunked", "X-Request-ID: mine"]
+OCTETS = "Content-Type: application/octet-stream"
+ROW = request_head("POST", "/v1/predict", [OCTETS, "Content-Length: 784"]) + bytes(784)
+CHUNKED = [OCTETS, "Transfer-Encoding: chunked", "X-Request-ID: mine"]
 
 
 @pytest.mark.parametrize("nonsense", [b"no length\r\n", b"-1\r\n\0\r\n", b"1\r\n\0\0\0\0\r\n"])
@@ -155,11 +157,37 @@ def test_nonsense_in_a_body_that_nobody_reads_is_told_as_well(client: httpx.Clie
 
 
 def test_nonsense_amid_a_queued_body_is_not_the_answer_to_another(client: httpx.Client) -> None:
-    """While an earlier request of the connection waits for its answer, a 400 would be taken for that one's."""
+    """An earlier request of the connection has its own answer first, and then the one with the nonsense its 400."""
     with connect(client) as connection:
-        head = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
-        connection.sendall(head + bytes(784) + request_head("POST", "/v1/predict", CHUNKED) + b"no length\r\n")
-        assert connection.recv(1) == b""
+        connection.sendall(ROW + request_head("POST", "/v1/predict", CHUNKED) + b"no length\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+)", everything_from(connection)) == [b"200", b"400"]
+
+    seen = scrape(client)
+    for status in ("200", "400"):
+        assert seen.value("digits_http_requests_total", method="POST", route="/v1/predict", status=status) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (ROW + b"\0", [200]),  # a length that was counted in letters
+        (request_head("POST", "/v1/predict", [OCTETS]) + bytes(784), [422]),
+        (request_head("GET", "/health/live", []) + b"JUNK\0", [204]),
+        (request_head("GET", "/health/live", []) * 3 + ROW + b"JUNK\0", [204, 204, 204, 200]),
+    ],
+)
+def test_a_whole_request_is_answered_whatever_is_behind_it(
+    client: httpx.Client, sent: bytes, statuses: list[int]
+) -> None:
+    """What was counted is what the client sees, the last with the word that the connection ends."""
+    for _ in range(5):
+        with connect(client) as connection:
+            connection.sendall(sent)
+            received = everything_from(connection)
+        assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", received)] == statuses
+        assert b"connection: close" in received.rpartition(b"HTTP/1.1")[2]
+
+    assert scrape(client).value("digits_rejected_total", reason="malformed-body") == 0
 
 
 def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx.Client) -> None:
@@ -287,8 +315,15 @@ class Line(asyncio.Transport):
         """Who hears of it."""
         return self.protocol
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another hear of it."""
+        self.protocol = protocol
+
     def close(self) -> None:
         """Nobody waits for the end."""
+
+    def write_eof(self) -> None:
+        """Nobody waits for that either."""
 
     def write(self, _: Any) -> None:
         """Lose what is sent."""
@@ -325,6 +360,35 @@ def test_while_requests_are_queued_no_more_is_read() -> None:
         assert queued <= 10
         assert protocol.server_state.total_requests == sent
         protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
+def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> None:
+    """While the answer is being made nothing more is kept of it, and the answer comes."""
+
+    async def story() -> None:
+        answering = asyncio.Event()
+
+        async def app(_: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await answering.wait()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), HEADER_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line = Line(protocol)
+        protocol.connection_made(line)
+        protocol.data_received(request_head("GET", "/", []) + b"GET /")
+        for _ in range(100):
+            protocol.data_received(b"a" * 4096)
+        assert len(protocol.url) < 100_000
+        answering.set()
+        await settle()
+        assert protocol.server_state.total_requests == 1
+        cast("asyncio.Protocol", line.protocol).connection_lost(None)
 
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 

@@ -6,7 +6,7 @@ that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where t
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
 # It counts from the second piece on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
+
+KeepsOpen = Any
+"""A bool, as the event loop takes it: uvicorn, which never keeps a connection open, declares None."""
 
 
 class BoundedHeads(HttpToolsProtocol, ABC):
@@ -42,6 +45,17 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
             self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
+
+    def eof_received(self) -> KeepsOpen:
+        """Keep the connection until a whole request is answered; called by the event loop when the client ends.
+
+        It may wait for the answer, as `nc -N` does, or be gone: only a reset tells. With half a request it is gone.
+        """
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
 
     def read_no_more(self) -> None:
         """Forget what still comes, though it be read to see the end of the connection."""

@@ -22,6 +22,7 @@ from service.protocol import counting_protocol
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
+from tests.service.test_bodies import picture
 from tests.service.test_pool import settle
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -234,20 +235,34 @@ def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
             assert connection.recv(65_536).endswith(b"}")
 
 
+PICTURE = picture()
+
+
 @pytest.mark.parametrize(
-    ("head", "status"),
+    ("sent", "statuses"),
     [
-        (request_head("GET", "/health/live", []), 204),
-        (request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"]), 415),
+        (request_head("GET", "/health/live", []), [204]),
+        (request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"]), [415]),
+        (
+            request_head("POST", "/v1/predict", ["Content-Type: image/png", f"Content-Length: {len(PICTURE)}"])
+            + PICTURE,
+            [200],
+        ),
+        (request_head("GET", "/health/live", []) + ROW * 3, [204, 200, 200, 200]),
+        (ROW + b"GET /health", [200]),
     ],
+    ids=["at once", "refused", "in a thread", "in a queue", "before half a head"],
 )
-def test_a_client_that_will_send_no_more_gets_its_answer(client: httpx.Client, head: bytes, status: int) -> None:
-    """An answer that is there at once is on its way before the end of what the client sends is looked at."""
+def test_a_client_that_will_send_no_more_gets_its_answer(
+    client: httpx.Client, sent: bytes, statuses: list[int]
+) -> None:
+    """It may end its side of the connection with its last request, as `nc -N` does; then the connection ends."""
     for _ in range(20):
         with connect(client) as connection:
-            connection.sendall(head)
+            connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
-            assert read_answer(connection).status == status
+            received = everything_from(connection)
+        assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", received)] == statuses
 
 
 def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client) -> None:

@@ -21,7 +21,7 @@ from service import logs
 from service.app import create_app
 from service.batching import Batcher
 from service.bodies import BYTES, JSON, Announced, Body, BodyReader, RawHeaders
-from service.exchange import WHOLE, WHOLE_WRITER
+from service.exchange import CONNECTION, WHOLE
 from service.inference import Inference
 from service.instruments import Counter, Gauge, Histogram
 from service.loading import Load, LoadedVersion
@@ -158,13 +158,13 @@ class _WithoutExchange:
             return
         state = scope["state"]
         state["request_id"] = "none"
-        writer = state.pop(WHOLE_WRITER, None)
+        connection = state.pop(CONNECTION, None)
 
         async def send_whole(message: Message) -> None:
             if message["type"] != WHOLE:
                 await send(message)
                 return
-            write = writer and writer(scope)
+            write = connection and connection.whole_writer(scope)
             if write:
                 lines = [b"%b: %b\r\n" % header for header in message["headers"]]
                 write(message["status"], b"".join([*lines, b"\r\n", message["body"]]))

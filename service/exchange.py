@@ -9,14 +9,14 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import problems
 from service.logs import Sampler
 from service.metrics import Metrics
-from service.problems import MalformedBody, Problem
+from service.problems import ClientGone, MalformedBody, Problem
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing
@@ -58,17 +58,27 @@ It is a function that makes the connection take an answer again; until then it t
 WHOLE = "digits.response"
 """The type of a message that is an answer, all of it: its `status`, its `headers`, none a policy, and its `body`."""
 
-WHOLE_WRITER = "whole_writer"
-"""What the connection calls, in the request's state, its way to write a whole answer past uvicorn's, which takes 15 us.
-
-It is a function that takes the request's scope, and gives one that takes the answer's status and its bytes after the
-status line, or None where an answer must go uvicorn's way. On other connections there is no such function.
-"""
+CONNECTION = "connection"
+"""What the connection calls itself, in the request's state; other servers' connections are not there."""
 
 UNMATCHED = "unmatched"
 """The route of what has none: paths are endless, labels must not be."""
 
 access = logging.getLogger("digits.access")
+
+
+class Connection(Protocol):
+    """Where a request came from."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing that is sent arrives any more."""
+
+    def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
+        """What writes a whole answer past uvicorn's way, which takes 15 us; None where an answer must go that way.
+
+        It takes the answer's status, and its bytes after the status line.
+        """
 
 
 class ExchangeMiddleware:
@@ -125,7 +135,7 @@ class ExchangeMiddleware:
 
 class _Exchange:
     __slots__ = (
-        *("_draining", "_metrics", "_scope", "_send", "_started", "_writer"),
+        *("_connection", "_draining", "_metrics", "_scope", "_send", "_started"),
         *("request_id", "seconds", "status", "trace"),
     )
 
@@ -143,7 +153,7 @@ class _Exchange:
         self.trace: RequestTrace | None = None
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        self._writer = state.pop(WHOLE_WRITER, None)  # holds the connection, which holds the state: no ring
+        self._connection: Connection | None = state.pop(CONNECTION, None)  # which holds the state: no ring
 
     async def send(self, message: Message) -> None:
         if BROKEN_BODY in self._scope["state"]:
@@ -153,6 +163,8 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._connection is not None and self._connection.is_lost:
+                self.status, self._scope["state"]["rejected"] = ClientGone.status, ClientGone.reason
             headers = headers_of_every_answer(message["headers"], self.request_id)
             if self._draining() or self._leaves_body_unsent():
                 headers.append((b"connection", b"close"))
@@ -168,7 +180,8 @@ class _Exchange:
         return any(name == b"expect" for name, _ in self._scope["headers"])
 
     async def _send_whole(self, status: int, headers: Iterable[Header], body: bytes) -> None:
-        write = None if self._writer is None or self._draining() else self._writer(self._scope)
+        connection = self._connection
+        write = None if connection is None or self._draining() else connection.whole_writer(self._scope)
         if write is None:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": body})

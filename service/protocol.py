@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import problems
-from service.exchange import BODY_IS_THERE, BROKEN_BODY, UNMATCHED, WHOLE_WRITER, headers_of_every_answer
+from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED, headers_of_every_answer
 from service.metrics import Metrics
 from service.pieces import InOnePiece
 from service.problems import MalformedBody
@@ -182,12 +182,12 @@ class _WrittenWhole(_ClosedWhenLate):
             cycle.scope["state"].pop(BROKEN_BODY, None)
         for scope in (self.scope, *(cycle.scope for cycle in queued)):
             if scope:
-                scope["state"].pop(WHOLE_WRITER, None)
+                scope["state"].pop(CONNECTION, None)
 
     def on_message_begin(self) -> None:
         """Tell the request's exchange; called by uvicorn's parser."""
         super().on_message_begin()
-        self.scope["state"][WHOLE_WRITER] = self._whole_writer
+        self.scope["state"][CONNECTION] = self
 
     def on_message_complete(self) -> None:
         """Tell the exchange that it need not wait for the body; called by uvicorn's parser."""
@@ -203,7 +203,12 @@ class _WrittenWhole(_ClosedWhenLate):
         is_amid_body = cycle.scope is self.scope and BODY_IS_THERE not in self.scope["state"]
         return is_amid_body or self.is_cut or bool(self.pipeline)
 
-    def _whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing that is sent arrives any more."""
+        return self.transport.is_closing()
+
+    def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """What writes an answer to that request now; None if others wait behind it, or it is the last one.
 
         Nor is it for a request that is answered before its body is there, or that asks for the headers only.

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from service.exchange import WHOLE, ExchangeMiddleware
 from service.metrics import Metrics
 from service.protocol import counting_protocol
 from tests.service.raw_http import connect, everything_from, request_head
@@ -312,7 +313,7 @@ class Line(asyncio.Transport):
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self.protocol = protocol
-        self.is_read = True
+        self.is_read, self.is_open = True, True
 
     def pause_reading(self) -> None:
         """Read no more."""
@@ -323,8 +324,8 @@ class Line(asyncio.Transport):
         self.is_read = True
 
     def is_closing(self) -> bool:
-        """It stays open."""
-        return False
+        """Whether it has ended."""
+        return not self.is_open
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Who hears of it."""
@@ -335,7 +336,8 @@ class Line(asyncio.Transport):
         self.protocol = protocol
 
     def close(self) -> None:
-        """Nobody waits for the end."""
+        """End it."""
+        self.is_open = False
 
     def write_eof(self) -> None:
         """Nobody waits for that either."""
@@ -406,6 +408,47 @@ def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> Non
         cast("asyncio.Protocol", line.protocol).connection_lost(None)
 
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
+PARTS = ({"type": "http.response.start", "status": 200, "headers": []}, {"type": "http.response.body"})
+IN_ONE = ({"type": WHOLE, "status": 200, "headers": [], "body": b""},)
+
+
+@pytest.mark.parametrize("messages", [PARTS, IN_ONE], ids=["in parts", "whole"])
+@pytest.mark.parametrize(("status", "leaves"), [(499, True), (200, False)])
+def test_an_answer_that_finds_nobody_is_counted_as_that(
+    messages: tuple[dict[str, Any], ...], status: int, *, leaves: bool
+) -> None:
+    """Whichever way it goes, also where another request of the connection waits behind it."""
+    metrics = Metrics()
+
+    async def story() -> None:
+        answering = asyncio.Event()
+
+        async def app(_: Scope, __: Receive, send: Send) -> None:
+            await answering.wait()
+            for message in messages:
+                await send(message)
+
+        exchange = ExchangeMiddleware(app, metrics, lambda: False)
+        config = uvicorn.Config(exchange, log_config=None, access_log=False, ws="none", lifespan="off")
+        config.load()
+        protocol = counting_protocol(metrics, HEADER_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line = Line(protocol)
+        protocol.connection_made(line)
+        protocol.data_received(request_head("GET", "/", []) * (2 if leaves else 1))
+        await settle()
+        if leaves:
+            line.close()
+            protocol.connection_lost(ConnectionResetError())
+        answering.set()
+        await settle()
+        protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+    labels = {"method": "GET", "route": "unmatched", "status": str(status)}
+    assert metrics.registry.get_sample_value("digits_http_requests_total", labels) == 1
+    assert metrics.registry.get_sample_value("digits_rejected_total", {"reason": "client-gone"}) == int(leaves)
 
 
 @pytest.mark.parametrize(("begun", "dripped"), [(b"", b""), (b"GET /", b"a"), (b"", b"\r\n")])

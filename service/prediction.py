@@ -12,10 +12,13 @@ from service.inference import Inference
 from service.loading import LoadedVersion
 from service.problems import DeadlinePassed, NotFound, NotReady, client_gone
 from service.registry import Registry
+from service.state import PLAIN_NUMBER
 
 Answer = TypeVar("Answer")
 Headers = list[tuple[bytes, bytes]]
-AskedVersion = Annotated[int | None, Query(ge=1, description="Ask this version instead of the serving one.")]
+AskedVersion = Annotated[
+    int | None, PLAIN_NUMBER, Query(ge=1, description="Ask this version instead of the serving one.")
+]
 AskedSeconds = Annotated[
     float | None, Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's.")
 ]

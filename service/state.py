@@ -1,9 +1,15 @@
-"""What the routes share: the parts of one running service, made by `app` and handed over with each request."""
+"""What the routes share: the parts of one running service, made by `app` and handed over with each request.
 
+And how a request names a version.
+"""
+
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from service.batching import Batcher
 from service.bodies import BodyReader
@@ -51,3 +57,15 @@ def _state(request: Request) -> ServiceState:
 
 
 State = Annotated[ServiceState, Depends(_state)]
+
+
+def _plain(sent: str) -> str:
+    """Refuse what is a number for Python and no version for the model store: `007`, `+1`, `1_0`, `1.0`."""
+    if not re.fullmatch("[1-9][0-9]*", sent):
+        kind, detail = "version", "Input should be a version's number, digits without a sign or a leading zero"
+        raise PydanticCustomError(kind, detail)
+    return sent
+
+
+PLAIN_NUMBER = BeforeValidator(_plain)
+"""What the parameter of a route goes by that is a version's number."""

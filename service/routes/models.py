@@ -11,14 +11,14 @@ from service.answers import ModelAnswer, ModelsAnswer, VersionDetailAnswer, vers
 from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
 from service.model_store import StoredVersion
 from service.problems import DeadlinePassed, NotFound, documented
-from service.state import ServiceState, State
+from service.state import PLAIN_NUMBER, ServiceState, State
 
 Result = TypeVar("Result")
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 Name = Annotated[str, PathParameter(description="The model's name: digits.")]
-Number = Annotated[int, PathParameter(ge=1, description="The version's number.")]
+Number = Annotated[int, PLAIN_NUMBER, PathParameter(ge=1, description="The version's number.")]
 
 # A report is a file that the trainer wrote: it may style and draw itself, and run or fetch nothing.
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"

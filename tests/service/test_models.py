@@ -10,6 +10,7 @@ from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, write_version
 from tests.service.running import wait_until
+from tests.service.test_predict import NO_VERSIONS
 
 VERSION = "/v1/models/digits/versions"
 
@@ -140,7 +141,7 @@ def test_another_version_is_not_found(client: httpx.Client, path: str) -> None:
     assert "/v1/models" in problem["detail"]
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "latest", "1.5"])
+@pytest.mark.parametrize("number", NO_VERSIONS)
 def test_what_is_no_version_number_is_pointed_at(client: httpx.Client, number: str) -> None:
     """A version is a positive integer."""
     problem = assert_problem(client.get(f"{VERSION}/{number}"), 422, "invalid-input")

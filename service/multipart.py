@@ -8,8 +8,7 @@ import asyncio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.array_body import check_count
-from service.problems import InvalidInput, MalformedBody, Pointer
+from service.problems import InvalidInput, MalformedBody, Pointer, TooLarge
 
 _FIELDS = (b"file", b"files")
 # Read in one turn of the event loop: 150 of the smallest parts, which take 2 ms. A part takes 10 us, however small.
@@ -110,5 +109,8 @@ def _boundary(content: bytes, content_type: bytes, max_instances: int) -> bytes:
     if delimiter + b"--" not in content:
         detail = "The multipart form ends before its closing boundary; send it whole."
         raise MalformedBody(detail)
-    check_count(content.count(delimiter) - 1, max_instances)
+    parts = content.count(delimiter) - 1
+    if parts > max_instances:
+        detail = f"A form may have {max_instances} parts, this one has {parts}; send the pictures in several requests."
+        raise TooLarge(detail)
     return boundary

@@ -123,9 +123,9 @@ def test_a_bad_picture_in_a_form_is_pointed_at() -> None:
 
 
 def test_too_many_parts_are_refused_before_they_are_parsed() -> None:
-    """A form over the limit is too large, whatever its parts hold."""
-    with pytest.raises(TooLarge, match="may hold 3 images, this one holds 4"):
-        rows_of(*form(*[("file", b"")] * 4))
+    """A form over the limit is too large, whatever its parts hold: they are not called pictures."""
+    with pytest.raises(TooLarge, match="may have 3 parts, this one has 4"):
+        rows_of(*form(("file", picture()), *[("note", b"")] * 3))
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])

@@ -382,12 +382,13 @@ class TestLimits:
         responses = [
             predict(client, bytes(3 * 784), BYTES),
             predict_json(client, {"instances": ROWS[:3].tolist()}),
-            client.post(PATH, files=[("file", picture())] * 3),
         ]
 
         for response in responses:
             problem = assert_problem(response, 413, "too-large")
             assert "may hold 2 images, this one holds 3" in problem["detail"]
+        parts = client.post(PATH, files=[("file", picture())] * 3)
+        assert "may have 2 parts, this one has 3" in assert_problem(parts, 413, "too-large")["detail"]
 
 
 def keep_every_thread_busy(client: httpx.Client, threads: ThreadPoolExecutor) -> list[Future[httpx.Response]]:

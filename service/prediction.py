@@ -6,11 +6,12 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Header, Query
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from service.bodies import RawHeaders
 from service.inference import Inference
 from service.loading import LoadedVersion
-from service.problems import DeadlinePassed, NotFound, NotReady, client_gone
+from service.problems import DeadlinePassed, MalformedBody, NotFound, NotReady, client_gone
 from service.registry import Registry
 from service.state import PLAIN_NUMBER
 
@@ -23,8 +24,28 @@ AskedSeconds = Annotated[
     float | None, Header(gt=0, allow_inf_nan=False, description="A shorter deadline than the service's.")
 ]
 
+TIMEOUT_HEADER = b"x-request-timeout-seconds"
+# Of others, such as Accept or Cookie, there may be several.
+_ONCE = (b"content-type", b"content-encoding", TIMEOUT_HEADER)
+
 # Loading a version takes 5 to 7 seconds: trying sooner is of no use.
 _RETRY_READY_SECONDS = 5
+
+
+def given_headers(scope: Scope) -> RawHeaders:
+    """The request's headers by name.
+
+    Raises:
+        MalformedBody: One that may come once came twice: each reader of the request might go by another.
+    """
+    sent: Headers = scope["headers"]
+    given = dict(sent)
+    if len(given) != len(sent):
+        names = [name for name, _ in sent]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise MalformedBody(f"The header {name.decode()} comes more than once; send it once.")
+    return given
 
 
 def choose_version(registry: Registry, number: int | None) -> LoadedVersion:

@@ -20,6 +20,7 @@ from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.loading import LoadedVersion
 from service.prediction import (
+    TIMEOUT_HEADER,
     AskedSeconds,
     AskedVersion,
     Headers,
@@ -28,6 +29,7 @@ from service.prediction import (
     answer_headers,
     choose_version,
     deadline_passed,
+    given_headers,
     left,
     unless_client_leaves,
 )
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["predict"])
 
 _PATH = "/v1/predict"
-_TIMEOUT_HEADER = b"x-request-timeout-seconds"
 _UNCOUNTED = contextlib.nullcontext()
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -88,7 +89,7 @@ async def predict(
     or JSON. Numbers lie in [0, 1], or in [0, 255] with `"max_value": 255`; 0 is background.
     """
     seconds = allowed_seconds(x_request_timeout_seconds, state.settings.request_timeout_seconds)
-    given = dict(request.scope["headers"])
+    given = given_headers(request.scope)
     asked = _Asked(request.scope, given, request.receive, seconds, version, include_seen=include == "seen")
     headers, content = await _answer(state, asked)
     response = Response(content)
@@ -113,8 +114,8 @@ class PredictShortcut:
         if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "POST" or scope["query_string"]:
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"])
-        if _TIMEOUT_HEADER in given:
+        given = given_headers(scope)
+        if TIMEOUT_HEADER in given:
             await self._app(scope, receive, send)
             return
         scope["route"] = _ROUTE

@@ -18,6 +18,7 @@ from service.prediction import (
     answer_headers,
     choose_version,
     deadline_passed,
+    given_headers,
     left,
 )
 from service.problems import DeadlinePassed, documented
@@ -69,7 +70,7 @@ async def read(
 
 async def _answer(request: Request, state: ServiceState, version: LoadedVersion, deadline: float) -> Response:
     receive = request.receive
-    given = dict(request.scope["headers"])
+    given = given_headers(request.scope)
     digits, rows, decode_seconds = await read_digits(given, receive, state.reader, deadline)
     trace: RequestTrace | None = request.scope["state"].get("trace")
     if trace is not None:

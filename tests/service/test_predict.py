@@ -317,6 +317,22 @@ class TestBadInput:
 
         assert problem["errors"][0]["pointer"] == "/query/" + query[1:].split("=")[0]
 
+    @pytest.mark.parametrize("path", [PATH, "/v1/read"])
+    @pytest.mark.parametrize(
+        "twice",
+        [("Content-Type", "image/png"), ("Content-Encoding", "identity"), ("X-Request-Timeout-Seconds", "9")],
+    )
+    def test_a_header_twice(self, client: httpx.Client, path: str, twice: tuple[str, str]) -> None:
+        """Of two that say how the request is to be read neither counts in silence; others may be several."""
+        png: dict[str, Any] = {
+            "content": picture(),
+            "headers": [("Content-Type", "image/png"), ("Cookie", "a"), ("Cookie", "b")],
+        }
+        assert client.post(path, **png).status_code == 200
+        png["headers"] = [("Content-Type", "image/png"), twice, (twice[0].lower(), twice[1])]
+
+        assert twice[0].lower() in assert_problem(client.post(path, **png), 400, "malformed-body")["detail"]
+
     @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", ""])
     def test_wrong_timeout(self, client: httpx.Client, seconds: str) -> None:
         """A timeout header that is no positive number is pointed at."""

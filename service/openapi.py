@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.keys import GUARDED
-from service.problems import BY_STATUS, ProblemDocument, documented
+from service.problems import BY_STATUS, ProblemDocument, documented, header_reference
 
 DESCRIPTION = "\n".join(
     [
@@ -33,8 +33,21 @@ _SECURITY_SCHEMES = {
 }
 
 
+def _header(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": kind}}
+
+
+_HEADERS = {
+    "X-Request-ID": _header("The caller's own id, or a new one."),
+    "X-Model-Version": _header("The version that answered.", "integer"),
+    "Server-Timing": _header("How long decode, queue and infer took, in milliseconds."),
+    "Retry-After": _header("After how many seconds to ask again.", "integer"),
+    "WWW-Authenticate": _header("How to send a key (RFC 6750)."),
+}
+
+
 def complete_document(app: FastAPI, *, needs_key: bool) -> None:
-    """Let the app's OpenAPI document define `ProblemDocument`, to which responses refer, and how a key is sent."""
+    """Let the app's OpenAPI document define what responses refer to, and how a key is sent."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -50,9 +63,11 @@ def complete_document(app: FastAPI, *, needs_key: bool) -> None:
             # FastAPI's own error model: here every error is a problem.
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            made["components"]["headers"] = _HEADERS
             made["components"]["securitySchemes"] = _SECURITY_SCHEMES
             if needs_key:
                 _require_key(made["paths"])
+            _add_request_id(made["paths"])
             app.openapi_schema = made
         return app.openapi_schema
 
@@ -67,3 +82,11 @@ def _require_key(paths: dict[str, Any]) -> None:
             for operation in operations.values():
                 operation["security"] = [{name: []} for name in _SECURITY_SCHEMES]
                 operation["responses"] |= unauthorized
+
+
+def _add_request_id(paths: dict[str, Any]) -> None:
+    """Say of each answer that it has the request's id."""
+    for operations in paths.values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                response["headers"] = response.get("headers", {}) | {"X-Request-ID": header_reference("X-Request-ID")}

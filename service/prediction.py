@@ -11,7 +11,15 @@ from starlette.types import Receive, Scope
 from service.bodies import RawHeaders
 from service.inference import Inference
 from service.loading import LoadedVersion
-from service.problems import DeadlinePassed, MalformedBody, NotFound, NotReady, client_gone
+from service.problems import (
+    DeadlinePassed,
+    MalformedBody,
+    NotFound,
+    NotReady,
+    client_gone,
+    documented,
+    header_reference,
+)
 from service.registry import Registry
 from service.state import PLAIN_NUMBER
 
@@ -111,6 +119,13 @@ class Told(NamedTuple):
             "queue_ms": round(self.queue_seconds * 1000, 3),
             "infer_ms": round(self.run_seconds * 1000, 3),
         }
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {name: header_reference(name) for name in ("X-Model-Version", "Server-Timing")}},
+    **documented(400, 404, 413, 415, 422, 429, 500, 503, 504),
+}
+"""The OpenAPI `responses` of predictions."""
 
 
 def answer_headers(version: LoadedVersion, length: int, decode_seconds: float, inference: Inference) -> Headers:

@@ -141,6 +141,9 @@ BY_STATUS = {
 }
 
 
+_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+
+
 class ProblemDocument(BaseModel):
     """An error answer (RFC 9457)."""
 
@@ -164,10 +167,16 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": BY_STATUS[status].title,
+            "headers": {name: header_reference(name) for name in _HEADERS.get(status, ())},
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
         }
         for status in statuses
     }
+
+
+def header_reference(name: str) -> dict[str, str]:
+    """Where the OpenAPI document describes an answer's header."""
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def answer(problem: Problem, path: str, request_id: str) -> Response:

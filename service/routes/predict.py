@@ -19,7 +19,9 @@ from service.exchange import BODY_IS_THERE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.loading import LoadedVersion
+from service.multipart import FIELDS
 from service.prediction import (
+    DOCUMENTED,
     TIMEOUT_HEADER,
     AskedSeconds,
     AskedVersion,
@@ -33,7 +35,7 @@ from service.prediction import (
     left,
     unless_client_leaves,
 )
-from service.problems import DeadlinePassed, documented
+from service.problems import DeadlinePassed
 from service.state import ServiceState, State
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ _REQUEST_BODY: dict[str, Any] = {
         FORM: {
             "schema": {
                 "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "array", "items": _BINARY}},
+                "properties": {name: {"type": "array", "items": _BINARY} for name in FIELDS},
+                "anyOf": [{"required": [name]} for name in FIELDS],
             }
         },
     },
@@ -73,7 +75,7 @@ _REQUEST_BODY: dict[str, Any] = {
     operation_id="predict",
     summary="Read digits",
     response_model=PredictAnswer,
-    responses=documented(400, 404, 413, 415, 422, 429, 500, 503, 504),
+    responses=DOCUMENTED,
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def predict(

@@ -10,7 +10,9 @@ from service.answers import ModelVersion, ReadAnswer, read_json
 from service.bodies import FORM
 from service.imaging import MEDIA_TYPES
 from service.loading import LoadedVersion
+from service.multipart import FIELDS
 from service.prediction import (
+    DOCUMENTED,
     AskedSeconds,
     AskedVersion,
     Told,
@@ -21,7 +23,7 @@ from service.prediction import (
     given_headers,
     left,
 )
-from service.problems import DeadlinePassed, documented
+from service.problems import DeadlinePassed
 from service.reading import check_touching, read_digits
 from service.state import ServiceState, State
 
@@ -35,7 +37,13 @@ _REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         **{media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES},
-        FORM: {"schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}},
+        FORM: {
+            "schema": {
+                "type": "object",
+                "properties": dict.fromkeys(FIELDS, _BINARY),
+                "oneOf": [{"required": [name]} for name in FIELDS],
+            }
+        },
     },
 }
 
@@ -45,7 +53,7 @@ _REQUEST_BODY: dict[str, Any] = {
     operation_id="read",
     summary="Read a line of digits",
     response_model=ReadAnswer,
-    responses=documented(400, 404, 413, 415, 422, 429, 500, 503, 504),
+    responses=DOCUMENTED,
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def read(

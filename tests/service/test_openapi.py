@@ -6,6 +6,7 @@ import pytest
 import schemathesis
 from fastapi.routing import APIRoute
 from hypothesis import given, settings
+from pydantic import SecretStr
 from schemathesis.checks import CHECKS
 
 from service.app import create_app
@@ -14,9 +15,11 @@ from service.routes import health, metrics, models, predict, read
 from service.settings import Settings
 from tests.service.fakes import FakeLoader
 from tests.service.running import running_service
+from tests.service.test_bodies import picture
 
 # A schema cannot say everything: that a picture has ink on it, or that 784 bytes make an image.
 TOO_STRICT = ["positive_data_acceptance"]
+PREDICTIONS = ("/v1/predict", "/v1/read")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
@@ -95,6 +98,42 @@ def test_predict_documents_every_body_and_every_error(document: dict[str, Any]) 
     assert operation["requestBody"]["required"]
     expected = {"200", "400", "404", "413", "415", "422", "429", "500", "503", "504"}
     assert operation["responses"].keys() == expected
+
+
+def headers_of(operation: dict[str, Any], status: str) -> set[str]:
+    """The headers that an answer is said to have."""
+    return set(operation["responses"][status]["headers"])
+
+
+def test_every_answer_documents_its_headers() -> None:
+    """The contract's: the request's id everywhere, the version and the times, when to come back, how to send a key."""
+    with_keys = create_app(Settings(api_keys=SecretStr("k" * 32)), load=FakeLoader()).openapi()
+    more = {"429": {"Retry-After"}, "503": {"Retry-After"}, "401": {"WWW-Authenticate"}}
+    for path, _, operation in operations(with_keys):
+        of_status = more | ({"200": {"X-Model-Version", "Server-Timing"}} if path in PREDICTIONS else {})
+        for status in operation["responses"]:
+            assert headers_of(operation, status) == {"X-Request-ID"} | of_status.get(status, set()), (path, status)
+
+
+def test_answers_have_the_headers_that_they_document(client: httpx.Client, document: dict[str, Any]) -> None:
+    """Each one, by its name."""
+    for path in PREDICTIONS:
+        operation = document["paths"][path]["post"]
+        for content, status in ((picture(), 200), (b"none", 422)):
+            answer = client.post(path, content=content, headers={"Content-Type": "image/png"})
+            assert answer.status_code == status
+            assert headers_of(operation, str(status)) <= {name.title().replace("Id", "ID") for name in answer.headers}
+
+
+@pytest.mark.parametrize("path", PREDICTIONS)
+@pytest.mark.parametrize("field", ["file", "files"])
+def test_a_form_may_have_either_name(client: httpx.Client, document: dict[str, Any], path: str, field: str) -> None:
+    """The parts that are taken are the ones that the document knows, and neither is required beside the other."""
+    schema = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema["properties"].keys() == {"file", "files"}
+    assert {"required": [field]} in schema.get("anyOf", []) + schema.get("oneOf", [])
+    assert "required" not in schema
+    assert client.post(path, files={field: picture()}).status_code == 200
 
 
 def test_reading_takes_the_same_questions_as_predicting(document: dict[str, Any]) -> None:

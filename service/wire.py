@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # It counts from the second piece on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
 
+# Many times what a picture takes. Rows of clients that have left are kept in the queue for as long: one that closes its
+# connection looks like one that still reads, until it is sent something.
+_PATIENCE_SECONDS = 0.5
+
 KeepsOpen = Any
 """A bool, as the event loop takes it: uvicorn, which never keeps a connection open, declares None."""
 
@@ -47,14 +51,16 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
 
     def eof_received(self) -> KeepsOpen:
-        """Keep the connection until a whole request is answered; called by the event loop when the client ends.
+        """Keep the connection for a moment if a whole request is unanswered; called by the event loop.
 
-        It may wait for the answer, as `nc -N` does, or be gone: only a reset tells. With half a request it is gone.
+        The client may only have ended its own side, as `nc -N` does, and read the answer. Whoever is not answered by
+        then is taken to have left, as is at once whoever ends with half a request.
         """
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         if cycle is None or cycle.response_complete or cycle.more_body:
             return False
         cycle.keep_alive = False
+        self.loop.call_later(_PATIENCE_SECONDS, self.transport.close)
         return True
 
     def read_no_more(self) -> None:

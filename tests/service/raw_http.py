@@ -1,7 +1,6 @@
 """A connection on which a test can misbehave: send half a body, lie about its length, or leave early."""
 
 import socket
-import struct
 from collections.abc import Iterable
 
 import httpx
@@ -10,12 +9,6 @@ import httpx
 def connect(client: httpx.Client) -> socket.socket:
     """Open a connection of one's own to the client's service; close it with `with`."""
     return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10)
-
-
-def leave(connection: socket.socket) -> None:
-    """Close it so that the other side is told at once: an ordinary end may only mean that no more will be sent."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
 
 
 def request_head(method: str, path: str, headers: Iterable[str]) -> bytes:

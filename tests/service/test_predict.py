@@ -2,7 +2,6 @@ import base64
 import io
 import json
 import re
-import socket
 import struct
 import threading
 import zlib
@@ -24,7 +23,7 @@ from service.imaging import MEDIA_TYPES
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
-from tests.service.raw_http import connect, everything_from, leave, read_status, request_head
+from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import running_service, wait_until
 from tests.service.scraping import scrape
 from tests.service.test_bodies import form, picture
@@ -510,7 +509,6 @@ class TestOverload:
             headers = [f"Content-Type: {BYTES}", f"Content-Length: {10_000 * 784}"]
             leaving.sendall(request_head("POST", PATH + "?include=seen", headers) + bytes(10_000 * 784))
             wait_until(lambda: scrape(client).value("digits_batch_rows_sum") == 10_000)
-            leave(leaving)
 
         wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 1)
         assert scrape(client).value("digits_rejected_total", reason="client-gone") == 1
@@ -543,26 +541,12 @@ class TestOverload:
                 headers = [f"Content-Type: {BYTES}", f"Content-Length: {3 * 784}"]
                 leaving.sendall(request_head("POST", PATH, headers) + bytes(3 * 784))
                 wait_until(lambda: scrape(client).value("digits_queue_rows") == 4)
-                leave(leaving)
 
             wait_until(lambda: scrape(client).value("digits_queue_rows") == 1)
         seen = scrape(client)
         assert seen.value("digits_http_requests_total", method="POST", route=PATH, status="499") == 1
         assert seen.value("digits_rejected_total", reason="client-gone") == 1
         assert sum(held_engine.batches) == usable_cores() + 1
-
-    @pytest.mark.usefixtures("store")
-    def test_client_that_ends_its_side_and_waits(
-        self, start_service: StartService, held_engine: FirstPixelEngine
-    ) -> None:
-        """It may wait for its answer, and does so until the deadline at the longest; then its connection ends."""
-        client = start_service(FakeLoader(held_engine))
-        with waiting_rows(client, held_engine, 1), connect(client) as ending:
-            headers = [f"Content-Type: {BYTES}", f"Content-Length: {3 * 784}", "X-Request-Timeout-Seconds: 0.3"]
-            ending.sendall(request_head("POST", PATH, headers) + bytes(3 * 784))
-            ending.shutdown(socket.SHUT_WR)
-
-            assert everything_from(ending).startswith(b"HTTP/1.1 504")
 
     @pytest.mark.usefixtures("store")
     def test_client_that_leaves_in_the_middle_of_its_body(self, start_service: StartService) -> None:

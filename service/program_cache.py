@@ -23,17 +23,34 @@ _MAY_BE_LEFT = (".preparing-*", f"{_SHA256}.lock", f"{_SHA256}-*.rejected", f"{_
 def prune(cache: Path, program: Path) -> None:
     """Note that `program` has been loaded, and remove those that have not been for longest.
 
-    Another worker may do so at the same time.
+    Another worker may do so at the same time. Where nothing can be written nothing is noted, and the program serves.
     """
-    ages = {}
+    now_seconds = time.time()
+    loaded_seconds = {}
     for file in cache.glob("*.tflite"):
-        with contextlib.suppress(FileNotFoundError):
-            if file == program:
-                os.utime(file)
-            ages[file] = file.stat().st_mtime
-    for old in sorted(ages, key=ages.__getitem__, reverse=True)[MAX_PROGRAMS:]:
-        old.unlink(missing_ok=True)
-        old.with_suffix(".lock").unlink(missing_ok=True)
+        if file != program:
+            with contextlib.suppress(OSError):
+                loaded_seconds[file] = _not_ahead(file, now_seconds)
+    with contextlib.suppress(OSError):
+        os.utime(program)
+    for old in sorted(loaded_seconds, key=loaded_seconds.__getitem__, reverse=True)[MAX_PROGRAMS - 1 :]:
+        with contextlib.suppress(OSError):
+            old.unlink(missing_ok=True)
+            old.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _not_ahead(file: Path, now_seconds: float) -> float:
+    """When it was loaded last; if a clock was ahead, just before now, so that what is loaded from now on is newer.
+
+    Raises:
+        OSError: It is gone.
+    """
+    noted_seconds = file.stat().st_mtime
+    if noted_seconds <= now_seconds:
+        return noted_seconds
+    with contextlib.suppress(OSError):
+        os.utime(file, (now_seconds - 1,) * 2)
+    return now_seconds - 1
 
 
 def remove_leftovers(cache: Path) -> None:

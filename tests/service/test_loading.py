@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -45,6 +46,20 @@ def test_warm_cache_needs_no_preparing(stored: StoredVersion, own_cache: Path) -
     loaded = load(stored, own_cache, prepare_timeout_seconds=0)
     assert loaded.number == 1
     assert loaded.manifest.metrics.test_accuracy >= 0.995
+
+
+def test_a_cache_that_can_only_be_read_serves(
+    stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is there is loaded, also where nothing can be noted or removed beside it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for module, name in ((os, "utime"), (Path, "unlink"), (Path, "mkdir")):
+        monkeypatch.setattr(module, name, refuse)
+    loaded = asyncio.run(Loader("litert", own_cache, 8).from_cache(stored))
+    assert loaded is not None
 
 
 def test_damaged_program_is_made_anew(stored: StoredVersion, own_cache: Path) -> None:

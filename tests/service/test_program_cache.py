@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 from pathlib import Path
@@ -62,3 +63,29 @@ def test_a_program_that_another_worker_removes_is_passed_over(tmp_path: Path) ->
     """What is gone between the listing and a look at its age keeps nothing from being loaded."""
     (tmp_path / "removed.tflite").symlink_to("nowhere")
     prune(tmp_path, tmp_path / "removed.tflite")
+
+
+def refuse(*_: object, **__: object) -> None:
+    """What a file system that can only be read does."""
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_cache_that_can_only_be_read_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a load cannot be noted, nor what is too much be removed, keeps nothing from being loaded."""
+    programs = [leave(tmp_path / f"{number}.tflite", age_seconds=1000) for number in range(MAX_PROGRAMS + 1)]
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    prune(tmp_path, programs[0])
+    assert all(program.exists() for program in programs)
+
+
+def test_a_clock_that_was_ahead_removes_nothing_that_is_loaded_now(tmp_path: Path) -> None:
+    """Times that are still to come are taken as now, and whatever is loaded from then on is newer."""
+    ahead = [leave(tmp_path / f"ahead{number}.tflite", age_seconds=-3600) for number in range(MAX_PROGRAMS)]
+    for name in ("first", "second"):
+        program = leave(tmp_path / f"{name}.tflite", age_seconds=0)
+        prune(tmp_path, program)
+    assert (tmp_path / "first.tflite").exists()
+    assert (tmp_path / "second.tflite").exists()
+    assert sum(program.exists() for program in ahead) == MAX_PROGRAMS - 2

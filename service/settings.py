@@ -3,6 +3,7 @@
 The README's table is made from the same fields; a test compares the two.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
     """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""
 
     api_keys_file: Path | None = None
-    """File that holds the keys, one a line, in place of DIGITS_API_KEYS; read when a worker starts."""
+    """File of keys, one a line or a comment (`#`), in place of DIGITS_API_KEYS; read when a worker starts."""
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:
@@ -87,11 +88,11 @@ class Settings(BaseSettings):
         """
         if self.api_keys_file is not None:
             try:
-                return _parse_keys(self.api_keys_file.read_text())
+                return _parse_keys(_uncommented(self.api_keys_file.read_text()))
             except OSError as error:
                 msg = f"cannot be read: {error.strerror}"
                 raise ValueError(msg) from error
-        return _parse_keys(self.api_keys.get_secret_value()) if self.api_keys is not None else ()
+        return _parse_keys(self.api_keys.get_secret_value().split(",")) if self.api_keys is not None else ()
 
     @model_validator(mode="after")
     def _keys_can_be_read(self) -> Self:
@@ -115,15 +116,23 @@ class Settings(BaseSettings):
         return self
 
 
-def _parse_keys(text: str) -> tuple[str, ...]:
-    """The keys in a text, which separates them by commas, spaces or line ends.
+def _uncommented(text: str) -> list[str]:
+    """The lines of a text but for those that are comments."""
+    return [line for line in text.split("\n") if not line.lstrip().startswith("#")]
+
+
+def _parse_keys(texts: Iterable[str]) -> tuple[str, ...]:
+    """The keys that are given, one in each text; around it may be white space, and an empty one is passed over.
 
     Raises:
-        ValueError: There is none, or one that no header can carry.
+        ValueError: There is none, or one that no header can carry, or that looks like several or a comment.
     """
-    keys = tuple(text.replace(",", " ").split())
+    keys = tuple(filter(None, map(str.strip, texts)))
     if not keys:
         msg = "names no key; leave it unset to serve without keys"
+        raise ValueError(msg)
+    if any("," in key or key.split() != [key] for key in keys):
+        msg = "has a key with white space or a comma inside; a file holds one key or comment a line"
         raise ValueError(msg)
     if not all(key.isascii() and key.isprintable() for key in keys):
         msg = "has a key with characters other than printable ASCII"

@@ -95,15 +95,15 @@ def test_every_field_is_described(name: str) -> None:
 
 
 def test_keys_come_from_the_environment_or_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys are separated by commas or lines; with neither variable there are none."""
+    """Keys are separated by commas, in a file by lines; with neither variable there are none."""
     assert Settings().accepted_keys == ()
-    (tmp_path / "keys").write_text("one\ntwo\n")
+    (tmp_path / "keys").write_text("# of the shop\none\n\n  # of the till, until June\r\n two \r\n")
     assert Settings(api_keys_file=tmp_path / "keys").accepted_keys == ("one", "two")
     monkeypatch.setenv("DIGITS_API_KEYS", "one, two")
     assert Settings().accepted_keys == ("one", "two")
 
 
-@pytest.mark.parametrize("text", ["", " , ", "schlüssel", "a\x00b"])
+@pytest.mark.parametrize("text", ["", " , ", "schlüssel", "a\x00b", "key # of the shop", "one two", "tab\tbed"])
 def test_keys_that_would_not_guard_are_refused(tmp_path: Path, text: str) -> None:
     """Keys that are set, but to nothing or to what no header carries, end the start without being shown."""
     (tmp_path / "keys").write_text(text)
@@ -111,6 +111,14 @@ def test_keys_that_would_not_guard_are_refused(tmp_path: Path, text: str) -> Non
         with pytest.raises(ValidationError, match="api_keys") as raised:
             Settings.model_validate(settings)
         assert not text.strip(" ,") or text not in str(raised.value)
+
+
+def test_a_file_of_comments_names_no_key(tmp_path: Path) -> None:
+    """No word of a comment is a key, and two keys on a line are not taken for one."""
+    for text, problem in (("# keys: none yet\n", "names no key"), ("one,two\n", "one key or comment a line")):
+        (tmp_path / "keys").write_text(text)
+        with pytest.raises(ValidationError, match=problem):
+            Settings(api_keys_file=tmp_path / "keys")
 
 
 def test_keys_are_given_once(tmp_path: Path) -> None:

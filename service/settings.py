@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -93,6 +93,15 @@ class Settings(BaseSettings):
                 msg = f"cannot be read: {error.strerror}"
                 raise ValueError(msg) from error
         return _parse_keys(self.api_keys.get_secret_value().split(",")) if self.api_keys is not None else ()
+
+    @field_validator("model_store", "cache", "host", mode="before")
+    @classmethod
+    def _is_not_empty(cls, value: object) -> object:
+        """An empty text would be the working directory, or all addresses of the machine, which nobody has asked for."""
+        if isinstance(value, str) and not value.strip():
+            msg = "is set, but empty; leave it unset for the default"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _keys_can_be_read(self) -> Self:

@@ -70,6 +70,16 @@ def test_values_out_of_bounds_are_rejected(name: str, value: object) -> None:
     assert raised.value.errors()[0]["loc"] == (name,)
 
 
+@pytest.mark.parametrize("name", ["host", "cache", "model_store"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_what_is_set_to_nothing_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be all addresses, or the working directory, where a variable only failed to be filled in."""
+    monkeypatch.setenv(f"DIGITS_{name.upper()}", value)
+    with pytest.raises(ValidationError, match="is set, but empty") as raised:
+        Settings()
+    assert raised.value.errors()[0]["loc"] == (name,)
+
+
 @pytest.mark.parametrize("name", ["poll_seconds", "request_timeout_seconds", "drain_seconds"])
 @pytest.mark.parametrize("value", ["inf", "nan"])
 def test_every_wait_is_finite(name: str, value: str) -> None:

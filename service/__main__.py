@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import errno
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -65,11 +67,7 @@ def _serve(settings: Settings) -> int:
     try:
         listeners = listen(settings.host, settings.port, workers)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        _say(
-            f"Cannot listen on {where}: {os.strerror(error.errno or 0)}. Choose another DIGITS_PORT.",
-            sys.stderr,
-        )
+        _say(f"Cannot listen on {settings.host}:{settings.port}: {_what_to_choose(error)}", sys.stderr)
         return FAILED
     _say(f"Digits listens on {address(listeners[0])}")
     sys.stdout.flush()
@@ -83,6 +81,13 @@ def _serve(settings: Settings) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         serve(settings, listeners[0], Metrics())
     return DONE
+
+
+def _what_to_choose(error: OSError) -> str:
+    """What is wrong with the address, and which setting changes that."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{error.strerror}. Choose another DIGITS_HOST."
+    return f"{os.strerror(error.errno or 0)}. Choose another DIGITS_PORT."
 
 
 def _complain(error: ValidationError) -> None:

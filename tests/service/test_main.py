@@ -111,3 +111,13 @@ def test_taken_port_is_said_plainly() -> None:
     assert ended.returncode == 1
     assert "Choose another DIGITS_PORT" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_that_this_machine_does_not_have_is_said_plainly(host: str) -> None:
+    """A name that nobody knows, or another machine's address, ends the start with 1 and the setting to change."""
+    ended = run(DIGITS_HOST=host)
+    assert ended.returncode == 1
+    assert "Choose another DIGITS_HOST" in ended.stderr
+    assert "Unknown error" not in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from service import logs
 from service.cores import usable_cores
 from service.manifest import VersionRejected
-from service.model_store import ModelStore, StoredVersion
+from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.settings import Settings
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -32,17 +32,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check(settings: Settings) -> int:
-    """Print the settings, and whether the model store holds a version that is whole."""
+    """Print the settings, whether the model store holds a version that is whole, and which one a start serves."""
     for name, value in settings.model_dump().items():
         _say(f"DIGITS_{name.upper()}={value}")
     snapshot = ModelStore(settings.model_store, settings.model_name).look()
     if snapshot.trouble:
         _say(f"{snapshot.trouble} ({settings.model_store / settings.model_name})")
-    whole = [_check_version(stored) for stored in snapshot.versions]
-    if any(whole):
+    whole = [stored.number for stored in snapshot.versions if _check_version(stored)]
+    if whole:
+        _say(_followed(snapshot, whole))
         return DONE
     _say("No version can serve. Publish one with `python -m trainer release` or `python -m trainer train`.")
     return FAILED
+
+
+def _followed(snapshot: Snapshot, whole: list[int]) -> str:
+    """What the policy asks for and what a start serves by it, as far as files tell; `whole` has the newest first."""
+    asked_for = snapshot.policy.serve if snapshot.policy else None
+    if asked_for is None:
+        return f"policy.json cannot be followed: a start serves version {whole[0]}, the newest"
+    if asked_for == "latest":
+        return f"policy: the newest version; a start serves version {whole[0]}"
+    if asked_for in whole:
+        return f"policy.json pins version {asked_for}, which a start serves"
+    is_there = any(stored.number == asked_for for stored in snapshot.versions)
+    why = "not whole" if is_there else "not in the model store"
+    return f"policy.json pins version {asked_for}, which is {why}: a start serves version {whole[0]}, the newest"
 
 
 def _check_version(stored: StoredVersion) -> bool:

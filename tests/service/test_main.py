@@ -44,6 +44,35 @@ def test_check_says_which_versions_are_whole(
 
 
 @pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (None, "policy: the newest version; a start serves version 1"),
+        ('{"serve": "latest"}', "policy: the newest version; a start serves version 1"),
+        ('{"serve": 1}', "policy.json pins version 1, which a start serves"),
+        ('{"serve": 2}', "policy.json pins version 2, which is not whole: a start serves version 1, the newest"),
+        ('{"serve": 3}', "policy.json pins version 3, which is not in the model store: a start serves version 1"),
+        ("serve 1", "policy.json cannot be followed: a start serves version 1, the newest"),
+    ],
+)
+def test_check_says_what_the_policy_leads_to(
+    released_store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str | None,
+    said: str,
+) -> None:
+    """A pin that cannot be followed is told before a start serves what it was to keep out."""
+    shutil.copytree(released_store / "digits", tmp_path / "digits")
+    (write_version(tmp_path, 2) / "saved_model.pb").write_bytes(b"damaged")
+    if policy is not None:
+        (tmp_path / "digits" / "policy.json").write_text(policy)
+    monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
+    assert main(["check"]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("model", "number", "reason"),
     [
         ("digits", "7", "version 7: the manifest says version 1, the folder is 7"),

@@ -190,6 +190,22 @@ def times_asleep(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_during_the_start_ends_with_0(
+    released_store: Path, program_cache: Path, tmp_path: Path, number: signal.Signals, workers: str
+) -> None:
+    """From the moment the address is told a stop is a good end, though nothing serves yet."""
+    log = tmp_path / "log"
+    process = Process(released_store, program_cache, log, DIGITS_WORKERS=workers, DIGITS_DRAIN_SECONDS="0")
+    try:
+        process.process.send_signal(number)
+        assert process.process.wait(timeout=30) == 0
+        assert "Traceback" not in log.read_text()
+    finally:
+        process.close()
+
+
 def test_ctrl_c_ends_at_once_without_a_traceback(process: Process) -> None:
     """Ctrl-C ends the process with 0."""
     wait_until(process.ready, READY_SECONDS)

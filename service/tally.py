@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 _BYTES_PER_WORKER = 1024 * 1024
 # The longest labels, those of a request, take 65.
 _LABEL_BYTES = 96
+# What stands for a process that has served where none has, and none gets connections: larger than any process id.
+_NO_PROCESS = 2**62
 # What stands for all combinations of labels that a full table has no row for.
 OTHER = "other"
 
@@ -43,7 +45,7 @@ class Memory:
         # Of each worker: CPU seconds of those before it in its place, and of itself when somebody looked last.
         self._cpu_seconds: NDArray[np.float64] = self._take(np.dtype(np.float64), 2)
         self._cpu_seconds[worker] = self._cpu_seconds[worker].sum(), 0.0
-        # The process id of the last one that has served in each worker's place.
+        # The process id of the last one that has served in each worker's place; `_NO_PROCESS` where none is waited for.
         self._have_served: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
         # The number of the version that each worker serves, or that the one before it in its place did.
         self._versions: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
@@ -76,7 +78,7 @@ class Memory:
 
     @property
     def all_have_served(self) -> bool:
-        """Whether each worker, or one before it in its place, has had a version that serves."""
+        """Whether each worker that gets connections, or one before it in its place, has had a version that serves."""
         return bool(self._have_served.all())
 
     def table(self, rows: int, width: int) -> "Table":
@@ -110,10 +112,20 @@ def note_ended(descriptor: int, worker: int) -> None:
     os.pwrite(descriptor, bytes(8), 8 * worker)
 
 
+def note_closed(descriptor: int, workers: int, worker: int) -> None:
+    """Let nobody wait for that worker's place to serve: it gets no connections before it does."""
+    os.pwrite(descriptor, _NO_PROCESS.to_bytes(8, sys.byteorder), _served_at(workers, worker))
+
+
 def has_served(descriptor: int, workers: int, worker: int, process: int) -> bool:
     """Whether that process, in that worker's place of so many, has had a version that serves."""
+    return os.pread(descriptor, 8, _served_at(workers, worker)) == process.to_bytes(8, sys.byteorder)
+
+
+def _served_at(workers: int, worker: int) -> int:
+    """Where the process id of the last one that has served in that place is."""
     # Before it come the process ids and, twice as long, the CPU seconds.
-    return os.pread(descriptor, 8, 8 * (3 * workers + worker)) == process.to_bytes(8, sys.byteorder)
+    return 8 * (3 * workers + worker)
 
 
 def _unnamed_file() -> int:

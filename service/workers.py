@@ -117,6 +117,7 @@ class Workers:
             return
         self.listeners[worker].close()
         self.listeners[worker] = bound
+        tally.note_closed(self._metrics_file, len(self.listeners), worker)
 
     def _stop(self, number: int) -> None:
         """Pass the signal on; kill what has not stopped when its time is over."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tally import OTHER, Memory, file_for, has_served, note_ended
+from service.tally import OTHER, Memory, file_for, has_served, note_closed, note_ended
 
 
 def shared(workers: int) -> list[Memory]:
@@ -72,6 +72,21 @@ def test_everyone_has_served_only_when_each_has() -> None:
     second.note_served(1)
     assert first.all_have_served
     assert first.processes == [os.getpid()] * 2
+
+
+def test_a_place_that_gets_no_connections_is_not_waited_for() -> None:
+    """Its worker has not served, and keeps nobody else from being ready, also when another one has begun there."""
+    file = file_for(2)
+    first, second = (Memory(2, worker, file) for worker in range(2))
+    first.note_served(7)
+    note_closed(file, 2, 1)
+    Memory(2, 1, file)
+    assert first.all_have_served
+    assert not has_served(file, 2, 1, os.getpid())
+    assert first.served_by_others is None
+    second.note_served(7)
+    assert has_served(file, 2, 1, os.getpid())
+    os.close(file)
 
 
 def test_what_the_others_serve_is_known() -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import os
 import shutil
@@ -122,6 +123,28 @@ def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
         keys.write_text("secret")
         wait_until(lambda: listening_sockets(service) == 2)
         assert restarts() < 12
+    finally:
+        service.close()
+
+
+def test_a_worker_that_never_gets_to_serve_keeps_nobody_from_being_ready(
+    released_store: Path, program_cache: Path
+) -> None:
+    """Once its connections come to the others, readiness does not wait for it."""
+    service = Process(released_store, program_cache, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
+
+    def ready_without_the_second() -> bool:
+        for pid in service.workers():
+            with contextlib.suppress(FileNotFoundError):
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if arguments[2:4] == [b"service.worker", b"1"]:
+                    os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(httpx.TransportError):  # what waited for the one that was killed
+            return httpx.get(f"{service.client.base_url}/health/ready", timeout=0.2).status_code == 200
+        return False
+
+    try:
+        wait_until(ready_without_the_second, READY_SECONDS)
     finally:
         service.close()
 

@@ -34,6 +34,8 @@ _NO_MEMORY = "ResourceExhaustedError"
 # and 1 GB where not. This much is four times what it makes do with on macOS.
 _THREAD_STACK_BYTES = 2 * 1024**2
 _THREADS = "2"
+# A program of ours is 0.8 MB. That a larger one does not fit is found out when it is written.
+_PROGRAM_BYTES = 1024**2
 # Beside a version that serves, its requests come first.
 NICENESS = 10
 
@@ -81,6 +83,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
         raise PreparingPostponed(msg) from error
     if engine == "litert":
         _find_temporary_folder()
+        _find_room(cache)
     # Only now, with the files known to be what the trainer wrote, is TensorFlow worth its four seconds.
     from service.engines.tensorflow import TensorFlowEngine, rejecting_what_cannot_run
 
@@ -92,8 +95,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
         try:
             _publish(program, cache / program_name(manifest_sha256), golden.answered_by(saved_model.run))
         except OSError as error:
-            msg = f"the program cache cannot be written to: {error.strerror}"
-            raise PreparingPostponed(msg) from error
+            raise _postponed_by_cache(error) from error
 
 
 def _find_temporary_folder() -> None:
@@ -103,6 +105,20 @@ def _find_temporary_folder() -> None:
     except FileNotFoundError as error:
         msg = "there is no folder for temporary files that can be written to"
         raise PreparingPostponed(msg) from error
+
+
+def _find_room(cache: Path) -> None:
+    """Raise `PreparingPostponed` if a program does not fit into the cache, before seconds of a core are spent on it."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache) as room:
+            room.write(bytes(_PROGRAM_BYTES))
+    except OSError as error:
+        raise _postponed_by_cache(error) from error
+
+
+def _postponed_by_cache(error: OSError) -> PreparingPostponed:
+    return PreparingPostponed(f"the program cache cannot be written to: {error.strerror}")
 
 
 def program_name(manifest_sha256: str) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -46,19 +47,32 @@ long sysconf(int name) {
 
 
 def run_prepare(
-    version: Path, cache: Path, limit_bytes: int | None = None, *, may_write: bool = True
+    version: Path,
+    cache: Path,
+    limit_bytes: int | None = None,
+    *,
+    most_bytes: int | None = None,
+    without_tensorflow: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Prepare a version in a process of its own, as the service does, in so much private memory."""
+    """Prepare a version in a process of its own, as the service does, in so much private memory.
+
+    It may write files of `most_bytes`, and finds no TensorFlow, but an error in a module of that name in a folder.
+    """
+    variables = {}
+    if without_tensorflow is not None:
+        (without_tensorflow / "tensorflow.py").write_text("raise ImportError")
+        variables["PYTHONPATH"] = str(without_tensorflow)
 
     def limit() -> None:
         if limit_bytes is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
-        if not may_write:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        if most_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
     return subprocess.run(
         [sys.executable, "-m", "service.prepare", str(version), str(cache)],
         preexec_fn=limit,
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -184,11 +198,23 @@ def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: P
 
 def test_without_a_folder_for_temporary_files_a_version_is_postponed(released: Path, tmp_path: Path) -> None:
     """The converter needs one; that there is none, or that it is full, says nothing about the version."""
-    ended = run_prepare(released, tmp_path / "cache", may_write=False)
+    ended = run_prepare(released, tmp_path / "cache", most_bytes=0)
 
     assert ended.returncode == 1
     reason = "there is no folder for temporary files that can be written to"
     assert json.loads(ended.stdout) == {"rejected": None, "postponed": reason, "failed": None}
+
+
+def test_a_cache_without_room_is_found_out_before_tensorflow(released: Path, tmp_path: Path) -> None:
+    """What is tried again and again while a disk is full costs a moment each time, and leaves nothing behind."""
+    half_a_program = 512 * 1024
+
+    ended = run_prepare(released, tmp_path / "cache", most_bytes=half_a_program, without_tensorflow=tmp_path)
+
+    assert ended.returncode == 1
+    reason = "the program cache cannot be written to: File too large"
+    assert json.loads(ended.stdout) == {"rejected": None, "postponed": reason, "failed": None}
+    assert not list((tmp_path / "cache").iterdir())
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="compiles what pretends to be many cores")

@@ -15,8 +15,11 @@ from service.manifest import VersionRejected
 from service.model_store import Fingerprint, StoredVersion
 from service.preparing import LoadPostponed
 
-# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this.
+# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this;
+# while it lasts after twice as long each time, up to 160 s. Who makes room waits for no longer than that, and the alert
+# of it needs a try in each five minutes.
 POSTPONED_SECONDS = 10.0
+_LONGEST_TIMES = 16
 
 # So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
 UNFORESEEN_SECONDS = 300.0
@@ -28,6 +31,7 @@ log = logging.getLogger("digits.registry")  # as all that the registry has to sa
 class _Verdict:
     fingerprint: Fingerprint
     reason: str
+    for_seconds: float
     until_seconds: float
 
 
@@ -61,14 +65,18 @@ class Verdicts:
 
     def quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
         """Hold these files back; after so many seconds they may be tried again, and stay in quarantine meanwhile."""
-        self._quarantined[stored.number] = _Verdict(stored.fingerprint, reason, time.monotonic() + for_seconds)
+        self._quarantined[stored.number] = _Verdict(
+            stored.fingerprint, reason, for_seconds, time.monotonic() + for_seconds
+        )
         self._postponed.pop(stored.number, None)
 
     def postpone(self, stored: StoredVersion, reason: str, for_seconds: float) -> None:
         """Leave these files alone for so many seconds; nothing is held against them, nor against others any more."""
         if not self.is_quarantined(stored):
             self._quarantined.pop(stored.number, None)
-        self._postponed[stored.number] = _Verdict(stored.fingerprint, reason, time.monotonic() + for_seconds)
+        self._postponed[stored.number] = _Verdict(
+            stored.fingerprint, reason, for_seconds, time.monotonic() + for_seconds
+        )
 
     def acquit(self, number: int) -> None:
         """Hold nothing against a version any more: it has proved itself."""
@@ -110,9 +118,15 @@ class Verdicts:
         return self.why_quarantined(number) or (postponed.reason if postponed else None)
 
     def _put_off(self, stored: StoredVersion, reason: str) -> Literal["postponed"]:
-        self.postpone(stored, reason, self._postponed_seconds)
+        self.postpone(stored, reason, self._next_postponement_seconds(stored))
         log.warning("version %d could not be loaded now: %s", stored.number, reason, extra={"version": stored.number})
         return "postponed"
+
+    def _next_postponement_seconds(self, stored: StoredVersion) -> float:
+        last = self._postponed.get(stored.number)
+        if last is None or last.fingerprint != stored.fingerprint:
+            return self._postponed_seconds
+        return min(2 * last.for_seconds, _LONGEST_TIMES * self._postponed_seconds)
 
     def _reject(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> Literal["rejected"]:
         self.quarantine(stored, reason, for_seconds)

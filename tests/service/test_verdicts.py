@@ -1,4 +1,5 @@
 import errno
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,22 @@ def test_what_is_this_machine_s_fault_postpones(error: Exception, reason: str) -
     assert verdicts.judge(version(), error) == "postponed"
     assert verdicts.is_postponed(version())
     assert (verdicts.reason(1), verdicts.why_quarantined(1)) == (reason, None)
+
+
+def test_what_is_put_off_again_and_again_is_tried_ever_later() -> None:
+    """Up to a bound, and soon again once its files have changed or it has been loaded."""
+
+    def waits(stored: StoredVersion) -> float:
+        before = time.monotonic()
+        verdicts.judge(stored, LoadPostponed("the disk is full"))
+        return next(verdict.until_seconds for verdict in verdicts._postponed.values()) - before
+
+    verdicts = Verdicts(postponed_seconds=10.0)
+    assert [round(waits(version())) for _ in range(6)] == [10, 20, 40, 80, 160, 160]
+    assert round(waits(version(size=4))) == 10
+    assert round(waits(version(size=4))) == 20
+    verdicts.acquit(1)
+    assert round(waits(version(size=4))) == 10
 
 
 @pytest.mark.parametrize(

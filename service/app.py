@@ -1,5 +1,6 @@
 """The application: makes the service's parts, opens them in order, closes them in reverse."""
 
+import asyncio
 import contextlib
 import importlib.metadata
 import math
@@ -27,6 +28,7 @@ from service.routes import docs, health, models, page, predict, read
 from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
+from service.tally import BEAT_SECONDS, Memory
 
 if TYPE_CHECKING:
     from service.tracing import Tracing
@@ -108,6 +110,7 @@ async def _open_parts(
     store = ModelStore(settings.model_store, settings.model_name)
     registry = Registry(store, load, metrics, settings.poll_seconds)
     async with (
+        _beating(metrics.memory),
         tracing.running() if tracing else contextlib.nullcontext(),
         _pool(settings, _decoding_threads(settings, usable_cores()), metrics).running() as pool,
         _pool(settings, 1, metrics).running() as array_pool,
@@ -139,6 +142,22 @@ class Digits(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         await self._exchange(scope, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def _beating(memory: Memory) -> AsyncIterator[None]:
+    """Show for as long as the context is open that the event loop runs: `workers` replaces a worker that hangs."""
+
+    async def beat() -> None:
+        while True:
+            memory.note_alive()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    beating = asyncio.create_task(beat(), name="beats")
+    try:
+        yield
+    finally:
+        beating.cancel()
 
 
 def _decoding_threads(settings: Settings, cores: int) -> int:

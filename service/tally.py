@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 # Room for every table of `metrics` twice over; pages that nobody writes take no memory.
 _BYTES_PER_WORKER = 1024 * 1024
+# How often a worker shows that its event loop runs.
+BEAT_SECONDS = 5.0
 # The longest labels, those of a request, take 65.
 _LABEL_BYTES = 96
 # What stands for a process that has served where none has, and none gets connections: larger than any process id.
@@ -49,6 +51,8 @@ class Memory:
         self._have_served: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
         # The number of the version that each worker serves, or that the one before it in its place did.
         self._versions: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
+        # Grows for as long as each worker's event loop runs.
+        self._beats: NDArray[np.int64] = self._take(np.dtype(np.int64), 1)
 
     @property
     def processes(self) -> list[int]:
@@ -68,6 +72,10 @@ class Memory:
         """Let the others know which version this worker serves."""
         self._versions[self.worker] = version
         self._have_served[self.worker] = os.getpid()
+
+    def note_alive(self) -> None:
+        """Let whoever started this worker know that its event loop runs."""
+        self._beats[self.worker] += 1
 
     @property
     def served_by_others(self) -> int | None:
@@ -120,6 +128,12 @@ def note_closed(descriptor: int, workers: int, worker: int) -> None:
 def has_served(descriptor: int, workers: int, worker: int, process: int) -> bool:
     """Whether that process, in that worker's place of so many, has had a version that serves."""
     return os.pread(descriptor, 8, _served_at(workers, worker)) == process.to_bytes(8, sys.byteorder)
+
+
+def beats(descriptor: int, workers: int, worker: int) -> bytes:
+    """What changes for as long as that worker's event loop runs."""
+    # Between it and the processes that have served are the versions.
+    return os.pread(descriptor, 8, _served_at(workers, worker) + 8 * 2 * workers)
 
 
 def _served_at(workers: int, worker: int) -> int:

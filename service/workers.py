@@ -28,6 +28,11 @@ _UNSERVED_UNTIL_CLOSED = 2
 # One that did serve will mostly do so again, but after the fourth early end the next one is put off for 1.6 s, and
 # later for half a minute, in which nobody would accept what waits.
 _EARLY_UNTIL_CLOSED = 4
+# A worker that serves shows every five seconds that its event loop runs. One that has not in so many looks hangs:
+# nothing that the service does holds its loop up for a tenth of that. Looks are counted in place of seconds, so that a
+# machine that was suspended, or a parent that was stopped, is no worker's fault.
+_LOOK_SECONDS = 5.0
+_SILENT_LOOKS = 6
 # What a worker may take beyond its own limits before it is killed.
 _GRACE_SECONDS = 5.0
 
@@ -36,10 +41,14 @@ log = logging.getLogger("digits.workers")
 
 @dataclass
 class Workers:
-    """Keeps a worker running for each listening socket; `stop_seconds` is how long their stopping may take."""
+    """Keeps a worker running for each listening socket.
+
+    `stop_seconds` is how long their stopping may take, `look_seconds` how often is looked whether they hang.
+    """
 
     listeners: list[socket.socket]
     stop_seconds: float
+    look_seconds: float = _LOOK_SECONDS
     _metrics_file: int = field(init=False)
     _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -101,12 +110,27 @@ class Workers:
         self._processes[worker] = process
         if self._stopping.is_set():  # told to stop while this one was being started
             self._send(signal.SIGTERM)
+        watching = asyncio.create_task(self._kill_when_silent(worker, process), name=f"watch worker {worker}")
         try:
             code = await process.wait()
             return code, tally.has_served(metrics, len(self.listeners), worker, process.pid)
         finally:
+            watching.cancel()
             tally.note_ended(metrics, worker)
             del self._processes[worker]
+
+    async def _kill_when_silent(self, worker: int, process: asyncio.subprocess.Process) -> None:
+        """End a worker that hangs: one that has served, and whose event loop no longer runs."""
+        seen, silent = b"", 0
+        while silent < _SILENT_LOOKS:
+            await asyncio.sleep(self.look_seconds)
+            now = tally.beats(self._metrics_file, len(self.listeners), worker)
+            starts = not tally.has_served(self._metrics_file, len(self.listeners), worker, process.pid)
+            silent = 0 if starts or now != seen else silent + 1
+            seen = now
+        log.error("worker %d hangs: nothing of it for %g s; it is killed", worker, silent * self.look_seconds)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     def _close_listener(self, worker: int) -> None:
         """Let no connection come to this worker before it serves: it will listen on the new socket by itself."""

@@ -13,11 +13,16 @@ READY_SECONDS = 120.0
 
 
 class Process:
-    """`python -m service` as an operator would start it, on a free port; its log goes to a file or is dropped."""
+    """`python -m service` as an operator would start it, on a free port; its log goes to a file or is dropped.
 
-    def __init__(self, store: Path, cache: Path, log: Path = Path(os.devnull), /, **environment: str) -> None:
+    `program`, if given, is run in its place.
+    """
+
+    def __init__(
+        self, store: Path, cache: Path, log: Path = Path(os.devnull), /, program: str | None = None, **environment: str
+    ) -> None:
         with log.open("ab") as stderr:
-            self.process = self._start(store, cache, stderr, environment)
+            self.process = self._start(store, cache, stderr, program, environment)
         assert self.process.stdout is not None
         first_line = self.process.stdout.readline()
         address = re.search(r"http://[0-9.]+:[0-9]+", first_line)
@@ -25,9 +30,11 @@ class Process:
         self.client = httpx.Client(base_url=address.group(), timeout=20)
 
     @staticmethod
-    def _start(store: Path, cache: Path, stderr: IO[bytes], environment: dict[str, str]) -> "subprocess.Popen[str]":
+    def _start(
+        store: Path, cache: Path, stderr: IO[bytes], program: str | None, environment: dict[str, str]
+    ) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "service"],
+            [sys.executable, *(["-m", "service"] if program is None else ["-c", program])],
             env={
                 **os.environ,
                 "DIGITS_MODEL_STORE": str(store),

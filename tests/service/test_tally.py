@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tally import OTHER, Memory, file_for, has_served, note_closed, note_ended
+from service.tally import OTHER, Memory, beats, file_for, has_served, note_closed, note_ended
 
 
 def shared(workers: int) -> list[Memory]:
@@ -155,6 +155,17 @@ def test_whether_a_process_has_served_is_told_from_outside() -> None:
 
     assert [has_served(file, 3, worker, os.getpid()) for worker in range(3)] == [False, True, False]
     assert not has_served(file, 3, 1, os.getpid() + 1)
+    os.close(file)
+
+
+def test_whether_an_event_loop_runs_is_told_from_outside() -> None:
+    """Each worker's beats are its own."""
+    file = file_for(3)
+    memories = [Memory(3, worker, file) for worker in range(3)]
+    before = [beats(file, 3, worker) for worker in range(3)]
+    memories[1].note_alive()
+
+    assert [beats(file, 3, worker) != before[worker] for worker in range(3)] == [False, True, False]
     os.close(file)
 
 

@@ -199,6 +199,36 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
         service.close()
 
 
+# `python -m service` with two workers, which looks for hanging ones so often that a test can wait for it.
+IMPATIENT = """
+import sys
+from service import logs
+from service.listeners import address, listen
+from service.workers import Workers
+logs.configure("text")
+listeners = listen("127.0.0.1", 0, 2)
+print(address(listeners[0]), flush=True)
+sys.exit(Workers(listeners, stop_seconds=1.0, look_seconds=1.2).run())
+"""
+
+
+def test_a_worker_that_hangs_is_replaced(released_store: Path, program_cache: Path, tmp_path: Path) -> None:
+    """One that is there and does nothing is told of, killed and replaced; those that only have nothing to do stay."""
+    log = tmp_path / "log"
+    service = Process(released_store, program_cache, log, program=IMPATIENT, DIGITS_DRAIN_SECONDS="0.2")
+    try:
+        wait_until(service.ready, READY_SECONDS)
+        hanging, other = service.workers()
+        os.kill(hanging, signal.SIGSTOP)
+        wait_until(lambda: hanging not in service.workers() and len(service.workers()) == 2)
+        assert other in service.workers()
+        assert log.read_text().count("hangs") == 1
+        assert "was ended by SIGKILL" in log.read_text()
+        assert all(answered_by_anyone(service) for _ in range(10))
+    finally:
+        service.close()
+
+
 def test_worker_that_is_asked_to_stop_is_replaced(service: Process) -> None:
     """SIGTERM to one worker lets it finish, and another follows."""
     before = service.workers()

@@ -146,6 +146,33 @@ def test_specks_and_dashes_are_no_digits() -> None:
     assert len(found(image)) == 2
 
 
+def test_a_dash_close_to_a_digit_is_no_part_of_it() -> None:
+    """Between two digits, hardly apart from them, at half their height."""
+    image = page((50, 60, 60, 90), (168, 60, 60, 90))
+    ImageDraw.Draw(image).line((114, 105, 154, 105), fill=20, width=7)
+
+    assert [digit.box[2] for digit in found(image)] == pytest.approx([47, 47], abs=7)
+
+
+def test_a_colon_is_no_digit() -> None:
+    """Its dots belong to each other, and together are half as high as a digit."""
+    image = page((50, 60, 60, 90), (300, 60, 60, 90))
+    for top in (85, 119):
+        ImageDraw.Draw(image).ellipse((200, top, 212, top + 12), fill=20)
+
+    assert len(found(image)) == 2
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_small_digit_beside_a_large_one_is_a_digit(place: int) -> None:
+    """A narrow one half as high, as a small 1: it is no part of the large one."""
+    image = page((100, 60, 60, 90))
+    left = (86, 165)[place]
+    ImageDraw.Draw(image).line((left, 105, left, 150), fill=20, width=7)
+
+    assert len(found(image)) == 2
+
+
 def test_boxes_are_those_of_the_picture_as_sent() -> None:
     """A picture of 1800 x 600 pixels, turned by EXIF, has boxes in its own upright pixels."""
     upright = page((50, 60, 60, 90), (200, 60, 60, 90)).resize((1800, 600))

@@ -43,6 +43,30 @@ def test_a_sheet_on_a_desk_is_laid_alone(degrees: float, sheet: int, desk: int) 
     assert np.abs(around - sheet).max() < 12
 
 
+@pytest.mark.parametrize("far", [80, 140])
+def test_a_sheet_seen_aslant_is_laid_alone(far: int) -> None:
+    """Its far edge looks shorter than its near one, down to a third."""
+    page = Image.new("L", (WIDTH, HEIGHT), 90)
+    draw = ImageDraw.Draw(page)
+    draw.polygon([(200 - far / 2, 60), (200 + far / 2, 70), (320, 240), (80, 250)], fill=225)
+    draw.line((200, 120, 190, 200), fill=30, width=12)
+
+    alone = found(page)
+
+    assert alone is not None
+    levels = np.asarray(alone[0], dtype=np.float32)
+    assert 0.005 < np.mean(levels < 112) < 0.02  # the stroke, and nothing of the desk
+
+
+@pytest.mark.parametrize("bend", [8, 30])
+def test_a_thick_stroke_is_no_sheet_seen_aslant(bend: int) -> None:
+    """It has no four straight sides, though four points are outermost."""
+    page = Image.new("L", (WIDTH, HEIGHT), 240)
+    ImageDraw.Draw(page).line([(130, 60), (270, 60), (200 - bend, 250)], fill=20, width=60, joint="curve")
+
+    assert found(page) is None
+
+
 def test_a_sheet_in_uneven_light_has_no_edge_afterwards() -> None:
     """What is laid around it is as dark as the paper is there."""
     light = np.linspace(1, 0.7, WIDTH, dtype=np.float32)

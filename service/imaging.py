@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_from_picture
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
 from service.paper import ink_of, look
 from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
 from service.sight import NO_INK, ONLY_NOISE, first_look
-from service.strokes import connected_strokes, reached_from_rim
+from service.strokes import connected_strokes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,17 +56,10 @@ _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 _FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
-_LEAST_MARKED = 0.4  # of the size of the line around or below it: a digit is larger, a dot in a zero is not
-# Inside of a line that closes: the slash of a zero is so narrow, by its length, or narrower, as a 1 is. Around a 1 the
-# line is rounder than that, or the 1 is upright. Made up, 159 of 249 slashes that stand apart are told; of 250 1s in
-# circles, which lean as a slash does, 3 are taken for one.
-_STRAIGHT, _OVAL = 1 / 3, 0.85
-_STEEPEST_IN_OVAL, _STEEPEST_IN_CIRCLE = 80.0, 45.0  # degrees
 _LEAST_FLATNESS = 4.0  # of an underline, its width by its height
 # The foot of a 2 that is apart: its distance by its thickness, and where above it the 2 ends, as a share of the 2's
 # width. Of 105 made up with gaps of up to a tenth of the height 98 are told; of 250 underlined 7s 4 are taken for a 2.
 _FOOT_GAP, _FOOT_BEGINS = 1.0, 0.3
-_GAP = 2  # pixels that both ends of a line around a digit may be from where they meet
 # Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
 
@@ -151,38 +145,9 @@ def _digit_mask(mask: Mask) -> Mask | None:
 
 def _enclosed(strokes: Strokes, kept: Mask) -> Mask:
     """Of the kept strokes those that the largest goes around, if a digit is among them: it marks it; all otherwise."""
-    boxes = strokes.boxes
-    sizes = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    outer = int(np.argmax(np.where(kept, sizes, 0)))
-    large = sizes >= _LEAST_MARKED * sizes[outer]
-    inside = kept & (boxes[:, :2] > boxes[outer, :2]).all(axis=1) & (boxes[:, 2:] < boxes[outer, 2:]).all(axis=1)
-    if not (inside & large).any():
-        return kept
-    line = strokes.mask_of(np.arange(strokes.count) == outer)
-    for _ in range(_GAP):
-        line = grown(line)
-    numbers = strokes.numbers
-    inside[numbers[reached_from_rim(~line) & (numbers >= 0)]] = False
-    marked = np.flatnonzero(inside & large)
-    if len(marked) == 0 or (len(marked) == 1 and _is_slash(numbers == marked[0], numbers == outer)):
-        return kept
-    return inside
-
-
-def _is_slash(stroke: Mask, around: Mask) -> bool:
-    """Whether a stroke that another one goes around is the slash of a zero rather than a 1: straight, and aslant."""
-    round_as, _ = _axes(around)
-    straight_as, angle = _axes(stroke)
-    steepest = _STEEPEST_IN_OVAL if round_as < _OVAL else _STEEPEST_IN_CIRCLE
-    return straight_as < _STRAIGHT and angle < steepest
-
-
-def _axes(mask: Mask) -> tuple[float, float]:
-    """How wide the mask is by how long, both along its own axes, and the longer one's angle to the rows in degrees."""
-    rows, columns = np.nonzero(mask)
-    variances, axes = np.linalg.eigh(np.cov(columns, rows))
-    across, down = np.abs(axes[:, 1])
-    return float(np.sqrt(max(variances[0], 0) / variances[1])), float(np.degrees(np.arctan2(down, across)))
+    sizes = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).max(axis=1)
+    marked = marked_by(strokes, int(np.argmax(np.where(kept, sizes, 0))), kept, sizes)
+    return marked if marked.any() else kept
 
 
 def _above_a_line(strokes: Strokes, kept: Mask) -> Mask:
@@ -195,7 +160,7 @@ def _above_a_line(strokes: Strokes, kept: Mask) -> Mask:
     boxes = strokes.boxes[others]
     is_flat = right - left >= _LEAST_FLATNESS * (bottom - top)
     is_below = boxes[:, 2].max() <= top and left < boxes[:, 1].min() and boxes[:, 3].max() < right
-    is_digit_left = (boxes[:, 2:] - boxes[:, :2]).max() >= _LEAST_MARKED * (right - left)
+    is_digit_left = (boxes[:, 2:] - boxes[:, :2]).max() >= LEAST_MARKED * (right - left)
     is_line = is_flat and is_below and is_digit_left and not _is_foot(strokes, lowest, others)
     return others if is_line else kept
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_and_size
 from service.form import grown, row_of
 from service.picture_files import PictureError
@@ -105,7 +106,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     if len(kept) > _MOST_STROKES:
         detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
         raise TooManyDigits(detail)
-    groups = _groups(strokes, kept)
+    groups = _groups(strokes, _without_circles(strokes, kept))
     if not groups:
         raise PictureError(ONLY_NOISE)
     if len(groups) > max_digits:
@@ -129,6 +130,19 @@ def _strokes_of(sight: Sight) -> Strokes:
     if sight.ink.is_noise:
         raise PictureError(ONLY_NOISE)
     return connected_strokes(sight.mask)
+
+
+def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out the lines that go around others: they mark a digit, or a number. Takes and gives stroke numbers."""
+    boxes = strokes.boxes[kept]
+    heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
+    # Most go around no box: of these nothing else is asked, which would take time.
+    goes_around = heights[kept][:, None] <= heights[kept] / LEAST_MARKED
+    for begin, end in ((0, 2), (1, 3)):
+        goes_around &= (boxes[:, None, begin] < boxes[:, begin]) & (boxes[:, None, end] > boxes[:, end])
+    is_kept = np.isin(np.arange(strokes.count), kept)
+    lines = [line for line in kept[goes_around.any(axis=1)] if marked_by(strokes, int(line), is_kept, heights).any()]
+    return np.setdiff1d(kept, lines)
 
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:

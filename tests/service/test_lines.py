@@ -173,6 +173,29 @@ def test_a_small_digit_beside_a_large_one_is_a_digit(place: int) -> None:
     assert len(found(image)) == 2
 
 
+@pytest.mark.parametrize("boxes", [((200, 80, 60, 90),), ((160, 80, 60, 90), (260, 80, 60, 90))])
+def test_a_circle_around_digits_is_none(boxes: tuple[Box, ...]) -> None:
+    """Around one, or around a number; there may be several, and digits beside them."""
+    image = page((430, 80, 60, 90), (30, 80, 50, 80), *boxes, size=(600, 250))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((120, 40, 360, 210), outline=20, width=6)
+    draw.ellipse((400, 50, 520, 200), outline=20, width=6)
+
+    digits = found(image)
+
+    assert [digit.box[3] for digit in digits] == pytest.approx([84, *[94] * (1 + len(boxes))], abs=7)
+
+
+def test_a_zero_with_a_slash_that_stands_apart_is_one_digit() -> None:
+    """The slash is as high as a digit, but a part of what goes around it."""
+    image = page((50, 60, 60, 90))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((200, 50, 270, 160), outline=20, width=7)
+    draw.line((224, 130, 246, 80), fill=20, width=7)
+
+    assert [digit.box[3] for digit in found(image)] == pytest.approx([94, 110], abs=7)
+
+
 def test_boxes_are_those_of_the_picture_as_sent() -> None:
     """A picture of 1800 x 600 pixels, turned by EXIF, has boxes in its own upright pixels."""
     upright = page((50, 60, 60, 90), (200, 60, 60, 90)).resize((1800, 600))

@@ -56,6 +56,10 @@ _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 _FAR = 0.35  # of the main stroke's size: what is further away from it, and from what belongs to it, is something else
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
+# A stroke clear of the picture's rim that is as large as a digit, by the picture's side, and no hair, by the largest
+# stroke's area, is the main one. One that reaches in from the rim then belongs to it only if it is nearer than that, by
+# its size. Of 60 pages with a pen on them 55 are read in place of 40, of 60 with dark keys along the rim 49, not 24.
+_LEAST_CLEAR, _LEAST_BESIDE_RIM, _FAR_FROM_RIM = 0.125, 0.1, 0.07
 _LEAST_FLATNESS = 4.0  # of an underline, its width by its height
 # The foot of a 2 that is apart: its distance by its thickness, and where above it the 2 ends, as a share of the 2's
 # width. Of 105 made up with gaps of up to a tenth of the height 98 are told; of 250 underlined 7s 4 are taken for a 2.
@@ -113,7 +117,11 @@ def _second_look(first: Sight, digit: Grey) -> Grey:
     size = (relief.shape[1], relief.shape[0])
     near = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.NEAREST)) > 0
     ink = ink_of(np.where(near, relief, np.float32(0)), first.ink.noise)
-    return _digit_in(ink, without_rulings(ink.mask) if first.has_lines else ink.mask)
+    if not first.has_lines:
+        return _digit_in(ink, ink.mask)
+    # The lines are looked for among all ink: what is near to the digit has only pieces of them.
+    unruled = without_rulings(ink_of(relief, first.ink.noise).mask) & ink.mask
+    return _digit_in(ink, unruled if unruled.any() else ink.mask)
 
 
 def _digit_in(ink: Ink, mask: Mask) -> Grey:
@@ -182,10 +190,14 @@ def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:
     candidates = np.flatnonzero(kept)
     boxes = strokes.boxes[candidates]
     areas = strokes.areas[candidates]
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    on_rim = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == strokes.shape).any(axis=1)
     main = int(np.argmax(np.where(_fill_a_corner(boxes, areas, strokes.shape), _CORNER_COUNTS * areas, areas)))
-    reach = _FAR * max(boxes[main, 2] - boxes[main, 0], boxes[main, 3] - boxes[main, 1])
+    clear = ~on_rim & (sizes >= _LEAST_CLEAR * max(strokes.shape)) & (areas >= _LEAST_BESIDE_RIM * areas[main])
+    if on_rim[main] and clear.any():
+        main = int(np.argmax(np.where(clear, areas, 0)))
     gaps = np.maximum(boxes[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - boxes[:, None, 2:]).max(axis=2)
-    near = gaps <= reach
+    near = gaps <= np.where(on_rim & ~on_rim[main], _FAR_FROM_RIM, _FAR) * sizes[main]
     found = near[main]
     while not np.array_equal(found, wider := near[found].any(axis=0)):
         found = wider

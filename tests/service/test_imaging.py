@@ -324,6 +324,38 @@ class TestForm:
         assert difference(cleaned(held), cleaned(plain)) < 0.1
 
     @pytest.mark.parametrize("strokes", DIGITS)
+    @pytest.mark.parametrize("thing", ["pen", "keys"])
+    def test_what_reaches_in_from_the_rim_is_dropped(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], thing: str
+    ) -> None:
+        """A pen on the page, close to the digit and with more ink than it, or the keys of a keyboard."""
+        plain, beside = drawn(strokes, (400, 400), (120, 120, 120)), drawn(strokes, (400, 400), (120, 120, 120))
+        draw = ImageDraw.Draw(beside)
+        if thing == "pen":
+            draw.line((260, 210, 410, 330), fill=255, width=26)
+        else:
+            for left in (60, 130, 200, 270):
+                draw.rectangle((left, 262, left + 50, 399), fill=255)
+        assert difference(cleaned(inverted(beside)), cleaned(plain)) < 0.3
+
+    @pytest.mark.parametrize(("strokes", "right"), [(SEVEN, 0), (SEVEN, 8), (FIVE_IN_TWO, 14)])
+    def test_a_box_that_touches_the_digit_is_dropped(
+        self, strokes: tuple[tuple[tuple[float, float], ...], ...], right: int
+    ) -> None:
+        """A box of a form, small on the picture: from close, only pieces of it are seen around the digit."""
+        plain = drawn(strokes, (640, 360), (300 + right, 140, 76), 5)
+        boxed = plain.copy()
+        ImageDraw.Draw(boxed).rectangle((293, 133, 383, 223), outline=255, width=2)
+        assert difference(cleaned(inverted(boxed)), cleaned(plain)) < 0.3
+
+    def test_a_scratch_beside_a_digit_that_meets_the_rim_is_no_digit(self) -> None:
+        """It is long, and clear of the rim, but has hardly any ink."""
+        cropped = drawn(canvas=(130, 150), box=(5, 10, 165), pen=24)
+        scratched = cropped.copy()
+        ImageDraw.Draw(scratched).line((6, 60, 10, 140), fill=255, width=5)
+        assert difference(cleaned(scratched), cleaned(cropped)) < 0.2
+
+    @pytest.mark.parametrize("strokes", DIGITS)
     @pytest.mark.parametrize("frame", [(0, 0, 199, 199), (30, 25, 170, 175)])
     def test_a_frame_around_the_digit_is_dropped(
         self,

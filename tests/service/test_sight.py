@@ -89,6 +89,20 @@ def test_soft_edges_on_a_small_page_are_no_shadow() -> None:
     assert (left, top) == pytest.approx((0, 0.5), abs=0.6)
 
 
+@pytest.mark.parametrize("side", [8, 10])
+def test_the_strokes_on_a_page_of_few_pixels_are_no_noise(side: int) -> None:
+    """An 8 that fills 8x8 or 10x10 pixels, as scikit-learn's digits do: each pixel differs from the next."""
+    large = Image.new("L", (160, 160))
+    draw = ImageDraw.Draw(large)
+    draw.ellipse((50, 5, 115, 75), outline=255, width=22)
+    draw.ellipse((40, 65, 125, 155), outline=255, width=22)
+    sight = looked(large.resize((side, side), Image.Resampling.BOX))
+
+    assert not sight.ink.is_noise
+    left, top, right, bottom = strokes_box(sight)
+    assert (left, top, right, bottom) == pytest.approx((side / 4, 0, side * 0.78, side), abs=0.8)
+
+
 def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
     """A bright spot with soft edges is light, though it stands out as much as the stroke."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]

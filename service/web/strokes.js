@@ -19,7 +19,7 @@ export function paint(context, strokes, height, ink) {
   context.fillStyle = context.strokeStyle = ink;
   for (const stroke of strokes) {
     context.globalCompositeOperation = stroke.erases ? "destination-out" : "source-over";
-    if (stroke.square) paintSquare(context, stroke);
+    if (stroke.square) paintSquare(context, stroke, height);
     else paintLine(context, stroke);
   }
   context.restore();
@@ -48,9 +48,17 @@ export function sizeOfPicture(aspect) {
   return { width: SENT_HEIGHT * aspect, height: SENT_HEIGHT };
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Stroke} stroke */
-function paintSquare(context, { points: [[x, y]], width }) {
-  context.fillRect(x - width / 2, y - width / 2, width, width);
+/**
+ * Its edges lie between whole pixels: on fractions two squares side by side would leave a light line between them.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Stroke} stroke
+ * @param {number} height Of the paper, in pixels of the context.
+ */
+function paintSquare(context, { points: [[x, y]], width }, height) {
+  // The two squares' sums may differ in the last bit: by the millionth of a pixel both round a half up.
+  const edge = (/** @type {number} */ place) => Math.round(place * height + 1e-6) / height;
+  const [left, top] = [edge(x - width / 2), edge(y - width / 2)];
+  context.fillRect(left, top, edge(x + width / 2) - left, edge(y + width / 2) - top);
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Stroke} stroke */

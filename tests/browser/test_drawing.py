@@ -191,6 +191,22 @@ def test_the_keyboard_draws(page: Page) -> None:
     assert ink_share(page) == 0
 
 
+@pytest.mark.parametrize("width", [360, 375, 390])
+def test_squares_that_the_keyboard_draws_leave_no_gaps(page: Page, width: int) -> None:
+    """Side by side, below each other, wherever their edges come to lie: no pixel is half inked."""
+    page.set_viewport_size({"width": width, "height": 640})
+    page.locator("#pad").focus()
+    for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6:
+        page.keyboard.press(f"Shift+{key}")
+    page.evaluate(NEXT_FRAME)
+
+    levels = page.locator("#pad").evaluate(
+        """canvas => [...new Set(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
+            .filter((_, at) => at % 4 === 3))]"""
+    )
+    assert sorted(levels) == [0, 255]
+
+
 def test_the_keyboard_erases(page: Page) -> None:
     """With the eraser, Shift and an arrow key take away what lines leave in each square, and leave empty ones alone."""
     draw(page, [[(50, 20), (50, 80)]])

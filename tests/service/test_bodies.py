@@ -370,6 +370,13 @@ def test_bytes_are_rows() -> None:
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
 
 
+def test_jpeg_has_two_names() -> None:
+    """Many clients send the one that is not registered."""
+    announced = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).admit({b"content-type": b"image/jpg"})
+
+    assert announced.media_type == "image/jpeg"
+
+
 @pytest.mark.parametrize(
     ("content_type", "length", "rows"),
     [

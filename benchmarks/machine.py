@@ -11,6 +11,9 @@ from pathlib import Path
 
 from benchmarks.figures import Conditions
 
+# As the system calls them, and as people do; two machines of one name may differ in these.
+_VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))
+
 _VERSIONS_PROGRAM = """
 import importlib.metadata, json, platform, sys
 versions = {"python": platform.python_version()}
@@ -26,7 +29,7 @@ print(json.dumps(versions))
 def conditions(repeats: int, seconds: float, arguments: Sequence[str]) -> Conditions:
     """Describe this machine at this moment, and the command that was given."""
     return Conditions(
-        processor=_processor(),
+        processor=processor(Path("/proc/cpuinfo").read_text()),
         cores=cores(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=f"{platform.system()} {platform.release()}",
@@ -53,11 +56,12 @@ def package_versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
     return versions
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+def processor(cpu_info: str) -> str:
+    """The processor's name and its widest vectors, which the network runs at, by the text of /proc/cpuinfo."""
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in cpu_info.splitlines())}
+    name, flags = facts.get("model name", platform.machine()), facts.get("flags", "").split()
+    widest = next((shown for flag, shown in _VECTORS if flag in flags), None)
+    return f"{name} with {widest}" if widest else name
 
 
 def _commit() -> str:

@@ -51,8 +51,10 @@ class Choice:
         """Why the pinned version does not serve from the store, as far as that is known."""
         pinned = self.pinned
         stored = _numbered(self.snapshot.versions, pinned)
-        if pinned is None or (stored and not self.is_quarantined(stored[0])):
+        if pinned is None:
             return None
+        if stored and not self.is_quarantined(stored[0]):
+            return self._why_put_off(stored[0])
         reason = self.verdicts.why_quarantined(pinned)
         why = f"is quarantined: {reason}" if reason else "is not in the model store"
         why += " and serves on from memory" if self.serving == pinned else ""
@@ -75,6 +77,13 @@ class Choice:
         if policy is None:
             return self.served
         return policy.serve if isinstance(policy.serve, int) else None
+
+    def _why_put_off(self, pinned: StoredVersion) -> str | None:
+        """Why the pinned version does not serve yet, if this machine could not load it; else it is on its way."""
+        if pinned.number == self.serving or not self.verdicts.is_postponed(pinned):
+            return None
+        why = self.verdicts.reason(pinned.number)
+        return f"policy.json pins version {pinned.number}, which could not be loaded yet: {why}"
 
     def _of(self, usable: list[StoredVersion]) -> list[StoredVersion]:
         """Of these the ones to have loaded, the one that should serve first.

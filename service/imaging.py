@@ -181,7 +181,7 @@ def _is_foot(strokes: Strokes, line: int, others: Mask) -> bool:
     thickness = strokes.areas[line] / (right - left)
     if top - end >= _FOOT_GAP * thickness:
         return False
-    _, columns = np.nonzero(strokes.mask_of(others)[end - max(2, round(thickness)) : end])
+    _, columns = np.nonzero(strokes.mask_of(others)[max(0, end - max(2, round(thickness))) : end])
     return bool(columns.mean() - first < _FOOT_BEGINS * (last - first))
 
 

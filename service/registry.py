@@ -24,7 +24,7 @@ from service.verdicts import POSTPONED_SECONDS, UNFORESEEN_SECONDS, Verdicts
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0
 
-# A look takes some 40 file operations for each version, of at most some milliseconds each where a store is far away.
+# A look takes some 30 file operations for each version, of at most some milliseconds each where a store is far away.
 STORE_TIMEOUT_SECONDS = 30.0
 
 log = logging.getLogger("digits.registry")

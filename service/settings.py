@@ -140,8 +140,8 @@ def _parse_keys(texts: Iterable[str]) -> tuple[str, ...]:
     if not keys:
         msg = "names no key; leave it unset to serve without keys"
         raise ValueError(msg)
-    if any("," in key or key.split() != [key] for key in keys):
-        msg = "has a key with white space or a comma inside; a file holds one key or comment a line"
+    if any("," in key or key.startswith("#") or key.split() != [key] for key in keys):
+        msg = "has a key with white space, a comma or a # at its beginning; a file holds one key or comment a line"
         raise ValueError(msg)
     if not all(key.isascii() and key.isprintable() for key in keys):
         msg = "has a key with characters other than printable ASCII"

@@ -16,10 +16,10 @@ from service.model_store import Fingerprint, StoredVersion
 from service.preparing import LoadPostponed
 
 # What this machine could not do now, for want of disk or because another worker was at it, is tried again after this;
-# while it lasts after twice as long each time, up to 160 s. Who makes room waits for no longer than that, and the alert
-# of it needs a try in each five minutes.
+# while it lasts after twice as long each time, up to 40 s: whoever makes
+# room, or pins such a version, waits for no longer than that.
 POSTPONED_SECONDS = 10.0
-_LONGEST_TIMES = 16
+_LONGEST_TIMES = 4
 
 # So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
 UNFORESEEN_SECONDS = 300.0

@@ -370,9 +370,10 @@ def test_bytes_are_rows() -> None:
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
 
 
-def test_jpeg_has_two_names() -> None:
+@pytest.mark.parametrize("content_type", [b"image/jpg", b"IMAGE/JPG", b"image/jpg; charset=binary"])
+def test_jpeg_has_two_names(content_type: bytes) -> None:
     """Many clients send the one that is not registered."""
-    announced = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).admit({b"content-type": b"image/jpg"})
+    announced = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).admit({b"content-type": content_type})
 
     assert announced.media_type == "image/jpeg"
 

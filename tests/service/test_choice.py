@@ -88,8 +88,19 @@ def test_a_pinned_version_is_waited_for_unless_this_machine_cannot_load_it() -> 
     pinned = choice(snapshot(1, 2, policy=Policy(serve=1)), verdicts=verdicts)
     assert pinned.must_be_waited_for(version(1))
     assert not choice(snapshot(1, 2)).must_be_waited_for(version(2))
+    assert pinned.trouble_with_pin() is None
     verdicts.postpone(version(1), "the disk is full", 60.0)
     assert not pinned.must_be_waited_for(version(1))
+    told = "policy.json pins version 1, which could not be loaded yet: the disk is full"
+    assert pinned.trouble_with_pin() == told
+
+
+def test_a_pinned_version_that_serves_is_no_trouble_when_its_new_files_are_put_off() -> None:
+    """It goes on with the files that it was loaded with."""
+    verdicts = Verdicts()
+    verdicts.postpone(version(1), "the disk is full", 60.0)
+    chosen = choice(snapshot(1, 2, policy=Policy(serve=1)), verdicts=verdicts, serving=1)
+    assert chosen.trouble_with_pin() is None
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(0.0, [3]), (60.0, [])])

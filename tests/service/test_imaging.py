@@ -924,3 +924,13 @@ def test_threads_do_not_disturb_each_other() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(cleaned, pictures))
     assert np.array_equal(np.array(alone), np.array(together))
+
+
+def test_a_thick_line_below_a_flat_one_at_the_top_is_looked_at() -> None:
+    """It may be a 2's foot, by what is above it, of which there is less than the line is thick."""
+    page = np.full((128, 128), 255, np.uint8)
+    page[2:7, 40:90] = page[25:52, 5:123] = 0
+    file = io.BytesIO()
+    Image.fromarray(page).save(file, "PNG")
+
+    assert pixels_from_picture(file.getvalue(), 100_000).max() == 1  # a warning would be an error here

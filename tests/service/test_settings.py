@@ -131,6 +131,12 @@ def test_a_file_of_comments_names_no_key(tmp_path: Path) -> None:
             Settings(api_keys_file=tmp_path / "keys")
 
 
+def test_a_comment_in_the_environment_is_no_key() -> None:
+    """Only a file has comments."""
+    with pytest.raises(ValidationError, match="a # at its beginning"):
+        Settings.model_validate({"api_keys": "#production"})
+
+
 def test_keys_are_given_once(tmp_path: Path) -> None:
     """Keys in both places, or in a file that is not there, end the start."""
     with pytest.raises(ValidationError, match="not both"):

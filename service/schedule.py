@@ -111,7 +111,7 @@ class Schedule:
         loaded: LoadedVersion | Exception | None
         try:
             loaded = await load(stored)
-        except Exception as error:  # noqa: BLE001 - it says something of the version, and ends nothing else
+        except Exception as error:  # noqa: BLE001 - `ended` gets it, and judges the version by it
             loaded = error
         finally:
             turn.task = turn.stored = None

@@ -7,7 +7,6 @@ the training, to be published once more.
 
 import signal
 import threading
-from types import TracebackType
 from typing import Self
 
 from trainer.manifest import EpochMetrics
@@ -25,12 +24,7 @@ class Interruption:
             self._before = signal.signal(signal.SIGINT, self._press)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._listens:
             signal.signal(signal.SIGINT, self._before)
 

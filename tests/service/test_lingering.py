@@ -10,6 +10,7 @@ import pytest
 
 from service.lingering import Lingering
 from tests.service.fakes import Clock
+from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, read_status, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 
@@ -112,43 +113,13 @@ def test_who_has_sent_all_is_not_waited_for(client: httpx.Client, path: str) -> 
         wait_until(is_closed, seconds=1)
 
 
-class Line(asyncio.Transport):
-    """A connection without a network."""
-
-    def __init__(self) -> None:
-        self.is_open, self.is_ended = True, False
-        self.is_reset, self.is_read = False, True
-        self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who hears of it."""
-        return self.protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another hear of it."""
-        self.protocol = protocol
-
-    def pause_reading(self) -> None:
-        """Read no more."""
-        self.is_read = False
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self.is_read = True
-
-    def is_closing(self) -> bool:
-        """Whether it has ended."""
-        return not self.is_open
+class ResetLine(Line):
+    """A connection that the client has reset."""
 
     def write_eof(self) -> None:
-        """Say that no more will come."""
-        self.is_ended = True
-        if self.is_reset:
-            raise OSError
-
-    def close(self) -> None:
-        """End it."""
-        self.is_open = False
+        """Say that no more will come, and find out."""
+        super().write_eof()
+        raise OSError
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -181,7 +152,7 @@ class TestBounds:
 
     def test_silence(self, loop: Loop) -> None:
         """One that sends nothing for two seconds is closed."""
-        line = Line()
+        line = Line(asyncio.Protocol())
         lingering = Lingering(line, loop)
         assert line.is_ended
         loop.sleep(1.5)
@@ -193,7 +164,7 @@ class TestBounds:
 
     def test_dripping(self, loop: Loop) -> None:
         """One that sends a byte again and again is closed after five seconds."""
-        line = Line()
+        line = Line(asyncio.Protocol())
         lingering = Lingering(line, loop)
         for _ in range(9):
             loop.sleep(0.5)
@@ -204,7 +175,7 @@ class TestBounds:
 
     def test_haste(self, loop: Loop) -> None:
         """Between the pieces of one that sends all the time others have their turn."""
-        line = Line()
+        line = Line(asyncio.Protocol())
         lingering = Lingering(line, loop)
         seen = [line.is_read]
         lingering.data_received(b"a")
@@ -215,7 +186,7 @@ class TestBounds:
 
     def test_more_than_a_quarter_of_a_gigabyte(self, loop: Loop) -> None:
         """One that sends more than a quarter of a gigabyte is closed."""
-        line = Line()
+        line = Line(asyncio.Protocol())
         lingering, mebibyte = Lingering(line, loop), bytes(1024 * 1024)
         for _ in range(256):
             lingering.data_received(mebibyte)
@@ -225,7 +196,6 @@ class TestBounds:
 
     def test_one_that_has_reset_the_connection(self, loop: Loop) -> None:
         """It is gone before it can be told that no more will come: nobody else's trouble."""
-        line = Line()
-        line.is_reset = True
+        line = ResetLine(asyncio.Protocol())
         Lingering(line, loop)
         assert line.is_ended

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from service.exchange import WHOLE, ExchangeMiddleware
 from service.metrics import Metrics
 from service.protocol import counting_protocol
+from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
@@ -305,49 +306,6 @@ def test_as_many_requests_as_clients_pipeline_are_answered_again_and_again(clien
                 received += connection.recv(65_536)
             connection.sendall(bytes(784))
             assert read_answer(connection).status == 200
-
-
-class Line(asyncio.Transport):
-    """A connection without a network: tells whether it is read from."""
-
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        super().__init__()
-        self.protocol = protocol
-        self.is_read, self.is_open = True, True
-
-    def pause_reading(self) -> None:
-        """Read no more."""
-        self.is_read = False
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self.is_read = True
-
-    def is_closing(self) -> bool:
-        """Whether it has ended."""
-        return not self.is_open
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who hears of it."""
-        return self.protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another hear of it."""
-        self.protocol = protocol
-
-    def close(self) -> None:
-        """End it."""
-        self.is_open = False
-
-    def write_eof(self) -> None:
-        """Nobody waits for that either."""
-
-    def write(self, _: Any) -> None:
-        """Lose what is sent."""
-
-    def get_write_buffer_size(self) -> int:
-        """Nothing waits to be sent."""
-        return 0
 
 
 def test_while_requests_are_queued_no_more_is_read() -> None:

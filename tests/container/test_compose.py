@@ -19,6 +19,7 @@ pytestmark = pytest.mark.container
 
 # Training the fast profile takes a minute on 2 idle cores, and was seen to take 10 on slow, busy ones.
 _TRAINING_SECONDS = 1500
+_FLOOR = 0.99  # what that profile promises; .ci/run leaves it to this test where there is a Docker Engine
 # It takes 2 on 2 busy cores; to build TensorFlow's layer anew, or to wait for a training, takes far longer.
 _SECOND_UP_SECONDS = 30
 # Each compiled program with its place on the disk, which it would not keep if it was compiled again.
@@ -192,7 +193,7 @@ def test_second_up_leaves_the_service_running(stack: Stack) -> None:
 
 @pytest.mark.skipif("DIGITS_MNIST" not in os.environ, reason="DIGITS_MNIST names no mnist.npz to train on")
 def test_trained_version_takes_over_without_a_failed_request(tmp_path: Path) -> None:
-    """The service takes over what the trainer publishes while requests arrive; a second `up` does not train again."""
+    """While requests arrive the service takes over what was trained, as good as promised; `up` trains it once."""
     data = tmp_path / "data"
     data.mkdir()
     shutil.copyfile(os.environ["DIGITS_MNIST"], data / "mnist.npz")
@@ -208,6 +209,9 @@ def test_trained_version_takes_over_without_a_failed_request(tmp_path: Path) -> 
         assert exit_code == 0
         assert "up to date" in said
         assert httpx.get(f"{stack.service}/health/ready").json()["model"]["version"] == 2
+        trained = httpx.get(f"{stack.service}/v1/models/digits/versions/2").json()["manifest"]
+        assert (trained["recipe"]["profile"], trained["dataset"]["canonical"]) == ("fast", True)
+        assert trained["metrics"]["test_accuracy"] >= _FLOOR
 
 
 def _predict_until_version(stack: Stack, version: int, timeout_seconds: float) -> list[int]:

@@ -3,12 +3,14 @@
 import argparse
 import contextlib
 import errno
+import functools
 import os
+import platform
 import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pydantic import ValidationError
 
@@ -18,18 +20,21 @@ from service.manifest import VersionRejected
 from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.worker import Serve
+
 DONE, FAILED, USAGE = 0, 1, 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; return the exit code."""
+def main(arguments: Sequence[str] | None = None, system: str = platform.system()) -> int:
+    """Do what the command line asks for on an operating system; return the exit code."""
     command = _parser().parse_args(arguments).command
     try:
         settings = Settings()
     except ValidationError as error:
         _complain(error)
         return USAGE
-    return check(settings) if command == "check" else _serve(settings)
+    return check(settings) if command == "check" else _serve(settings, system)
 
 
 def check(settings: Settings) -> int:
@@ -74,13 +79,17 @@ def _check_version(stored: StoredVersion) -> bool:
     return True
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, system: str) -> int:
     # Imported here: `check` and `--help` need none of it.
     from service.listeners import address, listen
 
+    # No other system spreads connections over the sockets of several workers.
+    workers = settings.workers or (usable_cores() if system == "Linux" else 1)
+    if workers > 1 and system != "Linux":
+        _say(f"DIGITS_WORKERS: on {system} one worker serves; leave it unset or choose 1.", sys.stderr)
+        return USAGE
     logs.configure(settings.log_format)
     _end_well_until_serving()
-    workers = settings.workers or usable_cores()
     try:
         listeners = listen(settings.host, settings.port, workers)
     except OSError as error:
@@ -88,16 +97,23 @@ def _serve(settings: Settings) -> int:
         return FAILED
     _say(f"Digits listens on {address(listeners[0])}")
     sys.stdout.flush()
-    if workers > 1:
-        from service.workers import Workers
-
-        return Workers(listeners, settings.drain_seconds + settings.request_timeout_seconds).run()
-    from service.metrics import Metrics
     from service.server import serve
+
+    if workers > 1:
+        return _serve_in_workers(settings, listeners, functools.partial(serve, settings))
+    from service.metrics import Metrics
 
     with contextlib.suppress(KeyboardInterrupt):
         serve(settings, listeners[0], Metrics())
     return DONE
+
+
+def _serve_in_workers(settings: Settings, listeners: list[socket.socket], serve: "Serve") -> int:
+    from service.workers import Workers
+
+    if settings.engine == "litert":
+        import service.engines.litert  # noqa: F401 - once for all workers; TensorFlow must not be there when they fork
+    return Workers(listeners, serve, settings.drain_seconds + settings.request_timeout_seconds).run()
 
 
 def _end_well_until_serving() -> None:

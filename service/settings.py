@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     workers: NonNegativeInt = 0
-    """How many processes serve; 0 is one for each core that the container may use."""
+    """How many processes serve; 0 is one for each core that the container may use. Elsewhere than on Linux one does."""
 
     poll_seconds: PositiveSeconds = 2.0
     """How often the model store is looked at."""

@@ -1,44 +1,125 @@
-"""`python -m service.worker`: one of several serving processes; only `workers` starts it.
+"""One of several serving processes, forked from one that has imported all that serves.
 
-Its settings are in the environment; what it shares with the others comes as open descriptors.
+Forked, because importing takes most of a start, and memory for what is imported is then needed once. What a worker does
+is passed in; when one is started, and what is done when it ends, is for `workers` to say.
 """
 
-import argparse
 import contextlib
+import os
+import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
-from service import logs
 from service.metrics import Metrics
-from service.server import serve
-from service.settings import Settings
 from service.tally import Memory
-from service.workers import end_when_closed
+
+_STANDARD_ERROR = 2
+
+# What the parent handles in a way that is not the worker's, and what the worker does instead.
+_HANDLERS: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], Any]] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGCHLD: signal.SIG_DFL,
+}
+
+Serve = Callable[[socket.socket, Metrics], None]
+"""Serves the connections of a listening socket until SIGTERM or Ctrl-C, and counts what it does."""
 
 
-def main() -> None:
-    """Serve the connections of the listening socket that was passed on."""
-    given = _parse_arguments()
-    metrics = Metrics(Memory(given.workers, given.worker, given.metrics))
-    if given.restarts:  # counted before anything can fail, or a worker that never gets to serve would not be seen
+@dataclass(frozen=True)
+class Place:
+    """A worker's place among the others, and what it has there."""
+
+    worker: int
+    """Which of the workers it is, from 0."""
+    workers: int
+    listener: socket.socket
+    metrics_file: int
+    """Descriptor of the file in which all workers count."""
+    restarts: int
+    """How many workers have stood in this place before."""
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A worker as its parent knows it."""
+
+    pid: int
+    lifeline: int
+    """Descriptor of a pipe's end; the worker stops when it is closed, as by the end of the parent, however it went."""
+
+
+def fork(place: Place, serve: Serve) -> Forked:
+    """Start a worker; this process must have no other threads.
+
+    Raises:
+        OSError: There is no process, memory or descriptor to be had.
+    """
+    watched, lifeline = os.pipe()
+    # A signal that comes meanwhile waits: the worker must not handle its own as its parent would.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLERS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become_worker(place, serve, watched, blocked)
+    except OSError:
+        os.close(lifeline)
+        raise
+    finally:
+        os.close(watched)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    return Forked(pid, lifeline)
+
+
+def _become_worker(place: Place, serve: Serve, watched: int, blocked: Collection[int]) -> NoReturn:
+    """Serve, and end without anything of what the parent would still have done."""
+    code = 1
+    try:
+        _leave_parent((place.listener.fileno(), place.metrics_file, watched))
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        threading.Thread(target=_stop_when_closed, args=(watched,), daemon=True).start()
+        _work(place, serve)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # noqa: BLE001 - told as the interpreter does it, which this process does not come back to
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _leave_parent(kept: Collection[int]) -> None:
+    """Give up what belongs to the parent: its session, signal handlers and files, other workers' sockets among them."""
+    os.setsid()  # Ctrl-C reaches the parent only, which passes it on
+    signal.set_wakeup_fd(-1)
+    for number, handler in _HANDLERS.items():
+        signal.signal(number, handler)
+    for descriptor in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:
+        if descriptor > _STANDARD_ERROR and descriptor not in kept:
+            with contextlib.suppress(OSError):  # that of the list itself is closed already
+                os.close(descriptor)
+
+
+def _work(place: Place, serve: Serve) -> None:
+    with contextlib.suppress(OSError):  # only tells in lists of processes which one this is
+        Path("/proc/self/comm").write_text(f"worker {place.worker}")
+    metrics = Metrics(Memory(place.workers, place.worker, place.metrics_file))
+    if place.restarts:  # counted before anything can fail, or a worker that never gets to serve would not be seen
         metrics.worker_restarts.inc()
-    settings = Settings()
-    logs.configure(settings.log_format)
-    threading.Thread(target=end_when_closed, args=(sys.stdin.fileno(),), daemon=True).start()
-    with socket.socket(fileno=given.listener) as listener, contextlib.suppress(KeyboardInterrupt):
-        serve(settings, listener, metrics)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(place.listener, metrics)
 
 
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("worker", type=int, help="which of the workers this is, from 0")
-    parser.add_argument("workers", type=int, help="how many there are")
-    parser.add_argument("listener", type=int, help="descriptor of the listening socket")
-    parser.add_argument("metrics", type=int, help="descriptor of the file in which all workers count")
-    parser.add_argument("restarts", type=int, help="how many workers have stood in this one's place before")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
+def _stop_when_closed(watched: int) -> None:
+    """Wait until the other end of the pipe is gone, then ask this process to stop."""
+    while os.read(watched, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,28 +1,30 @@
 """Several serving processes on one address: starts them, replaces those that end, stops them together.
 
-This process serves nothing itself. It keeps the listening sockets, so that connections wait for a worker's
-replacement in place of being refused, and the memory in which workers count. The socket of a worker that keeps
-failing is closed until its replacement listens, so that all connections come to the others.
+What a worker is, `worker` says. This process serves nothing itself. It keeps the listening sockets, so that connections
+wait for a worker's replacement in place of being refused, and the memory in which workers count. The socket of a worker
+that keeps failing is closed until its replacement listens, so that all connections come to the others.
 """
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 
 from service import tally
 from service.listeners import bind_beside
+from service.worker import Forked, Place, Serve, fork
 
-# Starting takes a second: what ends sooner than this has hardly served, and its replacement waits for longer each time.
+# Starting takes a second at most: what ends sooner than this has hardly served, and its replacement waits for longer
+# each time.
 _SETTLED_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 30.0
-# A killed worker's replacement serves after a second or two, and connections wait for it. When two in a row have ended
+# A killed worker's replacement serves within a second, and connections wait for it. When two in a row have ended
 # before they served, the next one will hardly do better, and nobody is kept waiting for it.
 _UNSERVED_UNTIL_CLOSED = 2
 # One that did serve will mostly do so again, but after the fourth early end the next one is put off for 1.6 s, and
@@ -41,20 +43,25 @@ log = logging.getLogger("digits.workers")
 
 @dataclass
 class Workers:
-    """Keeps a worker running for each listening socket.
+    """Keeps a worker running for each listening socket, which does `serve`.
 
     `stop_seconds` is how long their stopping may take, `look_seconds` how often is looked whether they hang.
     """
 
     listeners: list[socket.socket]
+    serve: Serve
     stop_seconds: float
     look_seconds: float = _LOOK_SECONDS
     _metrics_file: int = field(init=False)
-    _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict, init=False)
+    _forked: dict[int, Forked] = field(default_factory=dict, init=False)
+    _ended: dict[int, asyncio.Future[int]] = field(default_factory=dict, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def run(self) -> int:
         """Keep the workers running until SIGTERM or Ctrl-C; returns 0 if all of them ended well."""
+        # What is there now is the workers' too, for as long as none of them writes to it.
+        gc.collect()
+        gc.freeze()
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
@@ -62,6 +69,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
         codes = await asyncio.gather(*(self._keep(worker) for worker in range(len(self.listeners))))
         return max(codes)
 
@@ -97,40 +105,40 @@ class Workers:
 
     async def _run_worker(self, worker: int, restarts: int) -> tuple[int, bool]:
         """Run one until it ends; its exit code, and whether it has served."""
-        listener, metrics = self.listeners[worker].fileno(), self._metrics_file
-        arguments = [worker, len(self.listeners), listener, metrics, restarts]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "service.worker"),
-            *map(str, arguments),
-            stdin=asyncio.subprocess.PIPE,  # closes when this process is gone, however it went
-            pass_fds=(listener, metrics),
-            start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
-        )
-        self._processes[worker] = process
-        if self._stopping.is_set():  # told to stop while this one was being started
-            self._send(signal.SIGTERM)
-        watching = asyncio.create_task(self._kill_when_silent(worker, process), name=f"watch worker {worker}")
+        workers, metrics = len(self.listeners), self._metrics_file
+        forked = fork(Place(worker, workers, self.listeners[worker], metrics, restarts), self.serve)
+        self._forked[worker] = forked
+        ended = self._ended[forked.pid] = asyncio.get_running_loop().create_future()
+        watching = asyncio.create_task(self._kill_when_silent(worker, forked.pid), name=f"watch worker {worker}")
         try:
-            code = await process.wait()
-            return code, tally.has_served(metrics, len(self.listeners), worker, process.pid)
+            code = await ended
+            return code, tally.has_served(metrics, workers, worker, forked.pid)
         finally:
             watching.cancel()
+            os.close(forked.lifeline)
             tally.note_ended(metrics, worker)
-            del self._processes[worker]
+            del self._forked[worker]
 
-    async def _kill_when_silent(self, worker: int, process: asyncio.subprocess.Process) -> None:
+    def _reap(self) -> None:
+        """Take note of the workers that have ended."""
+        for pid, ended in list(self._ended.items()):
+            reaped, status = os.waitpid(pid, os.WNOHANG)
+            if reaped:
+                del self._ended[pid]
+                ended.set_result(os.waitstatus_to_exitcode(status))
+
+    async def _kill_when_silent(self, worker: int, pid: int) -> None:
         """End a worker that hangs: one that has served, and whose event loop no longer runs."""
         seen, silent = b"", 0
         while silent < _SILENT_LOOKS:
             await asyncio.sleep(self.look_seconds)
             now = tally.beats(self._metrics_file, len(self.listeners), worker)
-            starts = not tally.has_served(self._metrics_file, len(self.listeners), worker, process.pid)
+            starts = not tally.has_served(self._metrics_file, len(self.listeners), worker, pid)
             silent = 0 if starts or now != seen else silent + 1
             seen = now
         log.error("worker %d hangs: nothing of it for %g s; it is killed", worker, silent * self.look_seconds)
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.kill(pid, signal.SIGKILL)
 
     def _close_listener(self, worker: int) -> None:
         """Let no connection come to this worker before it serves: it will listen on the new socket by itself."""
@@ -154,19 +162,12 @@ class Workers:
         self._send(number)
 
     def _send(self, number: int) -> None:
-        for process in list(self._processes.values()):
+        for forked in self._forked.values():
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+                os.kill(forked.pid, number)
 
 
 def _ending(code: int) -> str:
     if code >= 0:
         return f"ended with {code}"
     return f"was ended by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"was ended by {-code}"
-
-
-def end_when_closed(descriptor: int) -> None:
-    """Wait until the other end of the pipe is gone, then ask this process to stop."""
-    while os.read(descriptor, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

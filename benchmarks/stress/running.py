@@ -59,7 +59,7 @@ class Running:
 
     def workers(self) -> set[int]:
         """Process ids of those that serve, where there are several."""
-        return {pid for pid in descendants(self.server.pid) if b"service.worker" in _command(pid)}
+        return {pid for pid in descendants(self.server.pid) if _name(pid).startswith("worker ")}
 
     def connections(self, worker: int) -> int:
         """How many connections that worker has open, those of its clients."""
@@ -179,10 +179,10 @@ def _resident_bytes(pid: int) -> int:
     return 0
 
 
-def _command(pid: int) -> bytes:
+def _name(pid: int) -> str:
     with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
 
 
 def _link(file: Path) -> str:

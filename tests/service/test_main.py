@@ -150,3 +150,10 @@ def test_an_address_that_this_machine_does_not_have_is_said_plainly(host: str) -
     assert "Choose another DIGITS_HOST" in ended.stderr
     assert "Unknown error" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_several_workers_are_for_linux(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where connections would not be spread over them, the start says so instead of leaving all but one idle."""
+    monkeypatch.setenv("DIGITS_WORKERS", "2")
+    assert main([], system="Darwin") == 2
+    assert "on Darwin one worker serves; leave it unset or choose 1" in capsys.readouterr().err

@@ -79,6 +79,13 @@ def test_killed_worker_is_replaced(service: Process) -> None:
     assert before[1] in service.workers()
 
 
+def test_workers_find_what_they_need_in_memory(service: Process) -> None:
+    """What serves is imported by the process that forks them, so that a replacement need not."""
+    assert "ai_edge_litert" in Path(f"/proc/{service.process.pid}/maps").read_text()
+    assert "ai_edge_litert" in Path(f"/proc/{service.workers()[0]}/maps").read_text()
+    assert len([*Path(f"/proc/{service.process.pid}/task").iterdir()]) == 1  # only then is it safe to fork
+
+
 def test_workers_that_are_killed_again_and_again_refuse_nobody(service: Process) -> None:
     """Who has served will serve again: connections wait for the replacements, also if those are killed soon, twice."""
     for _ in range(3):
@@ -136,8 +143,7 @@ def test_a_worker_that_never_gets_to_serve_keeps_nobody_from_being_ready(
     def ready_without_the_second() -> bool:
         for pid in service.workers():
             with contextlib.suppress(FileNotFoundError):
-                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if arguments[2:4] == [b"service.worker", b"1"]:
+                if Path(f"/proc/{pid}/comm").read_text() == "worker 1\n":
                     os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(httpx.TransportError):  # what waited for the one that was killed
             return httpx.get(f"{service.client.base_url}/health/ready", timeout=0.2).status_code == 200
@@ -201,14 +207,17 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
 
 # `python -m service` with two workers, which looks for hanging ones so often that a test can wait for it.
 IMPATIENT = """
+import functools
 import sys
 from service import logs
 from service.listeners import address, listen
+from service.server import serve
+from service.settings import Settings
 from service.workers import Workers
 logs.configure("text")
 listeners = listen("127.0.0.1", 0, 2)
 print(address(listeners[0]), flush=True)
-sys.exit(Workers(listeners, stop_seconds=1.0, look_seconds=1.2).run())
+sys.exit(Workers(listeners, functools.partial(serve, Settings()), stop_seconds=1.0, look_seconds=1.2).run())
 """
 
 

@@ -1,0 +1,73 @@
+"""Workers are forked in a process of their own: the one that runs the tests has threads."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux has several workers")
+
+# Forks one worker that does what stands in `serve`, and prints how it ended.
+PROGRAM = """
+import os, signal, socket, sys
+from pathlib import Path
+from service import tally
+from service.worker import Place, fork
+
+def serve(listener, metrics):
+    {serve}
+
+signal.signal(signal.SIGTERM, lambda *_: print("the parent handles it"))
+one, another = socket.socket(), socket.socket()
+forked = fork(Place(0, 2, one, tally.file_for(2), restarts=0), serve)
+{parent}
+print(os.waitstatus_to_exitcode(os.waitpid(forked.pid, 0)[1]))
+"""
+SECONDS = 60
+
+
+def run(serve: str, parent: str = "") -> tuple[list[str], str]:
+    """Lines of standard output, the last of which is the worker's exit code, and standard error."""
+    program = PROGRAM.format(serve=serve, parent=parent)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=SECONDS)
+    return done.stdout.splitlines(), done.stderr
+
+
+def test_a_worker_has_its_own_files_and_no_others() -> None:
+    """It keeps no other worker's socket open, nor the end of the pipe that its parent holds."""
+    lines, _ = run("[print(os.readlink(file)) for file in Path('/proc/self/fd').iterdir() if int(file.name) > 2]")
+    # The list itself was a file too, which is closed when it is looked at. What is mapped is open once more.
+    *files, _ = (line.partition(":")[0] for line in lines if not line.startswith("/proc/"))
+    assert sorted(files) == ["/memfd", "/memfd", "pipe", "socket"]
+
+
+@pytest.mark.parametrize(("serve", "code"), [("pass", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("1 / 0", 1)])
+def test_the_exit_code_is_what_serving_came_to(serve: str, code: int) -> None:
+    """The parent learns by it how serving ended."""
+    assert run(serve)[0] == [str(code)]
+
+
+def test_what_ends_a_worker_is_told() -> None:
+    """An unforeseen error is on standard error with its traceback."""
+    _, errors = run("1 / 0")
+    assert "Traceback" in errors
+    assert "ZeroDivisionError" in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_that_comes_at_once_ends_a_worker(number: signal.Signals) -> None:
+    """Told to stop before it serves, it does that, and not what its parent does at that signal."""
+    assert run("signal.pause()", f"os.kill(forked.pid, {number})")[0] == [str(-number)]
+
+
+def test_a_worker_stops_when_nobody_holds_its_lifeline() -> None:
+    """The end of a pipe is what tells it that its parent is gone."""
+    assert run("signal.pause()", "os.close(forked.lifeline)")[0] == [str(-signal.SIGTERM)]
+
+
+def test_the_parent_goes_on_as_before() -> None:
+    """Forking takes none of its signals and files away."""
+    lines, _ = run("pass", "os.kill(os.getpid(), signal.SIGTERM); one.getsockname(); another.getsockname()")
+    assert lines == ["the parent handles it", "0"]

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import GOLDEN_PATH, VersionRejected, first_line, is_of_the_machine
+from service.manifest import GOLDEN_PATH, VersionRejected, first_line, is_machine_fault
 
 # What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4
@@ -101,7 +101,7 @@ def read_golden(folder: Path) -> GoldenImages:
             pixels, probabilities = (_read_array(archive, name) for name in ("pixels", "probabilities"))
             is_digit = _read_array(archive, "is_digit") if "is_digit.npy" in archive.namelist() else None
     except _UNREADABLE as error:
-        if isinstance(error, OSError) and is_of_the_machine(error):
+        if isinstance(error, OSError) and is_machine_fault(error):
             raise
         msg = f"{GOLDEN_PATH} cannot be read: {first_line(error)}"
         raise VersionRejected(msg) from error

@@ -27,9 +27,9 @@ GOLDEN_PATH = "assets.extra/golden.npz"
 _REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
 # A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
 _MAX_MANIFEST_BYTES = 1024 * 1024
-# What a file brings about that is missing, closed or none. Everything else that a system may say is of a disk, of a
-# network, or of what a process may have, and is over when they work again.
-_OF_THE_VERSION = frozenset(
+# What the system says of a file that is missing, may not be read, or is not a file: the version's own fault. Any other
+# error number speaks of a disk, a network or a limit of this process, and goes away when that works again.
+_VERSION_FAULTS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}
 )
 
@@ -158,12 +158,12 @@ class Manifest(_Frozen):
         return self.metrics.is_digit_threshold is not None
 
 
-def is_of_the_machine(error: OSError) -> bool:
-    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails.
+def is_machine_fault(error: OSError) -> bool:
+    """Whether the machine is to blame for an error: it has no descriptors or memory left, or its disk or network fails.
 
-    A library that finds content wrong raises OSError too, without a number: that is the version's.
+    A library that finds a file's content wrong also raises OSError, but without a number: that is the version's fault.
     """
-    return error.errno is not None and error.errno not in _OF_THE_VERSION
+    return error.errno is not None and error.errno not in _VERSION_FAULTS
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
@@ -211,7 +211,7 @@ def _verify_file(file: Path, path: str, entry: FileEntry) -> None:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_machine_fault(error):
             raise
         msg = f"{path} cannot be read: {error.strerror}"
         raise VersionRejected(msg) from error
@@ -228,7 +228,7 @@ def _read_bounded(file: Path) -> bytes:
         msg = f"{MANIFEST_PATH} is missing: the version is not completely written"
         raise VersionRejected(msg) from error
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_machine_fault(error):
             raise
         msg = f"{MANIFEST_PATH} cannot be read: {error.strerror}"
         raise VersionRejected(msg) from error

@@ -1,4 +1,4 @@
-"""What a stored version answers: its files are checked first, then its SavedModel runs. Imports TensorFlow."""
+"""Runs a stored version's SavedModel, after its files have been checked. Imports TensorFlow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,42 +11,42 @@ from numpy.typing import NDArray
 
 from trainer.damage import DamagedVersionError, damage_of
 from trainer.data import DIGITS
-from trainer.errors import MachineError, is_of_the_machine
+from trainer.errors import MachineError, is_machine_fault
 from trainer.export import GOLDEN_PATH, probabilities_of
 
-Run: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
-"""Asks the SavedModel in a folder."""
+Predict: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
+"""Runs the SavedModel in a folder on pixels float32 [N, 784] in 0 to 1: probabilities float32 [N, 10]."""
 
 GOLDEN_TOLERANCE = 1e-4  # as servers have it: other processors round otherwise
-# TensorFlow says the second for want of files, too.
+# TensorFlow raises the second when it can open no more files, too.
 _OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 
 def stored_probabilities(
-    version_folder: Path, pixels: NDArray[np.float32], run: Run = probabilities_of
+    version_folder: Path, pixels: NDArray[np.float32], predict: Predict = probabilities_of
 ) -> NDArray[np.float32]:
-    """Asks a stored version: pixels float32 [N, 784] in 0 to 1, to probabilities float32 [N, 10].
+    """Runs a stored version on pixels float32 [N, 784] in 0 to 1; returns probabilities float32 [N, 10].
 
     Raises:
         DamagedVersionError: Its files are not as its manifest states, or it can't be run.
         MachineError: This machine lacks memory or files, or its disk fails; the version may be sound.
     """
-    with _asking(version_folder):
-        return _ask(version_folder, pixels, run)
+    with _files_checked(version_folder):
+        return _checked_probabilities(version_folder, pixels, predict)
 
 
-def trouble_of(version_folder: Path, run: Run = probabilities_of) -> str | None:
-    """Says why a server would refuse a version by its files or its answers to the golden images; None if it would not.
+def trouble_of(version_folder: Path, predict: Predict = probabilities_of) -> str | None:
+    """Says why a server would refuse a version for its files or its answers to the golden images; None if it would not.
 
-    A server asks more: it compiles the network, and asks what comes of that.
+    A server checks more: it also compiles the network and runs the compiled program on the golden images.
 
     Raises:
         MachineError: As above.
     """
     try:
-        with _asking(version_folder):
+        with _files_checked(version_folder):
             pixels, expected = _read_golden(version_folder / GOLDEN_PATH)
-            answers = _ask(version_folder, pixels, run)
+            answers = _checked_probabilities(version_folder, pixels, predict)
     except DamagedVersionError as error:
         return str(error)
     close = answers.shape == expected.shape and np.abs(answers - expected).max() <= GOLDEN_TOLERANCE
@@ -54,18 +54,18 @@ def trouble_of(version_folder: Path, run: Run = probabilities_of) -> str | None:
 
 
 @contextmanager
-def _asking(version_folder: Path) -> Iterator[None]:
-    """Checks a version's files, and calls by its name whatever this machine can't do of what is asked of it then."""
+def _files_checked(version_folder: Path) -> Iterator[None]:
+    """Checks a version's files first; what then fails because of this machine is raised as a MachineError."""
     try:
         damage = damage_of(version_folder)
         if damage is not None:
             raise DamagedVersionError(damage)
         yield
-    except (*_OUT_OF_MEMORY, OSError) as error:  # of OSErrors those of the machine alone get as far as here
+    except (*_OUT_OF_MEMORY, OSError) as error:  # an OSError that is the version's fault has become damage by now
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MachineError(
-            f"version {version_folder.name} can't be asked now, for want of this machine ({reason}): "
-            "once it has memory, files and its disk again, repeat the command, a training with --resume"
+            f"version {version_folder.name} can't be run on this machine now ({reason}): free memory, open files or "
+            "disk, and repeat the command (a training with --resume)"
         ) from error
 
 
@@ -73,17 +73,17 @@ def _read_golden(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as golden:
             return golden["pixels"], golden["probabilities"]
-    except Exception as error:  # whatever NumPy makes of it, MemoryError too: a damaged header may ask for terabytes
-        if isinstance(error, OSError) and is_of_the_machine(error):
+    except Exception as error:  # whatever NumPy raises, MemoryError too: a damaged header may ask for terabytes
+        if isinstance(error, OSError) and is_machine_fault(error):
             raise
         raise DamagedVersionError("its golden images can't be read") from error
 
 
-def _ask(version_folder: Path, pixels: NDArray[np.float32], run: Run) -> NDArray[np.float32]:
+def _checked_probabilities(version_folder: Path, pixels: NDArray[np.float32], predict: Predict) -> NDArray[np.float32]:
     try:
-        probabilities = run(version_folder, pixels)
-    except Exception as error:  # whatever TensorFlow makes of what it finds there
-        if isinstance(error, _OUT_OF_MEMORY) or (isinstance(error, OSError) and is_of_the_machine(error)):
+        probabilities = predict(version_folder, pixels)
+    except Exception as error:  # TensorFlow may raise anything
+        if isinstance(error, _OUT_OF_MEMORY) or (isinstance(error, OSError) and is_machine_fault(error)):
             raise
         raise DamagedVersionError(f"its SavedModel can't be run ({type(error).__name__})") from error
     if probabilities.shape != (len(pixels), DIGITS) or not np.isfinite(probabilities).all():

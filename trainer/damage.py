@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trainer.documents import parse
-from trainer.errors import TrainerError, is_of_the_machine
+from trainer.errors import TrainerError, is_machine_fault
 from trainer.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
 from trainer.schema import misfit
 
@@ -31,7 +31,7 @@ def damage_of(version_folder: Path) -> str | None:
         content = (version_folder / MANIFEST_PATH).read_bytes()
         manifest = parse(content)
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_machine_fault(error):
             raise
         return "its manifest can't be read"
     except ValueError:
@@ -63,7 +63,7 @@ def _is_as_stated(file: Path, facts: FileFacts) -> bool:
     try:
         content = file.read_bytes()
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_machine_fault(error):
             raise
         return False
     return (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])

@@ -1,10 +1,10 @@
-"""What a run may fail of, as opposed to a mistake in the code."""
+"""Failures that are not mistakes in the code: the user can mend some of them, the machine causes others."""
 
 import errno
 
-# As for the service: what a file brings about that is missing, closed or none. Everything else that a system may say is
-# of a disk, of a network, or of what a process may have, and is over when they work again.
-_OF_THE_VERSION = frozenset(
+# As in the service: what the system says of a file that is missing, may not be read, or is not a file. Any other error
+# number speaks of a disk, a network or a limit of this process, and goes away when that works again.
+_VERSION_FAULTS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}
 )
 
@@ -14,12 +14,12 @@ class TrainerError(Exception):
 
 
 class MachineError(TrainerError):
-    """This machine can't do it now, which says nothing about what it was asked of."""
+    """This machine can't do it now; that says nothing about the version."""
 
 
-def is_of_the_machine(error: OSError) -> bool:
-    """Whether the machine is to blame: it has no descriptors or memory left, or its disk or network fails.
+def is_machine_fault(error: OSError) -> bool:
+    """Whether the machine is to blame for an error: it has no descriptors or memory left, or its disk or network fails.
 
-    A library that finds content wrong raises OSError too, without a number: that is the version's.
+    A library that finds a file's content wrong also raises OSError, but without a number: that is the version's fault.
     """
-    return error.errno is not None and error.errno not in _OF_THE_VERSION
+    return error.errno is not None and error.errno not in _VERSION_FAULTS

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from trainer.damage import damage_of
 from trainer.documents import parse
-from trainer.errors import is_of_the_machine
+from trainer.errors import is_machine_fault
 from trainer.store import ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
@@ -40,7 +40,7 @@ def read_pin(store: ModelStore) -> int | None:
     except IsADirectoryError as error:
         raise _is_a_folder(path) from error
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_machine_fault(error):
             raise
         raise _unusable(path) from error
     except ValueError as error:

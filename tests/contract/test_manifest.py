@@ -110,7 +110,7 @@ def test_both_refuse_what_is_hardly_json(released_store: Path, tmp_path: Path, n
 def test_both_blame_a_version_for_the_same_errors(number: int | None) -> None:
     """What the service postpones a version for, the trainer does not call damage, nor the other way round."""
     error = OSError("as a library says") if number is None else OSError(number, "as the system says")
-    assert errors.is_of_the_machine(error) == read.is_of_the_machine(error)
+    assert errors.is_machine_fault(error) == read.is_machine_fault(error)
 
 
 def test_both_allow_golden_images_the_same_difference() -> None:

@@ -13,7 +13,7 @@ from service.manifest import (
     MANIFEST_PATH,
     Manifest,
     VersionRejected,
-    is_of_the_machine,
+    is_machine_fault,
     read_manifest,
     verify_files,
 )
@@ -162,7 +162,7 @@ def test_a_process_without_descriptors_finds_no_version_bad(version: Path) -> No
 @pytest.mark.parametrize("number", ["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EACCES", "EPERM"])
 def test_what_a_version_can_be_blamed_for(number: str) -> None:
     """Files that are missing, closed or no files are the version's fault."""
-    assert not is_of_the_machine(OSError(getattr(errno, number), "as the system says"))
+    assert not is_machine_fault(OSError(getattr(errno, number), "as the system says"))
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_what_a_version_can_be_blamed_for(number: str) -> None:
 )
 def test_what_a_version_cannot_be_blamed_for(number: str) -> None:
     """All that a disk or a network between may say is the machine's fault, and gone when they work again."""
-    assert is_of_the_machine(OSError(getattr(errno, number), "as the system says"))
+    assert is_machine_fault(OSError(getattr(errno, number), "as the system says"))
 
 
 def test_what_no_system_call_has_said_is_the_version_s_fault() -> None:
     """A library that finds content wrong raises OSError too, without a number."""
-    assert not is_of_the_machine(OSError("Invalid data stream"))
+    assert not is_machine_fault(OSError("Invalid data stream"))
 
 
 def test_an_oversized_manifest_is_not_read(version: Path) -> None:

@@ -63,9 +63,9 @@ def running_out(error: Exception) -> Callable[[Path, NDArray[np.float32]], NDArr
     ids=str,
 )
 def test_fault_of_the_machine_is_no_damage(tmp_path: Path, error: Exception) -> None:
-    """For want of memory or files nothing is said against the version, so that no gate passes over it."""
+    """If memory or files run out, nothing is said against the version, so that no gate passes over it."""
     store = store_of(tmp_path, 1)
-    with pytest.raises(MachineError, match=r"version 1 can't be asked now.* --resume"):
+    with pytest.raises(MachineError, match=r"version 1 can't be run on this machine now.* --resume"):
         stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32), running_out(error))
 
 

@@ -45,7 +45,13 @@ def measure(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> Te
 
 def count_errors(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> int:
     """Counts the rows whose likeliest digit is not the label."""
-    return int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
+    return int(np.count_nonzero(wrong_answers(probabilities, labels)))
+
+
+def wrong_answers(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Says for which rows of probabilities float32 [N, 10] the likeliest digit is not the label: bool [N]."""
+    wrong: NDArray[np.bool_] = probabilities.argmax(axis=1) != labels
+    return wrong
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The quality gate: whether what was trained is good enough to become the next version.
 
-It must reach an accuracy on the test images, and must not be significantly worse than the newest
-version in the store, which answers the same images. How a version is asked is passed in.
+It must reach an accuracy on the test images, and must not be significantly worse on them than the
+newest version in the store. How a stored version is run is passed in.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from trainer.damage import DamagedVersionError
 from trainer.errors import TrainerError
+from trainer.evaluation import wrong_answers
 from trainer.manifest import GateFacts
 from trainer.store import ModelStore
 
-MIN_ACCURACY = 0.99  # what all profiles promise but `tutorial`, which needs the option; less is a run that went wrong
-# Two-sided, and refused on one side only: of networks that are just as good, one in 200 is refused.
+MIN_ACCURACY = 0.99  # every profile promises it but `tutorial`, which needs --min-accuracy; less is a run gone wrong
+# The test is two-sided, but only the worse side is refused: of equally good networks, one in 200 is refused by chance.
 SIGNIFICANCE = 0.01
 
-Ask: TypeAlias = Callable[[Path], NDArray[np.float32]]
-"""Asks the version in a folder for its probabilities float32 [N, 10] on the test images.
+Predict: TypeAlias = Callable[[Path], NDArray[np.float32]]
+"""Runs the version in a folder on the test images: probabilities float32 [N, 10].
 
-Raises DamagedVersionError if it can't answer; anything else ends the run, for nobody knows then whether it can."""
+Raises DamagedVersionError if the version is at fault, which is then passed over; any other error ends the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,13 @@ class GateRefusedError(TrainerError):
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of one run: how accurate a version must be, whether it is published in any case, who is warned.
+    """The gate of one run.
 
-    `way_out` are the options by which the same command publishes what was refused.
+    Attributes:
+        warn: Is told of versions that could not be compared with, and of reasons that were overridden.
+        min_accuracy: The share of the test images that a version must read right.
+        force: Whether a version that does not pass is published all the same.
+        way_out: The options with which the same command would publish a refused version.
     """
 
     warn: Callable[[str], None]
@@ -58,16 +63,15 @@ class Gate:
     way_out: str = "--force"
 
     def check(
-        self, probabilities: NDArray[np.float32], labels: NDArray[np.uint8], store: ModelStore, ask: Ask
+        self, probabilities: NDArray[np.float32], labels: NDArray[np.uint8], store: ModelStore, predict: Predict
     ) -> GateFacts:
-        """Judges probabilities float32 [N, 10] on the test images, beside the store's newest version that can answer.
+        """Judges probabilities float32 [N, 10] on the test images, beside the store's newest version that can be run.
 
         Raises:
-            GateRefusedError: They are not good enough, and nobody forces them through.
+            GateRefusedError: They are not good enough, and `force` is not set.
         """
-        facts, reasons = judge(
-            wrong_answers(probabilities, labels), self._newest(labels, store, ask), self.min_accuracy
-        )
+        compared = self._newest(labels, store, predict)
+        facts, reasons = judge(wrong_answers(probabilities, labels), compared, self.min_accuracy)
         if facts["passed"]:
             return facts
         if not self.force:
@@ -76,10 +80,10 @@ class Gate:
             self.warn(f"warning: published by --force: {reason}")
         return {**facts, "forced": True}
 
-    def _newest(self, labels: NDArray[np.uint8], store: ModelStore, ask: Ask) -> Compared | None:
+    def _newest(self, labels: NDArray[np.uint8], store: ModelStore, predict: Predict) -> Compared | None:
         for number in reversed(store.versions()):
             try:
-                return Compared(number, wrong_answers(ask(store.folder / str(number)), labels))
+                return Compared(number, wrong_answers(predict(store.folder / str(number)), labels))
             except DamagedVersionError as error:
                 self.warn(f"warning: not compared with version {number}: {error}")
         return None
@@ -91,54 +95,50 @@ def judge(new_wrong: NDArray[np.bool_], compared: Compared | None, min_accuracy:
     Returns:
         The facts, and a sentence for each reason to refuse it: none if it passes.
     """
-    errors = int(np.count_nonzero(new_wrong))
-    accuracy = (len(new_wrong) - errors) / len(new_wrong)
-    reasons = []
-    if accuracy < min_accuracy:
-        reasons.append(
-            f"test accuracy {accuracy:.2%} ({errors} errors in {len(new_wrong)}) "
-            f"is below --min-accuracy, {min_accuracy:.2%}"
-        )
     facts: GateFacts = {
         "min_accuracy": min_accuracy,
         "compared_version": None,
         "only_new_wrong": 0,
         "only_compared_wrong": 0,
         "p_value": None,
-        "passed": not reasons,
+        "passed": False,
         "forced": False,
     }
-    if compared is None:
-        return facts, reasons
-    only_new = int(np.count_nonzero(new_wrong & ~compared.wrong))
-    only_compared = int(np.count_nonzero(compared.wrong & ~new_wrong))
-    p_value = mcnemar_p_value(only_new, only_compared)
-    if only_new > only_compared and p_value < SIGNIFICANCE:
-        reasons.append(
-            f"worse than version {compared.version}: {only_new} of the test images it alone reads wrong, "
-            f"{only_compared} version {compared.version} alone (McNemar's exact test: p = {p_value:.2g}, "
-            f"below {SIGNIFICANCE})"
-        )
-    return {
-        **facts,
-        "compared_version": compared.version,
-        "only_new_wrong": only_new,
-        "only_compared_wrong": only_compared,
-        "p_value": p_value,
-        "passed": not reasons,
-    }, reasons
+    reasons = _too_inaccurate(new_wrong, min_accuracy)
+    if compared is not None:
+        only_new = int(np.count_nonzero(new_wrong & ~compared.wrong))
+        only_compared = int(np.count_nonzero(compared.wrong & ~new_wrong))
+        p_value = mcnemar_p_value(only_new, only_compared)
+        facts["compared_version"] = compared.version
+        facts["only_new_wrong"], facts["only_compared_wrong"] = only_new, only_compared
+        facts["p_value"] = p_value
+        reasons += _worse_than(compared.version, only_new, only_compared, p_value)
+    facts["passed"] = not reasons
+    return facts, reasons
 
 
-def wrong_answers(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Says of probabilities float32 [N, 10] which rows' likeliest digit is not the label: bool [N]."""
-    wrong: NDArray[np.bool_] = probabilities.argmax(axis=1) != labels
-    return wrong
+def _too_inaccurate(wrong: NDArray[np.bool_], min_accuracy: float) -> list[str]:
+    errors = int(np.count_nonzero(wrong))
+    accuracy = (len(wrong) - errors) / len(wrong)
+    if accuracy >= min_accuracy:
+        return []
+    return [
+        f"test accuracy {accuracy:.2%} ({errors} errors in {len(wrong)}) is below --min-accuracy, {min_accuracy:.2%}"
+    ]
+
+
+def _worse_than(version: int, only_new: int, only_compared: int, p_value: float) -> list[str]:
+    if only_new <= only_compared or p_value >= SIGNIFICANCE:
+        return []
+    split = f"{only_new} test images are read wrong by the new one only, {only_compared} by version {version} only"
+    test = f"McNemar's exact test: p = {p_value:.2g}, below {SIGNIFICANCE}"
+    return [f"worse than version {version}: {split} ({test})"]
 
 
 def mcnemar_p_value(only_one_wrong: int, only_other_wrong: int) -> float:
     """McNemar's exact two-sided test: how likely so uneven a split is between two equally good networks.
 
-    Under that hypothesis each image that only one of them reads wrong is a fair coin's throw.
+    Under that hypothesis, which of the two reads an image wrong that the other reads right is a fair coin's throw.
     """
     throws = only_one_wrong + only_other_wrong
     ways = term = 1  # of throwing 0 heads; integers, because 0.5 ** 2,000 is no float

@@ -13,6 +13,7 @@ from trainer.evaluation import (
     measure,
     negative_log_likelihood,
     wilson_interval,
+    wrong_answers,
 )
 
 
@@ -68,6 +69,14 @@ def test_one_bin_bounds_calibration_error(sample: tuple[NDArray[np.float32], NDA
     probabilities, labels = sample
     distance = abs(probabilities.max(axis=1).mean() - (1 - count_errors(probabilities, labels) / len(labels)))
     assert expected_calibration_error(probabilities, labels) >= distance - 1e-6
+
+
+def test_wrong_answers_are_those_with_another_likeliest_digit() -> None:
+    """The likeliest digit counts, however unsure."""
+    labels = np.array([3, 4, 5], np.uint8)
+    probabilities = np.full((3, 10), 0.09, np.float32)
+    probabilities[[0, 1, 2], [3, 5, 5]] = 0.19
+    assert wrong_answers(probabilities, labels).tolist() == [False, True, False]
 
 
 def test_certain_and_right_is_perfect() -> None:

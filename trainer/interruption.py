@@ -1,8 +1,8 @@
-"""Ctrl-C in training: what Python loses of it is made up for, and from the publication on it changes nothing.
+"""Ctrl-C in training: never lost while the network trains, and without effect once a version is being published.
 
-An exception in a destructor is ignored, also the one that Ctrl-C raises, and each step destroys many tensors.
-Publication is one rename. An exception right after it would have the command say that nothing was published, and keep
-the training, to be published once more.
+Python ignores an exception that is raised in a destructor, also that of Ctrl-C, and each step destroys many tensors: so
+the press is remembered, and raised again at the next step. Publication is one rename. An exception right after it would
+make the command say that nothing was published, and keep the run, to be published a second time.
 """
 
 import signal
@@ -13,19 +13,19 @@ from trainer.manifest import EpochMetrics
 
 
 class Interruption:
-    """A watcher that ends a run after Ctrl-C until it publishes, while its context is open in the main thread."""
+    """A watcher that ends a run on Ctrl-C until it publishes, while its context is open in the main thread."""
 
     def __init__(self) -> None:
         self._pressed = self._publishes = False
-        self._listens = threading.current_thread() is threading.main_thread()  # no other may
+        self._handles = threading.current_thread() is threading.main_thread()  # only there may a handler be set
 
     def __enter__(self) -> Self:
-        if self._listens:
+        if self._handles:
             self._before = signal.signal(signal.SIGINT, self._press)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._listens:
+        if self._handles:
             signal.signal(signal.SIGINT, self._before)
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
@@ -37,7 +37,7 @@ class Interruption:
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
-        self._make_up()
+        self._raise_if_pressed()
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """An epoch ended."""
@@ -48,10 +48,10 @@ class Interruption:
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed before.
         """
-        self._publishes = True  # first: what is pressed from here on is either seen by the next line, or too late
-        self._make_up()
+        self._publishes = True  # first: a press after this is either seen by the next line, or too late
+        self._raise_if_pressed()
 
-    def _make_up(self) -> None:
+    def _raise_if_pressed(self) -> None:
         if self._pressed:
             raise KeyboardInterrupt
 

@@ -63,10 +63,10 @@ def train(
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Train on MNIST and publish the next version, if it is good enough; ends with 3 if it is not."""
+    """Train on MNIST and publish the next version, if it passes the quality gate; the exit code is 3 if it does not."""
     keeps_epochs = profile != Profile.TUTORIAL
-    going_on = "; --resume goes on after the last whole epoch" if keeps_epochs else ""
-    with reported(f"interrupted: nothing was published{going_on}") as console:
+    to_continue = "; add --resume to continue after the last complete epoch" if keeps_epochs else ""
+    with reported(f"interrupted: nothing was published{to_continue}") as console:
         model_store = ModelStore(store, name)
         model_store.prepare()
         dataset = load_dataset(data_path, console)
@@ -77,7 +77,7 @@ def train(
 
 @app.command(epilog="Example: python -m trainer release --store /srv/models")
 def release(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """Publish the released model, if the store is empty; takes no data and no time."""
+    """Publish the released model, if the store is empty; needs no data and no training."""
     with reported():
         _release(ModelStore(store, name))
 
@@ -93,9 +93,10 @@ def bootstrap(
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Release into an empty store at once; then train, unless the store is up to date.
+    """Publish the released model if the store is empty; then train, unless the store is up to date.
 
-    It is if a version has this recipe, code and data, and this seed if one is named; --force is for the gate alone.
+    It is up to date if a version was made with this recipe, code and data (and with --seed, if given). --force
+    overrides the quality gate only; it does not train what is up to date.
     """
     with reported() as console:
         model_store = ModelStore(store, name)
@@ -114,12 +115,12 @@ def bootstrap(
             if same_training(manifest, facts, code, dataset.sha256, seed):
                 typer.echo(
                     f"up to date    version {manifest['version']} has this recipe, code and data, "
-                    f"with seed {manifest['seed']}; another one is trained with --seed"
+                    f"with seed {manifest['seed']}; name another --seed to train once more"
                 )
                 return
         gate = Gate(console.print, min_accuracy, force)
         try:
-            # A container that was stopped while it trained goes on where it was.
+            # A container that was stopped while it trained continues where it was.
             _train(recipe, dataset, seed or 0, model_store, gate, console, resume=True)
         except RunTakenError as error:
             typer.echo(f"not training  {error}")
@@ -158,7 +159,7 @@ def _train(
         with FittingProgress(console, resume=resume) as progress:
             watchers = Watchers([progress, interruption, *([TensorBoardLog(tensorboard)] if tensorboard else [])])
             folder, metrics = training.train(recipe, dataset, seed, store, watchers, gate, resume=resume)
-        # Still where Ctrl-C changes nothing: the version is published, and that is what has to be said.
+        # Still inside `Interruption`, which ignores Ctrl-C by now: the version is published, and the user must be told.
         _conclude(folder, metrics, len(dataset.x_test), store)
 
 
@@ -179,11 +180,11 @@ def _conclude(folder: Path, metrics: Metrics, test_images: int, store: ModelStor
 def _gate_result(folder: Path) -> str:
     facts = read(folder)["gate"]
     if facts is None:
-        return "not asked"
+        return "none"
     result = "passed" if facts["passed"] else "not passed, published by --force"
     if facts["p_value"] is None:
         return f"{result}; there was no version to compare with"
     return (
-        f"{result}; {facts['only_new_wrong']} images that only this one reads wrong, {facts['only_compared_wrong']} "
-        f"that only version {facts['compared_version']} does (p = {facts['p_value']:.2g})"
+        f"{result}; {facts['only_new_wrong']} test images are read wrong by this version only, "
+        f"{facts['only_compared_wrong']} by version {facts['compared_version']} only (p = {facts['p_value']:.2g})"
     )

@@ -97,9 +97,9 @@ class FittingProgress(_Shown):
             scored="",
         )
         if finished:
-            self._console.print(f"going on after epoch {finished} of {epochs}")
+            self._console.print(f"continuing after epoch {finished} of {epochs}")
         elif self._resume:
-            self._console.print("no checkpoint of this run: beginning with epoch 1")
+            self._console.print("no checkpoint of this run: starting at epoch 1")
 
     def step(self, loss: float) -> None:
         """Counts one step."""

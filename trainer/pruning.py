@@ -13,24 +13,24 @@ def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> li
     Args:
         store: Where they are.
         keep: At least 1, so that no number is given twice.
-        trouble_of: Judges a version. It is asked of the newest until one is whole, and only if something may go.
+        trouble_of: Judges a version. Called for the newest ones until one is whole, and only if any could be removed.
 
     Returns:
         The numbers removed, oldest first.
 
     Raises:
-        StoreError: What serves is not known, so nothing was removed: policy.json can't be used or pins what can't
-            serve, or no version is whole.
+        StoreError: It is not known which version serves, so nothing was removed: policy.json can't be used or pins
+            what can't serve, or no version is whole.
     """
     versions = store.versions()
     judge = cache(trouble_of) if versions[:-keep] else damage_of
     try:
         serving, newest = serving_version(store, judge), newest_whole(store, judge)
     except StoreError as error:
-        raise StoreError(f"nothing was removed, for what serves is not known: {error}") from error
+        raise StoreError(f"nothing was removed, because it is not known which version serves: {error}") from error
     if versions and newest is None:
-        raise StoreError("nothing was removed, for what serves is not known: every version is damaged")
-    # What is newer than the newest whole version is damaged as seen from here; a server may have taken it before.
+        raise StoreError("nothing was removed, because every version is damaged: it is not known which one serves")
+    # Versions newer than the newest whole one look damaged from here, but a server may have loaded one before.
     removed = [number for number in versions[:-keep] if number < (newest or 0) and number != serving]
     for number in removed:
         store.remove(number)

@@ -73,8 +73,8 @@ def evaluate(
 def versions(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
     """List the versions, newest first, and say which one serves.
 
-    Told from the files alone. The service also asks the golden images, and may refuse a version that is listed here as
-    serving: GET /v1/models says what it serves.
+    Judged by the files alone. The service also checks the answers to the golden images, and may refuse a version that
+    is listed here as serving: GET /v1/models says what it serves.
     """
     with reported() as console:
         model_store = ModelStore(store, name)
@@ -85,19 +85,20 @@ def versions(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME
 
 @app.command(epilog="Examples: python -m trainer serve-version 2   |   python -m trainer serve-version latest")
 def serve_version(choice: ChoiceArgument, store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """Say which version is to serve; a service that runs follows within seconds."""
+    """Choose the version to serve; a running service follows within seconds."""
     with reported():
         model_store = ModelStore(store, name)
         write_pin(model_store, None if choice == "latest" else int(choice))
-        typer.echo(f"to serve      {'the latest version' if choice == 'latest' else f'version {int(choice)}'}")
+        typer.echo(f"will serve    {'the latest version' if choice == 'latest' else f'version {int(choice)}'}")
 
 
 @app.command(epilog="Example: python -m trainer prune --keep 5 --store /srv/models")
 def prune(keep: KeepOption, store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
     """Remove the oldest versions, but never the one that serves.
 
-    Which one that is, is told from the files and the answers to the golden images. The service looks further: it may
-    refuse the newest for how it compiles, and stay on one that goes here. GET /v1/models says what it serves.
+    That one is found by the files and the answers to the golden images. The service checks more: it may refuse the
+    newest version because it does not compile, and still serve one that is removed here. GET /v1/models says what it
+    serves.
     """
     with reported():
         model_store = ModelStore(store, name)
@@ -117,7 +118,7 @@ def _serving(store: ModelStore, console: Console) -> int | None:
     try:
         return serving_version(store)
     except StoreError as error:
-        console.print(f"warning: which version serves is not known: {error}")
+        console.print(f"warning: it is not known which version serves: {error}")
         return None
 
 

@@ -141,26 +141,29 @@ def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
                 break
         rest = interrupt(process)
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted: nothing was published; --resume goes on after the last whole epoch"
+    assert (
+        rest.splitlines()[-1]
+        == "interrupted: nothing was published; add --resume to continue after the last complete epoch"
+    )
     assert "Traceback" not in rest
     assert ModelStore(store, "digits").versions() == []
     done = trainer(tmp_path, *command, "--min-accuracy", "0", "--resume", "--tensorboard", str(tmp_path / "logs"))
     assert done.returncode == 0, done.stderr
-    assert "going on after epoch" in done.stderr
+    assert "continuing after epoch" in done.stderr
     assert "epoch 1/40" not in done.stderr
     assert [path.name for path in (store / "digits").iterdir()] == ["1"]
     assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
-    ("profile", "way_out", "going_on"),
+    ("profile", "way_out", "to_continue"),
     [
-        (Profile.FAST, "--resume --force", "; --resume goes on after the last whole epoch"),
+        (Profile.FAST, "--resume --force", "; add --resume to continue after the last complete epoch"),
         (Profile.TUTORIAL, "--force", ""),
     ],
 )
 def test_only_what_was_kept_is_promised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, way_out: str, going_on: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, way_out: str, to_continue: str
 ) -> None:
     """Refused or interrupted, a run names --resume only where epochs are kept, which the tutorial's are not."""
     gates: list[Gate] = []
@@ -174,7 +177,7 @@ def test_only_what_was_kept_is_promised(
     command = ["train", "--profile", profile.value, "--data", str(data), "--store", str(tmp_path / "models")]
     done = CliRunner().invoke(cli.app, command)
     assert done.exit_code == 130
-    assert done.stderr.splitlines()[-1] == f"interrupted: nothing was published{going_on}"
+    assert done.stderr.splitlines()[-1] == f"interrupted: nothing was published{to_continue}"
     assert [gate.way_out for gate in gates] == [way_out]
 
 

@@ -64,7 +64,7 @@ def test_resumed_run_says_where_it_goes_on() -> None:
         progress.start(epochs=4, steps_per_epoch=3, finished=3)
         progress.epoch(metrics(4, 0.25))
     first, second = output.getvalue().splitlines()
-    assert first == "going on after epoch 3 of 4"
+    assert first == "continuing after epoch 3 of 4"
     assert second.startswith("epoch 4/4")
     assert second.endswith(", 0 s left")
 
@@ -74,4 +74,4 @@ def test_resuming_without_a_checkpoint_is_said() -> None:
     output = io.StringIO()
     with FittingProgress(Console(file=output), resume=True) as progress:
         progress.start(4, 10, 0)
-    assert output.getvalue() == "no checkpoint of this run: beginning with epoch 1\n"
+    assert output.getvalue() == "no checkpoint of this run: starting at epoch 1\n"

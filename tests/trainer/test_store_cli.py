@@ -62,7 +62,7 @@ def test_policy_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     (store.folder / "policy.json").write_text("{")
     done = run(store, "versions")
     assert (done.exit_code, "serving" in done.stdout) == (0, False)
-    assert "which version serves is not known" in done.stderr
+    assert "it is not known which version serves" in done.stderr
     (store.folder / "policy.json").write_text('{"serve": 9}')
     done = run(store, "versions")
     assert (done.exit_code, "serving" in done.stdout) == (0, False)
@@ -97,10 +97,10 @@ def test_serve_version_writes_the_policy(tmp_path: Path) -> None:
     """A number pins that version, and `latest` lets go of it."""
     store = store_of(tmp_path, 2)
     done = run(store, "serve-version", "1")
-    assert (done.exit_code, done.stdout) == (0, "to serve      version 1\n")
+    assert (done.exit_code, done.stdout) == (0, "will serve    version 1\n")
     assert read_pin(store) == 1
     done = run(store, "serve-version", "latest")
-    assert (done.exit_code, done.stdout) == (0, "to serve      the latest version\n")
+    assert (done.exit_code, done.stdout) == (0, "will serve    the latest version\n")
     assert read_pin(store) is None
 
 

@@ -204,7 +204,7 @@ def test_killed_run_goes_on_as_if_nothing_had_been(dataset: Dataset, recipe: Str
     output = io.StringIO()
     with FittingProgress(Console(file=output)) as progress:
         resumed = fit(everything, dataset, 3, progress, killed, resume=True)
-    assert "going on after epoch 1 of 3" in output.getvalue()
+    assert "continuing after epoch 1 of 3" in output.getvalue()
     for expected, actual in zip(through.network.get_weights(), resumed.network.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, actual)
     assert [epoch["epoch"] for epoch in resumed.history] == [1, 2, 3]

@@ -42,8 +42,12 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> f
     return float(np.exp((low + high) / 2))
 
 
-def accepting(is_digit: NDArray[np.float32]) -> float:
-    """Finds the threshold from which on 99 % of digits, float32 [N] of images nothing was fitted to, are accepted."""
+def choose_threshold(is_digit: NDArray[np.float32]) -> float:
+    """Finds the largest threshold that 99 % of the digits reach.
+
+    Args:
+        is_digit: float32 [N], of digits that nothing was fitted to.
+    """
     return float(np.quantile(is_digit, 1 - _ACCEPTED_DIGITS, method="lower"))
 
 

@@ -75,6 +75,16 @@ class Dataset:
         """How many of the last training images no weight is ever fitted to."""
         return min(_MAX_HELD_OUT_IMAGES, len(self.x_train) // _HELD_OUT_SHARE)
 
+    @property
+    def x_held_out(self) -> NDArray[np.uint8]:
+        """Those images."""
+        return self.x_train[-self.held_out_images :]
+
+    @property
+    def y_held_out(self) -> NDArray[np.uint8]:
+        """Their labels."""
+        return self.y_train[-self.held_out_images :]
+
 
 def load(given: Path | None, environment: Mapping[str, str], fetch: Callable[[Path], None]) -> Dataset:
     """Finds and reads the images.

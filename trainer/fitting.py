@@ -72,7 +72,7 @@ def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run,
     else:
         network, history = _fit_strided(recipe, dataset, seed, watcher, run, resume=resume)
         training_images = len(dataset.x_train) - dataset.held_out_images
-    outputs = compile_scorer(network)(dataset.x_train[-dataset.held_out_images :])
+    outputs = compile_scorer(network)(dataset.x_held_out)
     return Fitted(network, training_images, outputs, history)
 
 
@@ -148,8 +148,6 @@ def _fit_tutorial(
 def _fit_strided(
     recipe: StridedRecipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run, *, resume: bool
 ) -> tuple[keras.Model, list[EpochMetrics]]:
-    held_out = dataset.x_train[-dataset.held_out_images :]
-    held_out_labels = dataset.y_train[-dataset.held_out_images :]
     images = gather(recipe, dataset, seed)
     batch_size = min(recipe.batch_size, len(images.digits))
     steps = len(images.digits) // batch_size
@@ -168,7 +166,7 @@ def _fit_strided(
         if not math.isfinite(loss):
             raise _diverged(loss, epoch + 1, "peak_learning_rate")
         rate = float(learner.optimiser.learning_rate(tf.constant(float((epoch + 1) * steps))))
-        history.append(_describe_epoch(epoch + 1, loss, rate, score(held_out), held_out_labels, started))
+        history.append(_describe_epoch(epoch + 1, loss, rate, score(dataset.x_held_out), dataset.y_held_out, started))
         watcher.epoch(history[-1])
         run.save(Checkpoint(history, learner.state()))
     served = build(recipe, seed)

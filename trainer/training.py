@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from trainer.answering import stored_probabilities
-from trainer.calibration import accepting, fit_temperature
+from trainer.calibration import choose_threshold, fit_temperature
 from trainer.card import write_card
 from trainer.cost import NOT_TIMED, microseconds_per_image
 from trainer.data import DIGITS, Dataset, scale
@@ -38,11 +38,11 @@ from trainer.store import ModelStore, OvertakenError, StoreError
 from trainer.writing import written_to
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE
-# A comparison takes seconds, a training minutes: nobody is overtaken that often unless something is wrong.
+# A comparison takes seconds and a training minutes: nobody is overtaken that often unless something is wrong.
 _MAX_COMPARISONS = 10
 
 Compare: TypeAlias = Callable[[], tuple[int, GateFacts]]
-"""Asks the gate: the number that a version may get after it, and what was compared."""
+"""Asks the gate; returns the only number under which the version may now be published, and what was compared."""
 
 
 def train(
@@ -79,8 +79,7 @@ def _publish(
     fitted: Fitted, recipe: Recipe, dataset: Dataset, seed: int, store: ModelStore, gate: Gate, watcher: Watcher
 ) -> tuple[Path, Metrics]:
     """Writes the SavedModel, asks the gate, measures, and publishes."""
-    held_out_labels = dataset.y_train[-dataset.held_out_images :]
-    temperature = fit_temperature(fitted.held_out_outputs[:, :DIGITS], held_out_labels)
+    temperature = fit_temperature(fitted.held_out_outputs[:, :DIGITS], dataset.y_held_out)
     with store.publication() as folder:
         save(fitted.network, temperature, folder)
         answer = load(folder)
@@ -88,14 +87,14 @@ def _publish(
         answers = answer(pixels)
 
         def compare() -> tuple[int, GateFacts]:
-            number = store.next_number()  # first, so that no version comes between the two unseen
+            number = store.next_number()  # first: a version published during the comparison then takes this number
             return number, gate.check(
                 answers.probabilities, dataset.y_test, store, lambda version: stored_probabilities(version, pixels)
             )
 
-        number, gate_facts = compare()  # before measuring, which takes longer and is for nothing if it refuses
+        number, gate_facts = compare()  # before measuring, which takes longer and is wasted if the gate refuses
         save_golden(folder, pixels, answers, dataset.y_test)
-        metrics = _judge(answer, answers, dataset, temperature, seed)
+        metrics = _measure(answer, answers, dataset, temperature, seed)
         manifest = _describe(recipe, dataset, seed, fitted, metrics, baseline(answers.probabilities), gate_facts)
         manifest["microseconds_per_image"] = _time_image(folder)
         findings = Findings(manifest, fitted.history, dataset.x_test, dataset.y_test, answers)
@@ -105,7 +104,7 @@ def _publish(
 def _publish_compared(
     folder: Path, findings: Findings, store: ModelStore, number: int, compare: Compare, watcher: Watcher
 ) -> Path:
-    """Publishes under the number that came with the comparison; if another version has it, compares with that first."""
+    """Publishes under the number that came with the comparison; if it is taken by then, compares with that version."""
     for _ in range(_MAX_COMPARISONS):
         _write_beside(folder, findings)
         watcher.publishing()
@@ -126,11 +125,11 @@ def _time_image(folder: Path, timed: Callable[[Path], float] = microseconds_per_
         return None
 
 
-def _judge(answer: Answerer, answers: Answers, dataset: Dataset, temperature: float, seed: int) -> Metrics:
-    """Measures a version: on the test images, on those held out, on corrupted ones and on what is no digit."""
-    held_out = answer(scale(dataset.x_train[-dataset.held_out_images :]))
-    held_out_errors = count_errors(held_out.probabilities, dataset.y_train[-dataset.held_out_images :])
-    threshold = None if held_out.is_digit is None else accepting(held_out.is_digit)
+def _measure(answer: Answerer, answers: Answers, dataset: Dataset, temperature: float, seed: int) -> Metrics:
+    """Measures a version on the test images, on those held out, on corrupted ones and on non-digits."""
+    held_out = answer(scale(dataset.x_held_out))
+    held_out_errors = count_errors(held_out.probabilities, dataset.y_held_out)
+    threshold = None if held_out.is_digit is None else choose_threshold(held_out.is_digit)
     images, labels = sample(dataset.x_test), sample(dataset.y_test)
     return {
         **measure(answers.probabilities, dataset.y_test),
@@ -151,7 +150,7 @@ def _write_beside(folder: Path, findings: Findings) -> None:
 
 
 def _run_key(recipe: Recipe, dataset: Dataset, seed: int) -> str:
-    """Names all that decides a run's result; a run that differs in any of it does not go on from this one."""
+    """Digests all that decides a run's result: `--resume` continues a run only if none of it has changed."""
     decisive = [recipe_facts(recipe), seed, dataset.sha256, code_sha256(), library_versions(), training_precision()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -165,7 +164,7 @@ def _describe(
     expected: Baseline,
     gate_facts: GateFacts,
 ) -> Manifest:
-    """States everything about a version but what only its publication decides."""
+    """States all facts of a version; its name, version and files are decided when it is published."""
     return {
         "schema_version": SCHEMA_VERSION,
         "name": "",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.calibration import accepting, fit_temperature
+from trainer.calibration import choose_threshold, fit_temperature
 from trainer.evaluation import negative_log_likelihood
 
 
@@ -56,7 +56,7 @@ def test_all_right_stays_within_bounds() -> None:
 def test_threshold_accepts_99_of_100_digits(images: int) -> None:
     """It is the highest that at least 99 % reach, and one of those that were seen."""
     is_digit = (np.random.default_rng(0).permutation(images) / images).astype(np.float32)
-    threshold = accepting(is_digit)
+    threshold = choose_threshold(is_digit)
     assert threshold in is_digit
     assert np.mean(is_digit >= threshold) >= 0.99
     assert np.mean(is_digit > threshold) <= 0.99

@@ -21,8 +21,8 @@ Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     """Disturbs some images of a batch, those from a random place on.
 
-    Not always the first ones: which of them were not moved goes by their place too (`augmentation.py`), and each
-    disturbance is to meet both.
+    Not always the first ones: which images were not moved goes by their place too (`augmentation.py`), and each
+    disturbance should meet moved and unmoved ones.
 
     Args:
         pixels: float32 [N, 784] in 0 to 1; N must be known when the graph is built.
@@ -65,7 +65,7 @@ def _fog(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     for octave, octave_seed in enumerate(tf.unstack(tf.random.split(seed, 3))):
         clouds += _clouds(images, octave_seed, 2 + 3 * octave) / 2.0**octave
     mist = images * (1.0 - 0.5 * thinning) + strength * clouds * 0.8
-    # As far as it brightens, it takes contrast: nothing gets lighter than white.
+    # Where fog would get lighter than white, the whole image is darkened instead, which costs contrast.
     return mist / tf.maximum(1.0, tf.reduce_max(mist, axis=(1, 2), keepdims=True))
 
 
@@ -94,7 +94,7 @@ def _blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     maps = images[..., tf.newaxis]
     focus = tf.nn.avg_pool2d(tf.nn.avg_pool2d(maps, 3, 1, "SAME"), 3, 1, "SAME")
     across, along = tf.nn.avg_pool2d(maps, [1, 9], 1, "SAME"), tf.nn.avg_pool2d(maps, [7, 1], 1, "SAME")
-    # The paler a blur leaves the ink, the longer the exposure was: scaled to about full again.
+    # A blur makes ink paler, for which a camera exposes longer: scaled to about full ink again.
     return (mix[0] * focus + mix[1] * across + mix[2] * along)[..., 0] / tf.reduce_sum(mix, axis=0)[..., 0] * 1.4
 
 
@@ -127,10 +127,8 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     rows = tf.range(IMAGE_SIDE, dtype=tf.float32)[:, tf.newaxis] - IMAGE_SIDE / 2
     columns = tf.range(IMAGE_SIDE, dtype=tf.float32) - IMAGE_SIDE / 2
     angle = turn * math.pi
-    along, across = (
-        rows * tf.sin(angle) + columns * tf.cos(angle),
-        rows * tf.cos(angle) - columns * tf.sin(angle),
-    )
+    along = rows * tf.sin(angle) + columns * tf.cos(angle)
+    across = rows * tf.cos(angle) - columns * tf.sin(angle)
     period = 3.0 + 7.0 * pace
     height = tf.where(zigzag < 0.35, 0.0, 5.0 * zigzag)
     cycle = along / period + phase
@@ -144,10 +142,11 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _negative_stripe(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Light and dark exchanged in a stripe up, or in a rectangle; or everywhere but there."""
+    """Light and dark exchanged within an upright stripe or a rectangle, or everywhere outside it."""
     top, bottom, left, right = _uniform(images, seed, 4, -10.0, 38.0)
     full_height, outside = _uniform(images, seed + 1, 2, 0.0, 1.0)
-    rows, columns = tf.range(28.0)[:, tf.newaxis], tf.range(28.0)
+    columns = tf.range(IMAGE_SIDE, dtype=tf.float32)
+    rows = columns[:, tf.newaxis]
     within_rows = (rows >= tf.minimum(top, bottom)) & (rows <= tf.maximum(top, bottom))
     within_columns = (columns >= tf.minimum(left, right)) & (columns <= tf.maximum(left, right))
     within = (within_rows | (full_height < 0.5)) & within_columns

@@ -8,6 +8,7 @@ as a 7 and a struck 0 as an 8, whatever its accuracy on MNIST.
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data import IMAGE_SIDE
 from trainer.strokes import Figure, Hand, draw
 
 _HAND = Hand()
@@ -130,7 +131,7 @@ def draw_digits(count: int, generator: np.random.Generator) -> tuple[NDArray[np.
         Images uint8 [count, 28, 28] and labels uint8 [count], in no order.
     """
     labels = generator.permutation(np.arange(count) % len(_MODELS)).astype(np.uint8)
-    images = np.empty((count, 28, 28), np.uint8)
+    images = np.empty((count, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     for digit, models in _MODELS.items():
         images[labels == digit], _ = draw(models, int(np.count_nonzero(labels == digit)), _HAND, generator)
     return images, labels

@@ -1,7 +1,7 @@
-"""Pictures of what is not a digit, in MNIST's form: what the output `is_digit` is measured on.
+"""Non-digits in MNIST's form, on which the output `is_digit` is measured: letters, words, noise, scribbles and so on.
 
-Never for training: `outliers.py` makes other pictures for that, with other means. Letters and words
-are printed in the one typeface that Pillow carries, the same on every machine: docs/decisions/0008.
+Never for training: `outliers.py` makes other images for that, by other means. Letters and words are
+printed in the one typeface that Pillow carries, the same on every machine (docs/decisions/0008).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +19,9 @@ Images: TypeAlias = NDArray[np.uint8]
 NonDigits: TypeAlias = Callable[[int, Images, np.random.Generator], Images]
 """Makes a number of images uint8 [N, 28, 28], from digits uint8 [M, 28, 28] if it needs any."""
 
-# No letter that is some writer's digit: not B, C, D, G, I, J, O, Q, S, Y, Z, b, c, g, i, j, l, o, q, s, y, z.
+# Letters that nobody writes as a digit: none of B, C, D, G, I, J, O, Q, S, Y, Z, b, c, g, i, j, l, o, q, s, y, z.
 CLEAR_LETTERS = "AEFHKLMNPRTUVWXadefhkmnprtuvwx"
-# Beside others every letter is clear; only of I, l, i, O and o could four be taken for digits.
+# In a word any letter is clear; only I, l, i, O and o are left out, since four of them could be taken for digits.
 WORD_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghjkmnpqrstuvwxyz"
 
 _WORD_LENGTH = 4
@@ -167,10 +167,8 @@ def _scribble(strokes: int, generator: np.random.Generator) -> NDArray[np.float3
     # Three strokes are a tangle sooner than one.
     times = np.linspace(0.0, 2.0 / strokes, 200)
     for _ in range(strokes):
-        swing, phase = (
-            generator.normal(size=(2, _HARMONICS, 1)) / pace**0.5,
-            generator.uniform(0, 2, (2, _HARMONICS, 1)),
-        )
+        swing = generator.normal(size=(2, _HARMONICS, 1)) / pace**0.5
+        phase = generator.uniform(0, 2, (2, _HARMONICS, 1))
         path = (swing * np.sin(np.pi * (pace * times + phase))).sum(axis=1)
         reach = np.abs(path).max()
         path = (path / reach * (0.5 - width / _SCRIBBLE_SIDE) + 0.5) * _SCRIBBLE_SIDE

@@ -1,4 +1,4 @@
-"""What is not a digit, made for training: the network learns to tell it from digits.
+"""Outliers, made for training: images of what is not a digit, which the network learns to tell from digits.
 
 After the outlier exposure of Hendrycks et al. 2019 (arXiv:1812.04606), with an output of its own.
 Letters and signs are drawn by pen; no font is used, so that printed letters stay unseen for
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import IMAGE_SIDE
+from trainer.framing import INK_SIDE
 from trainer.strokes import Figure, Hand, draw
 
 Images: TypeAlias = NDArray[np.uint8]
 Maker: TypeAlias = Callable[[int, Images, np.random.Generator], Images]
 
 _HAND = Hand(wobble=0.04, widths=(0.5, 1.3))
-# What no digit looks like: not B, D, G, I, J, O, Q, S, Z, b, g, i, j, l, o, q, s, y, z and !.
+_MARGIN = (IMAGE_SIDE - INK_SIDE) // 2  # around a digit's ink
+# Only signs that look like no digit, so without B, D, G, I, J, O, Q, S, Z, b, g, i, j, l, o, q, s, y, z and !.
 _SIGNS: list[Figure] = [
     [[(0.0, 1.0), (0.45, 0.0)], [(0.45, 0.0), (0.9, 1.0)], [(0.2, 0.6), (0.7, 0.6)]],  # A
     [[(0.9, 0.15), (0.5, 0.0), (0.1, 0.3), (0.1, 0.7), (0.5, 1.0), (0.9, 0.85)]],  # C
@@ -117,17 +119,18 @@ def _side_by_side(count: int, digits: Images, generator: np.random.Generator) ->
     for index in range(count):
         number = 2 if index % 3 else 3
         row = np.concatenate([_cropped(digits[generator.integers(len(digits))]) for _ in range(number)], axis=1)
-        height, width = round(20 * 20 / max(row.shape[1], 20)), 20
-        squeezed = row[_spread(20, height)][:, _spread(row.shape[1], width)]
+        height = round(INK_SIDE * INK_SIDE / max(row.shape[1], INK_SIDE))
+        squeezed = row[_spread(INK_SIDE, height)][:, _spread(row.shape[1], INK_SIDE)]
         top = (IMAGE_SIDE - height) // 2
-        outliers[index, top : top + height, 4:24] = squeezed
+        outliers[index, top : top + height, _MARGIN:-_MARGIN] = squeezed
     return outliers
 
 
 def _cropped(digit: Images) -> Images:
-    """A digit's middle 20 rows, and the columns that have ink: its neighbours may touch it."""
+    """A digit's middle 20 rows, cut to the columns that have ink, so that its neighbours may touch it."""
     columns = np.flatnonzero(digit.any(axis=0))
-    return digit[4:24, columns[0] : columns[-1] + 1] if len(columns) else digit[4:24]
+    rows = digit[_MARGIN:-_MARGIN]
+    return rows[:, columns[0] : columns[-1] + 1] if len(columns) else rows
 
 
 def _spread(length: int, places: int) -> NDArray[np.intp]:
@@ -149,25 +152,25 @@ def _shuffled_blocks(count: int, digits: Images, generator: np.random.Generator)
 
 
 def _blobs(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Smooth hills, or what of them is over a height; half of them in the frame of a digit."""
+    """Smooth hills, or only what of them rises over half the height; every other image within a digit's frame."""
     hills = _smooth_noise(count, generator)
     hills = np.where(generator.random((count, 1, 1)) < 0.5, hills > 0.5, hills)
-    hills[::2, :4] = hills[::2, -4:] = hills[::2, :, :4] = hills[::2, :, -4:] = 0
+    _clear_margin(hills[::2])
     return _to_bytes(hills)
 
 
 def _noise(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Pixels that know nothing of each other, few or many, faint or strong."""
+    """Independent random pixels, few or many, faint or strong."""
     strength = generator.uniform(0.2, 1.0, (count, 1, 1))
     uniform = generator.random((count, IMAGE_SIDE, IMAGE_SIDE)) * strength
     sparse = np.where(generator.random(uniform.shape) < generator.uniform(0.02, 0.5, (count, 1, 1)), uniform, 0)
     noise = np.where(generator.random((count, 1, 1)) < 0.5, uniform, sparse)
-    noise[::2, :4] = noise[::2, -4:] = noise[::2, :, :4] = noise[::2, :, -4:] = 0
+    _clear_margin(noise[::2])
     return _to_bytes(noise)
 
 
 def _patterns(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Waves in one direction or two: stripes, checks, gradients; one grey; nothing at all."""
+    """Waves in one direction or two, which make stripes, checks and gradients; some images of one grey, some black."""
     rows, columns = np.mgrid[0:IMAGE_SIDE, 0:IMAGE_SIDE]
     angle, phase = generator.uniform(0, 2 * np.pi, (2, count, 1, 1))
     pace = 2 * np.pi / generator.uniform(3, 60, (count, 1, 1))
@@ -177,8 +180,14 @@ def _patterns(count: int, _digits: Images, generator: np.random.Generator) -> Im
     waves = np.where(generator.random((count, 1, 1)) < 0.5, np.sign(waves), waves) / 2 + 0.5
     waves[::8] = generator.random(waves[::8, :1, :1].shape)
     waves[::16] = 0.0
-    waves[::3, :4] = waves[::3, -4:] = waves[::3, :, :4] = waves[::3, :, -4:] = 0
+    _clear_margin(waves[::3])
     return _to_bytes(waves * generator.uniform(0.3, 1.0, (count, 1, 1)))
+
+
+def _clear_margin(images: NDArray[np.float64]) -> None:
+    """Leaves only the middle 20 x 20 pixels of images [N, 28, 28], where a digit's ink is."""
+    images[:, :_MARGIN] = images[:, -_MARGIN:] = 0
+    images[:, :, :_MARGIN] = images[:, :, -_MARGIN:] = 0
 
 
 def _smooth_noise(count: int, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 There is no timer: a lone request runs at once, and batches grow by themselves as soon as there is more
 to do than the network can keep up with. A few rows run in the event loop's own thread, those of one turn
-of the loop together; bulk runs in threads, in slices, between which the few have their turn.
+of the loop together; bulk runs in threads, in slices, between which the few have their turn. Which rows
+may wait, and which run next, is for `row_queue` to say.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import functools
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +22,14 @@ from service.inference import Inference, InferenceRequest, Slice
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
-from service.problems import DeadlinePassed, QueueFull, client_gone
+from service.problems import client_gone
+from service.row_queue import RowQueue, deadline_passed
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing
 
-# Weight of the newest batch in the measured rate: about the last twenty batches count.
-_RATE_WEIGHT = 0.05
-
-# A few rows that wait for no longer are not watched: to watch takes 30 us, a third of a request under load, and the
-# deadline is looked at anyway before they run. Five turns of 16 rows take about so long.
+# For so long a caller with few rows watches neither its deadline nor its client: to watch takes 30 us, a third of a
+# request under load, and the deadline is looked at anyway before the rows run. Five turns of 16 rows take about that.
 _UNWATCHED_SECONDS = 0.01
 
 Leaves = Callable[[], Awaitable[None]]
@@ -69,14 +68,8 @@ class Batcher:
         """
         self._metrics = metrics
         self._tracing = tracing
-        self._max_batch_size = max_batch_size
-        self._queue_limit = queue_limit
-        self._longest_wait_seconds = longest_wait_seconds
+        self._queue = RowQueue(metrics, max_batch_size, queue_limit, longest_wait_seconds)
         self._unwatched: deque[InferenceRequest] = deque()
-        self._few: deque[InferenceRequest] = deque()
-        self._bulk: deque[InferenceRequest] = deque()
-        self._queued_rows = 0
-        self._seconds_per_row = 0.0
         self._turn_is_due = False
         self._bulk_running = 0
         self._bulk_threads = threads
@@ -88,8 +81,7 @@ class Batcher:
         try:
             yield self
         finally:
-            for request in (*self._few, *self._bulk):
-                request.answered.cancel()
+            self._queue.cancel()
             await asyncio.to_thread(self._threads.shutdown)
 
     async def infer(
@@ -114,13 +106,19 @@ class Batcher:
             DeadlinePassed: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
+        self.check_room(len(pixels))
         request = InferenceRequest(version, pixels, deadline, trace)
-        is_few = self._admit(request)
+        is_few = self._queue.add(request)
+        if is_few:
+            self._unwatched.append(request)
+        self._take_turn_soon()
         try:
+            # Few rows are mostly answered within this turn. If not, `wake` gives None, and the caller watches.
             at_once = await request.answered if is_few else None
             return at_once or await self._wait(request, leaves)
         finally:
-            self._release(request)
+            self._queue.release(request)
+            request.close()
 
     def check_room(self, rows: int) -> None:
         """Find out whether so many rows would be taken, before anything is done for them.
@@ -128,36 +126,11 @@ class Batcher:
         Raises:
             QueueFull: They don't fit into the queue, or are more than a batch and would wait for too long.
         """
-        if self._queued_rows + rows > self._queue_limit:
-            detail = f"{self._queued_rows} rows are waiting and at most {self._queue_limit} may; try again later."
-            raise QueueFull(detail, retry_after_seconds=self.retry_after_seconds())
-        if rows <= self._max_batch_size or not self._queued_rows:
-            return
-        wait_seconds = self.retry_after_seconds()
-        if wait_seconds > self._longest_wait_seconds:
-            detail = (
-                f"Rows wait {wait_seconds:.3g} seconds for the network, and may wait {self._longest_wait_seconds:.3g}; "
-                "send fewer at once or try again later."
-            )
-            raise QueueFull(detail, retry_after_seconds=wait_seconds)
+        self._queue.check_room(rows, self._bulk_running)
 
     def retry_after_seconds(self) -> float:
         """How long the rows that wait now will take at the measured rate of all batches that run at once."""
-        return self._queued_rows * self._seconds_per_row / max(1, self._bulk_running) or 1.0
-
-    def _admit(self, request: InferenceRequest) -> bool:
-        """Put the rows into a queue; tells whether they are few."""
-        rows = request.waiting
-        self.check_room(rows)
-        self._count_queued(rows)
-        is_few = rows <= min(request.version.engine.inline_rows, self._max_batch_size)
-        if is_few:
-            self._few.append(request)
-            self._unwatched.append(request)
-        else:
-            self._bulk.append(request)
-        self._take_turn_soon()
-        return is_few
+        return self._queue.wait_seconds(self._bulk_running)
 
     async def _wait(self, request: InferenceRequest, leaves: Leaves) -> Inference:
         """Wait for an answer that is not there yet, but not for longer than the caller does."""
@@ -167,19 +140,11 @@ class Batcher:
             await asyncio.wait((request.answered, leaving), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
-        if request.answered.done() and (inference := request.answered.result()):  # None only tells to come here
+        if request.answered.done() and (inference := request.answered.result()):  # None is what `wake` gave
             return inference
         if leaving.done():
             raise client_gone()
-        raise _deadline_passed()
-
-    def _release(self, request: InferenceRequest) -> None:
-        """Forget the rows of a request that nobody waits for any more; without effect on an answered one."""
-        if request.waiting:
-            self._count_queued(-request.waiting)
-            request.taken = len(request.pixels)
-        if not request.answered.cancel() and not request.answered.cancelled():
-            request.answered.exception()  # looked at, so that asyncio does not report it as lost
+        raise deadline_passed()
 
     def _take_turn_soon(self) -> None:
         """Run what has come together when this turn of the loop is over."""
@@ -190,72 +155,28 @@ class Batcher:
     def _take_turn(self) -> None:
         self._turn_is_due = False
         self._start_bulk()
-        batch = self._take_batch(self._few)
+        batch = self._queue.take_few()
         if batch:
             self._finish(batch, *_attempt(batch))
-        if self._few:
+        if self._queue.has_few:
             self._take_turn_soon()
-        self._let_the_late_watch()
+        self._wake_late_callers()
 
-    def _let_the_late_watch(self) -> None:
-        """Tell callers that have waited for a while with few rows to watch their deadline; forget those answered."""
-        before = time.monotonic() - _UNWATCHED_SECONDS if self._few else math.inf
+    def _wake_late_callers(self) -> None:
+        """Have callers whose few rows have waited for a while watch from now on; forget those that are answered."""
+        before = time.monotonic() - _UNWATCHED_SECONDS if self._queue.has_few else math.inf
         while self._unwatched and self._unwatched[0].arrived < before:
-            _tell_to_wait(self._unwatched.popleft())
+            self._unwatched.popleft().wake()
 
     def _start_bulk(self) -> None:
         """Start batches of bulk as long as there is a thread free for one."""
         while self._bulk_running < self._bulk_threads:
-            batch = self._take_batch(self._bulk)
+            batch = self._queue.take_bulk()
             if not batch:
                 return
             self._bulk_running += 1
             running = asyncio.get_running_loop().run_in_executor(self._threads, _attempt, batch)
             running.add_done_callback(functools.partial(self._finish_bulk, batch))
-
-    def _take_batch(self, queue: deque[InferenceRequest]) -> list[Slice]:
-        """Take rows of one version from the front of a queue, up to the largest batch.
-
-        A request of which rows remain goes to the back: others pass between the slices of a bulk request.
-        """
-        batch: list[Slice] = []
-        free = self._max_batch_size
-        for request in self._waiting_requests(queue):
-            if batch and request.version is not batch[0].request.version:
-                break
-            if not batch:
-                free = min(free, request.version.engine.inline_rows) if queue is self._few else free
-            queue.popleft()
-            rows = min(free, request.waiting)
-            batch.append(Slice(request, request.taken, request.taken + rows))
-            self._note_taken(request, rows)
-            free -= rows
-            if request.waiting:
-                queue.append(request)
-            if not free:
-                break
-        return batch
-
-    def _waiting_requests(self, queue: deque[InferenceRequest]) -> Iterator[InferenceRequest]:
-        """The front of a queue, again and again; requests that are answered or too late are dropped."""
-        while queue:
-            request = queue[0]
-            if not request.waiting:
-                queue.popleft()
-            elif time.monotonic() >= request.deadline:
-                queue.popleft()
-                request.fail(_deadline_passed())
-            else:
-                yield request
-
-    def _note_taken(self, request: InferenceRequest, rows: int) -> None:
-        if request.taken == 0:
-            request.queue_seconds = time.monotonic() - request.arrived
-            self._metrics.queue_wait.observe(request.queue_seconds)
-            if request.trace is not None:
-                request.trace.add("queue", request.queue_seconds)
-        request.taken += rows
-        self._count_queued(-rows)
 
     def _finish_bulk(self, batch: list[Slice], done: "asyncio.Future[_Outcome]") -> None:
         """Hand each request its rows, and start the next batch."""
@@ -271,7 +192,9 @@ class Batcher:
             for part in batch:
                 part.request.fail(outcome)
             return
-        self._measure(len(outcome), seconds)
+        self._metrics.batch_rows.observe(len(outcome))
+        self._metrics.inference_duration.observe(seconds)
+        self._queue.measure(len(outcome), seconds)
         at = 0
         for part in batch:
             rows = part.stop - part.start
@@ -279,17 +202,6 @@ class Batcher:
             part.request.receive(part.start, outcome[at : at + rows])
             part.request.answer()
             at += rows
-
-    def _measure(self, rows: int, seconds: float) -> None:
-        self._metrics.batch_rows.observe(rows)
-        self._metrics.inference_duration.observe(seconds)
-        took = seconds / rows
-        weight = _RATE_WEIGHT if self._seconds_per_row else 1.0
-        self._seconds_per_row += weight * (took - self._seconds_per_row)
-
-    def _count_queued(self, rows: int) -> None:
-        self._queued_rows += rows
-        self._metrics.queue_rows.set(self._queued_rows)
 
 
 _Outcome = tuple[NDArray[np.float32] | Exception, float]
@@ -311,14 +223,3 @@ def _attempt(batch: list[Slice]) -> _Outcome:
 def _trace(tracing: "Tracing", batch: list[Slice], seconds: float, *, failed: bool) -> None:
     rows = sum(part.stop - part.start for part in batch)
     tracing.ran([part.request.trace for part in batch], rows, batch[0].request.version.number, seconds, failed=failed)
-
-
-def _tell_to_wait(request: InferenceRequest) -> None:
-    """Let the caller know that its rows have to wait, so that it watches its deadline."""
-    if not request.answered.done():
-        waited, request.answered = request.answered, asyncio.get_running_loop().create_future()
-        waited.set_result(None)
-
-
-def _deadline_passed() -> DeadlinePassed:
-    return DeadlinePassed("The deadline passed before the answer was there; send fewer rows or allow more time.")

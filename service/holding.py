@@ -1,13 +1,12 @@
-"""The memory that request bodies take while they are sent, wait and are decoded, and the rows that answers show.
+"""A bound on the memory of all request bodies together: while they arrive, wait and are decoded.
 
-It is counted, with a bound on all together.
-
-What is read, and who uses it, is for `bodies` and `pool` to say.
+The rows that answers show count too. What is read, and who uses it, is for `bodies` and `pool` to say.
 """
 
 import time
 from collections.abc import Callable
 
+from service.average import RunningAverage
 from service.problems import QueueFull
 
 # Weight of the newest body in how long they are held: about the last ten count.
@@ -28,13 +27,13 @@ class BodyMemory:
         self._clock = clock
         self._size_bytes = 0
         self._bodies = set[HeldBody]()
-        self._held_seconds: float | None = None
+        self._held_seconds = RunningAverage(_WEIGHT)
 
     def take(self, body: "HeldBody", more_bytes: int) -> None:
         """Count more bytes of that body.
 
         Raises:
-            QueueFull: All bodies together hold too much; by the time that it tells one of the others may be over.
+            QueueFull: All bodies together hold too much; its `Retry-After` is when the first of the others may be done.
         """
         if self._size_bytes + more_bytes > self._limit_bytes:
             now = self._clock()
@@ -49,13 +48,14 @@ class BodyMemory:
     def _seconds_left(self, body: "HeldBody", now: float) -> float:
         """How long that body will still be held: as long as others were lately, but not past its deadline.
 
-        One that took longer already is taken for half done.
+        A body that has taken longer than that already is assumed to be half done.
         """
         until_deadline = max(0.0, body.deadline - now)
-        if self._held_seconds is None:
+        usual = self._held_seconds.value
+        if usual is None:
             return until_deadline
         age = now - body.since
-        return min(until_deadline, self._held_seconds - age if age < self._held_seconds else age)
+        return min(until_deadline, usual - age if age < usual else age)
 
     def give_back(self, body: "HeldBody") -> None:
         """Count that body no longer."""
@@ -63,9 +63,7 @@ class BodyMemory:
             return
         self._size_bytes -= body.size_bytes
         self._bodies.remove(body)
-        seconds = self._clock() - body.since
-        before = seconds if self._held_seconds is None else self._held_seconds
-        self._held_seconds = before + _WEIGHT * (seconds - before)
+        self._held_seconds.add(self._clock() - body.since)
 
 
 class HeldBody:

@@ -1,6 +1,6 @@
 """One request's rows on their way through the network: how many have been taken into batches, the answers so far.
 
-When they are taken, and with which others, is `service.batching`'s business. What each request makes is a NamedTuple,
+When they are taken, and with which others, is `service.row_queue`'s business. What each request makes is a NamedTuple,
 here and in `bodies`: a frozen dataclass takes three times as long to make.
 """
 
@@ -48,7 +48,7 @@ class InferenceRequest:
         self.deadline = deadline
         self.trace = trace
         self.outputs: NDArray[np.float32] | None = None
-        # None as its result: the rows have to wait for longer, with their caller watching.
+        # Its result is None if `wake` came before the answer, which then goes into another future.
         self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
         self.arrived = time.monotonic()
         self.queue_seconds = 0.0
@@ -83,6 +83,17 @@ class InferenceRequest:
         """Give the error, if somebody waits."""
         if not self.answered.done():
             self.answered.set_exception(error)
+
+    def wake(self) -> None:
+        """Give the caller None if there is no answer yet, and a new future to wait for."""
+        if not self.answered.done():
+            unwatched, self.answered = self.answered, asyncio.get_running_loop().create_future()
+            unwatched.set_result(None)
+
+    def close(self) -> None:
+        """Let go of an answer that nobody waits for any more."""
+        if not self.answered.cancel() and not self.answered.cancelled():
+            self.answered.exception()  # looked at, so that asyncio does not report it as lost
 
     def _inference(self, outputs: NDArray[np.float32]) -> Inference:
         threshold = self.version.manifest.metrics.is_digit_threshold

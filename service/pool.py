@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from service.average import RunningAverage
 from service.holding import HeldBody
 from service.metrics import Metrics
 from service.problems import QueueFull
@@ -78,7 +79,7 @@ class Pool:
         self._metrics = metrics or Metrics()
         self._clock = clock
         self._pending = 0
-        self._seconds_per_call = 0.0
+        self._seconds_per_call = RunningAverage(_RATE_WEIGHT)
         self._thread_count = threads
         self._threads = background_threads(threads, "decode")
 
@@ -128,7 +129,7 @@ class Pool:
             QueueFull: It would not.
         """
         calls_before = max(0, self._pending - self._thread_count + 1)  # that have to end before this one begins
-        wait_seconds = calls_before * (self._seconds_per_call or _FIRST_GUESS_SECONDS) / self._thread_count
+        wait_seconds = calls_before * (self._seconds_per_call.value or _FIRST_GUESS_SECONDS) / self._thread_count
         if self._pending >= self._limit:
             detail = f"{self._pending} pictures or bodies are being read, the most that may; try again later."
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
@@ -161,7 +162,8 @@ class Pool:
             held.let_go()
         if done.cancelled():
             return
-        self._measure(call.wait_seconds, call.seconds)
+        self._metrics.decoding_wait.observe(call.wait_seconds)
+        self._seconds_per_call.add(call.seconds)
         if answered.done():  # its caller has given up
             return
         error = done.exception()
@@ -169,11 +171,6 @@ class Pool:
             answered.set_exception(error)
         else:
             answered.set_result(done.result())
-
-    def _measure(self, wait_seconds: float, seconds: float) -> None:
-        self._metrics.decoding_wait.observe(wait_seconds)
-        weight = _RATE_WEIGHT if self._seconds_per_call else 1.0
-        self._seconds_per_call += weight * (seconds - self._seconds_per_call)
 
 
 class _Call(Generic[Result]):

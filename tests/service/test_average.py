@@ -1,0 +1,31 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.average import RunningAverage
+
+SECONDS = st.floats(0, 1000)
+
+
+def test_nothing_measured_is_no_value() -> None:
+    """Whoever needs a value before there is one has to choose it."""
+    assert RunningAverage(0.1).value is None
+
+
+@given(st.lists(SECONDS, min_size=1), st.floats(0.01, 1))
+def test_a_mean_lies_among_what_was_measured(values: list[float], weight: float) -> None:
+    """The first value counts fully, and no later one leads beyond the least or the greatest."""
+    average = RunningAverage(weight)
+    for value in values:
+        average.add(value)
+    assert average.value is not None
+    assert min(values) - 1e-9 <= average.value <= max(values) + 1e-9
+
+
+@given(SECONDS, SECONDS)
+def test_it_forgets(before: float, after: float) -> None:
+    """After many values of another kind the first ones hardly count."""
+    average = RunningAverage(0.1)
+    for value in [before] * 10 + [after] * 100:
+        average.add(value)
+    assert average.value is not None
+    assert abs(average.value - after) <= 1e-4 * abs(before - after) + 1e-9

@@ -1,0 +1,77 @@
+import asyncio
+import math
+import time
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.inference import InferenceRequest
+from service.loading import LoadedVersion
+from service.metrics import Metrics
+from service.row_queue import RowQueue
+from tests.service.fakes import FirstPixelEngine, loaded_version
+
+
+def request_of(version: LoadedVersion, rows: int) -> InferenceRequest:
+    return InferenceRequest(version, np.zeros((rows, 784), np.float32), time.monotonic() + 30, None)
+
+
+@given(
+    requests=st.lists(st.tuples(st.integers(1, 20), st.integers(0, 1)), max_size=10),
+    max_batch_size=st.integers(1, 8),
+    inline_rows=st.integers(0, 8),
+)
+def test_each_row_is_taken_once(requests: list[tuple[int, int]], max_batch_size: int, inline_rows: int) -> None:
+    """All rows leave the queue, each in one batch, which has rows of one version and no more than it may."""
+
+    async def story() -> None:
+        queue = RowQueue(Metrics(), max_batch_size, limit_rows=1000, longest_wait_seconds=math.inf)
+        versions = [loaded_version(number, FirstPixelEngine(inline_rows=inline_rows)) for number in (1, 2)]
+        waiting = [request_of(versions[version], rows) for rows, version in requests]
+        are_few = [queue.add(request) for request in waiting]
+        assert are_few == [rows <= min(max_batch_size, inline_rows) for rows, _ in requests]
+
+        taken: dict[InferenceRequest, list[int]] = {request: [] for request in waiting}
+        for take, most in ((queue.take_few, min(max_batch_size, inline_rows)), (queue.take_bulk, max_batch_size)):
+            while batch := take():
+                assert sum(part.stop - part.start for part in batch) <= most
+                assert len({part.request.version.number for part in batch}) == 1
+                for part in batch:
+                    taken[part.request] += range(part.start, part.stop)
+        assert all(rows == list(range(len(request.pixels))) for request, rows in taken.items())
+        assert not queue.has_few
+
+    asyncio.run(story())
+
+
+def test_the_wait_follows_from_what_batches_took() -> None:
+    """So many rows at the measured time for a row, shared by the batches that run at once."""
+
+    async def story() -> None:
+        queue = RowQueue(Metrics(), max_batch_size=4, limit_rows=1000, longest_wait_seconds=math.inf)
+        queue.measure(rows=2, seconds=0.5)
+        queue.add(request_of(loaded_version(), 40))
+        assert queue.wait_seconds(batches_at_once=1) == 10
+        assert queue.wait_seconds(batches_at_once=2) == 5
+        assert len(queue.take_bulk()) == 1
+        assert queue.wait_seconds(batches_at_once=1) == 9
+
+    asyncio.run(story())
+
+
+def test_rows_that_are_released_leave_room() -> None:
+    """What nobody waits for any more is not counted, and not taken."""
+    metrics = Metrics()
+
+    async def story() -> None:
+        queue = RowQueue(metrics, max_batch_size=4, limit_rows=10, longest_wait_seconds=math.inf)
+        request = request_of(loaded_version(), 10)
+        queue.add(request)
+        assert metrics.registry.get_sample_value("digits_queue_rows") == 10
+        queue.release(request)
+        queue.check_room(10, batches_at_once=1)
+        assert queue.take_bulk() == []
+
+    asyncio.run(story())
+    assert metrics.registry.get_sample_value("digits_queue_rows") == 0

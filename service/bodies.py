@@ -35,17 +35,17 @@ JSON = "application/json"
 BYTES = "application/octet-stream"
 FORM = "multipart/form-data"
 KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
-# Many call JPEG so, though there is no such type.
+# Headers without parameters, as most clients send them, are looked up instead of parsed.
 _PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
-_ALIASES = {"image/jpg": "image/jpeg"}  # of which there is none, and which many send
-# Up to here arrays are read in the event loop: a hop to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
+_ALIASES = {"image/jpg": "image/jpeg"}  # there is no such type, but many clients send it
+# Arrays up to this size are read in the event loop: going to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
-# Rows of an ordinary batch, 64: a form with as many pictures is not refused when they have been decoded.
+# The 64 rows of an ordinary batch do not count: a form of so many pictures is not refused once they are decoded.
 _FREE_ROWS_BYTES = 64 * 784 * 4
-# A row takes at most so many: in JSON a number has up to 25 letters, and somebody's 16 spaces before it.
+# The most bytes that a row takes. In JSON a number has up to 25 characters, and some clients put 16 spaces before it.
 _ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
-# So many bodies of the largest size may be held at once, as bytes, until they are rows: what more clients send is
-# refused, or their number would be the only bound on this process' memory.
+# So many bodies of the largest size may be held at once, as bytes, until they are rows. What further clients send is
+# refused; otherwise nothing but their number would bound this process's memory.
 _MOST_HELD_BODIES = 8
 
 

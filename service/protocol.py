@@ -1,11 +1,14 @@
-"""HTTP/1.1 as uvicorn reads it, except that bytes which are no HTTP are answered with a problem, and counted.
+"""uvicorn's HTTP/1.1 connections, and what this service does differently.
 
-A request whose body breaks off in such bytes is left to `service.exchange` to answer; one that is whole before them is
-answered as it is. And what had come of a body that was refused unread is not kept until the connection's next request:
-it is a quarter of a megabyte for each connection. An answer that comes whole leaves past uvicorn's look at each of its
-headers. A connection whose header never ends, or whose answer nobody reads, is closed, and of requests that are sent
-without waiting for answers only some are taken. How all of it is sent, and what becomes of who may still be sending at
-the end, is for `pieces` to say.
+- Bytes that are no HTTP are answered with a problem, and counted. If they come within a request's body, that request is
+  left to `service.exchange` to answer; a whole request before them is answered as usual.
+- What came of a body that was refused unread is dropped at once: it would be a quarter of a megabyte for each
+  connection, kept until its next request.
+- An answer that comes whole is written without uvicorn's look at each of its headers.
+- A connection is closed if its header never ends, or if nobody reads its answer.
+- Of requests that are sent without waiting for answers, only some are taken.
+
+How answers are sent, and how a connection ends whose client is still sending, is for `pieces` to say.
 """
 
 import asyncio

@@ -15,13 +15,12 @@ from service.manifest import VersionRejected
 from service.model_store import Fingerprint, StoredVersion
 from service.preparing import LoadPostponed
 
-# What this machine could not do now, for want of disk or because another worker was at it, is tried again after this;
-# while it lasts after twice as long each time, up to 40 s: whoever makes
-# room, or pins such a version, waits for no longer than that.
+# What this machine could not do now, because the disk was full or another worker was at it, is tried again after this
+# long, then after twice as long, up to 40 s: whoever makes room, or pins such a version, waits no longer than that.
 POSTPONED_SECONDS = 10.0
 _LONGEST_TIMES = 4
 
-# So long a version is in quarantine for what nobody has foreseen: it may be this machine's fault, or come each time.
+# How long an unforeseen error keeps a version in quarantine: it may be this machine's fault, or happen every time.
 UNFORESEEN_SECONDS = 300.0
 
 log = logging.getLogger("digits.registry")  # as all that the registry has to say

@@ -1,6 +1,7 @@
-"""Finds the digits of a picture that shows several: joins strokes that belong together, line by line, left to right.
+"""Finds the digits of a picture that shows several: joins the strokes that belong together.
 
-Digits that touch each other are not parted. What one digit becomes for the network is `service.form`'s business.
+Digits that touch each other are not parted. In which order they are read is for `service.reading_order` to say; what
+one digit becomes for the network is `service.form`'s business.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 
 from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_and_size
+from service.first_look import NO_INK, ONLY_NOISE, first_look
 from service.form import grown, row_of
 from service.picture_files import PictureError
-from service.sight import NO_INK, ONLY_NOISE, first_look
+from service.reading_order import text_lines
 from service.strokes import connected_strokes
 
 if TYPE_CHECKING:
@@ -42,11 +44,6 @@ _WIDEST = 1.2  # so are two beside each other that together are wider, if the sm
 # Further beside a whole digit, what may be a small digit or a dash is none of its parts. Of 60 telephone numbers with
 # dashes 57 are read in place of 49, of 60 numbers of 1s and 7s from half to full size all in place of 53.
 _BESIDE = 0.08
-_WORD_GAP = 4.0  # digits less far apart are on one line, however it is tilted, if each overlaps with the next
-_SAME_LINE = 0.4  # of the lower one's height: two digits that overlap by that much are on one line
-# Where lines are tilted, a digit far away may overlap with those of two: being higher or lower by one pixel counts as
-# much as being further away by so many.
-_ASLANT = 8.0
 
 # A dash: its width by its height, and where its middle is between a digit's top and bottom. The bar of a 5 is higher.
 _FLAT = 2.0
@@ -115,7 +112,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     scale = width / page.width, height / page.height
     found = [
         FoundDigit(_row(sight.ink, strokes, groups[index]), _box_on_picture(sight, boxes[index], scale), number)
-        for number, line in enumerate(_lines(boxes))
+        for number, line in enumerate(text_lines(boxes))
         for index in line
     ]
     for place, digit in enumerate(found):
@@ -208,55 +205,6 @@ def _stands_beside(boxes: Boxes, fragment: int, apart: NDArray[np.int64], usual:
     place = ((top + bottom) / 2 - boxes[:, 0]) / heights
     is_dash = right - left >= _FLAT * (bottom - top)
     return np.asarray(clear & is_dash & (place > _DASH_FROM) & (place < _DASH_TO))
-
-
-def _lines(boxes: Boxes) -> list[list[int]]:
-    """Put the digits into lines of text, top to bottom, and into order on each, left to right."""
-    line = _across_gaps(boxes, _words(boxes))
-    members = [np.flatnonzero(line == number) for number in np.unique(line)]
-    members.sort(key=lambda own: float(boxes[own, ::2].mean()))
-    return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
-
-
-def _words(boxes: Boxes) -> NDArray[np.int64]:
-    """For each digit a number that it shares with those on its line that no wide gap parts from it."""
-    heights = boxes[:, 2] - boxes[:, 0]
-    usual = float(np.median(heights))
-    word = np.arange(len(boxes))
-    for index, (top, left, bottom, right) in enumerate(boxes):
-        common = np.minimum(boxes[:, 2], bottom) - np.maximum(boxes[:, 0], top)
-        apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
-        beside = (common >= _SAME_LINE * np.minimum(heights, bottom - top)) & (apart <= _WORD_GAP * usual)
-        word[np.isin(word, word[beside])] = word[index]
-    return word
-
-
-def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join words into lines; gives each digit a number that it shares with the others on its line.
-
-    Two words are on one line if the last digit of the left one and the first of the right one overlap in height. The
-    nearest are joined first. Words are not joined if that would put one digit above another on the same line: on a
-    tilted page the end of a line may be as high as the beginning of the next.
-    """
-    words = [np.flatnonzero(word == number) for number in np.unique(word)]
-    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]][:, None]
-    first = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
-    gap = first[:, 1] - last[..., 3]
-    common = np.minimum(last[..., 2], first[:, 2]) - np.maximum(last[..., 0], first[:, 0])
-    lower = np.minimum(last[..., 2] - last[..., 0], first[:, 2] - first[:, 0])
-    off = np.abs(last[..., 2] + last[..., 0] - first[:, 2] - first[:, 0]) / 2
-    left, right = np.nonzero((gap > 0) & (common >= _SAME_LINE * lower))
-    line = word.copy()
-    for pair in np.argsort((gap + _ASLANT * off)[left, right], kind="stable"):
-        one, other = line[words[left[pair]][0]], line[words[right[pair]][0]]
-        if one != other and not _above_each_other(boxes[line == one], boxes[line == other]):
-            line[line == other] = one
-    return line
-
-
-def _above_each_other(boxes: Boxes, others: Boxes) -> bool:
-    """Whether some box has one of the others above or below it."""
-    return bool(((boxes[:, None, 1] < others[:, 3]) & (others[:, 1] < boxes[:, None, 3])).any())
 
 
 def _row(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:

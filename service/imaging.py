@@ -14,11 +14,11 @@ from PIL import Image
 
 from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_from_picture
+from service.first_look import NO_INK, ONLY_NOISE, first_look
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
 from service.paper import ink_of, look
 from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
-from service.sight import NO_INK, ONLY_NOISE, first_look
 from service.strokes import connected_strokes
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
+from service.first_look import first_look
 from service.picture_files import PictureError
-from service.sight import Sight, first_look
+from service.sight import Sight
 
 WIDTH, HEIGHT = 400, 300
 STROKE = (180, 60, 210, 240)

@@ -2,35 +2,32 @@
 
 import argparse
 import http.client
-import json
 import random
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.contenders import free_ports
+from benchmarks.counting_client import KEY, PREDICT, Client, Question, Series
 from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, ServerError, end_by_sigterm
 from benchmarks.requests import json_image, octets, png
 from benchmarks.stress.running import wait_until
 from service.golden import GoldenImages
-from service.problems import ClientGone
 
-_KEY = "key-of-the-counters"
 _MOST_ROWS = 512
 # Small limits, so that requests over them are small too; two of the largest requests do not fit into the queue.
 ENVIRONMENT = {
-    "DIGITS_API_KEYS": _KEY,
+    "DIGITS_API_KEYS": KEY,
     "DIGITS_MAX_INSTANCES": str(_MOST_ROWS),
     "DIGITS_QUEUE_LIMIT": str(_MOST_ROWS),
     "DIGITS_MAX_BODY_BYTES": "600000",
@@ -41,19 +38,14 @@ OUTCOMES = frozenset({200, 204, 400, 401, 404, 405, 413, 415, 422, 429, 499, 503
 """What the load brings about: every status of the contract but 500, which needs a fault of the service."""
 _REPEATS = 5
 _CONNECTIONS = 8
-_WAIT_SECONDS = 120.0
 # For what is counted after the client has its answer, or has left.
 _SETTLE_SECONDS = 20.0
-_PREDICT = "/v1/predict"
 _OCTETS = (("Content-Type", "application/octet-stream"),)
 _JSON = (("Content-Type", "application/json"),)
 _WEBSOCKET = (
     *(("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
     ("Sec-WebSocket-Key", "MDEyMzQ1Njc4OUFCQ0RFRg=="),
 )
-
-Series = tuple[str, ...]
-"""What is counted, and its labels but for the version."""
 
 _COUNTED = {
     "digits_http_requests_total": ("requests", "status", "method", "route"),
@@ -64,76 +56,12 @@ _COUNTED = {
 
 
 @dataclass(frozen=True)
-class Question:
-    """A request and the route that it is counted under; a body that is None is announced, but never sent."""
-
-    method: str
-    path: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = b""
-    route: str = _PREDICT
-
-
-@dataclass(frozen=True)
 class Line:
     """One series: what the client saw, and what the service counted."""
 
     series: Series
     saw: int
     counted: int
-
-
-@dataclass
-class Client:
-    """Asks over a connection of its own each time, so that any worker may answer, and counts what it sees."""
-
-    port: int
-    saw: Counter[Series] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def ask(self, question: Question) -> tuple[int, bytes]:
-        """Send it, count the answer, and give its status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_WAIT_SECONDS)
-        try:
-            headers = {"X-API-Key": _KEY, **dict(question.headers)}
-            connection.request(question.method, question.path, question.body, headers)
-            response = connection.getresponse()
-            content = response.read()
-        finally:
-            connection.close()
-        self._note(question, response.status, content)
-        return response.status, content
-
-    def leave(self, question: Question, body: bytes) -> None:
-        """Send the head and a part of the body, and close the connection."""
-        head = [f"{question.method} {question.path} HTTP/1.1", "Host: 127.0.0.1", f"X-API-Key: {_KEY}"]
-        head += [f"{name}: {value}" for name, value in question.headers]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS) as connection:
-            connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        problem = json.dumps({"type": f"/docs#{ClientGone.reason}"}).encode()
-        self._note(question, ClientGone.status, problem)
-
-    def send_nonsense(self) -> None:
-        """Send what is no HTTP, and count the answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS) as connection:
-            connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
-            response = http.client.HTTPResponse(connection)
-            response.begin()
-            self._note(Question("other", "", route="unmatched"), response.status, response.read(), is_timed=False)
-
-    def statuses(self) -> set[int]:
-        """Every status that was seen."""
-        return {int(series[1]) for series in self.saw if series[0] == "requests"}
-
-    def _note(self, question: Question, status: int, content: bytes, *, is_timed: bool = True) -> None:
-        with self._lock:
-            self.saw[("requests", str(status), question.method, question.route)] += 1
-            self.saw[("timed", question.route)] += is_timed
-            if status >= http.HTTPStatus.BAD_REQUEST:
-                self.saw[("rejected", json.loads(content)["type"].partition("#")[2])] += 1
-            elif question.route == _PREDICT:
-                for prediction in json.loads(content)["predictions"]:
-                    self.saw[("predictions", str(prediction["digit"]))] += 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,26 +107,26 @@ def _questions(images: GoldenImages) -> list[Question]:
     """One of each kind whose outcome is sure."""
     plain = [json_image(images.pixels[0]), png(images.pixels[1])]
     return [
-        *(Question("POST", _PREDICT, request.headers, request.body) for request in plain),
+        *(Question("POST", PREDICT, request.headers, request.body) for request in plain),
         _octets(images, 1),
         _octets(images, 5),
-        Question("POST", f"{_PREDICT}?version=1", _JSON, plain[0].body),
+        Question("POST", f"{PREDICT}?version=1", _JSON, plain[0].body),
         *(Question("GET", path, route=path) for path in ("/", "/docs", "/openapi.json", "/health", "/v1/models")),
         Question("GET", "/health/live", route="/health/live"),
         Question("GET", "/health", _WEBSOCKET, route="/health"),  # not spoken here: a request like any other
-        Question("POST", _PREDICT, _JSON, b"{"),
+        Question("POST", PREDICT, _JSON, b"{"),
         # Refused before anybody looks which route it is for.
-        Question("POST", _PREDICT, (*_OCTETS, ("X-API-Key", "another")), route="unmatched"),
-        Question("POST", f"{_PREDICT}?version=9", _OCTETS, bytes(784)),
+        Question("POST", PREDICT, (*_OCTETS, ("X-API-Key", "another")), route="unmatched"),
+        Question("POST", f"{PREDICT}?version=9", _OCTETS, bytes(784)),
         Question("GET", "/made-up/path", route="unmatched"),
-        Question("GET", _PREDICT),
+        Question("GET", PREDICT),
         _octets(images, _MOST_ROWS + 1),
-        Question("POST", _PREDICT, (*_OCTETS, ("Content-Length", "10000000")), None),
-        Question("POST", _PREDICT, (("Content-Type", "text/plain"),), b"7"),
-        Question("POST", _PREDICT, _OCTETS, bytes(783)),
-        Question("POST", f"{_PREDICT}?version=none", _OCTETS, bytes(784)),
+        Question("POST", PREDICT, (*_OCTETS, ("Content-Length", "10000000")), None),
+        Question("POST", PREDICT, (("Content-Type", "text/plain"),), b"7"),
+        Question("POST", PREDICT, _OCTETS, bytes(783)),
+        Question("POST", f"{PREDICT}?version=none", _OCTETS, bytes(784)),
         Question(
-            "POST", _PREDICT, (*_OCTETS, ("Content-Length", "784"), ("X-Request-Timeout-Seconds", "0.05")), None
+            "POST", PREDICT, (*_OCTETS, ("Content-Length", "784"), ("X-Request-Timeout-Seconds", "0.05")), None
         ),  # half a request, until its deadline
         Question("POST", "/v1/read", (("Content-Type", "image/png"),), b"no picture", route="/v1/read"),
     ]
@@ -211,7 +139,7 @@ def _octets(images: GoldenImages, rows: int) -> Question:
 
 def _send_all(client: Client, questions: Sequence[Question]) -> None:
     """Send each several times, in random order, several at once; between them clients leave."""
-    leaving = Question("POST", _PREDICT, (*_OCTETS, ("Content-Length", "784")))
+    leaving = Question("POST", PREDICT, (*_OCTETS, ("Content-Length", "784")))
     tasks: list[Callable[[], object]] = [partial(client.ask, question) for question in questions]
     tasks += [partial(client.leave, leaving, bytes(100)), client.send_nonsense]
     tasks *= _REPEATS

@@ -14,17 +14,16 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
 
 from benchmarks.cleaning_cost import costs
+from benchmarks.contact_sheet import Miss, contact_sheet
 from benchmarks.copies import copies_of, inverted
-from benchmarks.drawing import file_of
+from benchmarks.empty_pages import empty_pages
 from benchmarks.kinds import HARDER_KINDS, KINDS
 from benchmarks.reader import Reader, answers
 from benchmarks.strings import STRING_KINDS, string_picture, touching_picture
@@ -42,19 +41,9 @@ if TYPE_CHECKING:
     Draw = Callable[[NDArray[np.uint8], Generator], bytes]
 
 _TIMEOUT_SECONDS = 60.0
-_CELL = 120  # pixels of a picture on the contact sheet
-# What is said of too many digits, or of two that touch, is no reason for a page without any.
+# The reasons that are true of an empty page: not that there are too many digits, or that two of them touch.
 _NOTHING_SHOWN = ("The picture is blank", "Nothing on the picture stands out", "There is only noise")
 _TABLES = ("handwriting", "copies", "kinds", "harder", "polarity", "strings", "touching", "refused", "cost")
-
-
-@dataclass(frozen=True)
-class Miss:
-    """A picture that was not read as what it shows."""
-
-    picture: bytes
-    text: str
-    seen: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ def main() -> None:
     if "cost" in options.only:
         _cost()
     if options.sheet:
-        _contact_sheet(misses).save(options.sheet)
+        contact_sheet(misses).save(options.sheet)
 
 
 def _options() -> argparse.Namespace:
@@ -247,31 +236,11 @@ def _copies(pictures: list[bytes], reader: Reader) -> list[Miss]:
 
 def _refused(count: int, reader: Reader) -> None:
     """How many pages with no digit are refused with a reason that says so, by /v1/predict and by /v1/read."""
-    random = np.random.default_rng(11)
-    pages = {
-        "white": [file_of(np.full((200, 200), 255, np.float32))] * count,
-        "transparent": [file_of(np.zeros((200, 200, 4), np.float32))] * count,
-        "flat": [file_of(np.full((200, 200), random.uniform(0, 255), np.float32)) for _ in range(count)],
-        "light from a side": [_lit_page(random) for _ in range(count)],
-        "noise": [file_of(_noise(random)) for _ in range(count)],
-        "coloured noise": [file_of(np.dstack([_noise(random) for _ in range(3)])) for _ in range(count)],
-        "noise as JPEG": [file_of(_noise(random), "JPEG", quality=int(random.integers(20, 91))) for _ in range(count)],
-    }
-    for name, pictures in pages.items():
+    for name, pictures in empty_pages(count).items():
         for what, read in (("refused", reader.digit), ("refused as a line", reader.text)):
             reasons = Counter(answer.reason or f"read as {answer.text}" for _, answer in answers(pictures, read))
             refused = sum(times for reason, times in reasons.items() if reason.startswith(_NOTHING_SHOWN))
             _row(f"{what}: {name}", refused, count, _listed(reasons))
-
-
-def _lit_page(random: Generator) -> bytes:
-    """Nothing but paper that is up to 40 % darker at one end."""
-    light = np.linspace(1, random.uniform(0.6, 1), 320, dtype=np.float32)
-    return file_of(random.uniform(100, 250) * np.tile(light, (240, 1)), "JPEG", quality=85)
-
-
-def _noise(random: Generator) -> NDArray[np.float32]:
-    return random.normal(random.uniform(60, 200), random.uniform(1, 60), (240, 320)).astype(np.float32)
 
 
 def _cost() -> None:
@@ -291,23 +260,6 @@ def _say(line: str) -> None:
 
 def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{what} {count}" for what, count in counts.most_common())
-
-
-def _contact_sheet(misses: list[Miss]) -> Image.Image:
-    """Each picture with what the model saw below it."""
-    columns, height = 10, 2 * _CELL + 14
-    rows = max(1, -(-len(misses) // columns))
-    sheet = Image.new("RGB", (columns * _CELL, rows * height), (40, 60, 90))
-    draw = ImageDraw.Draw(sheet)
-    for index, miss in enumerate(misses):
-        left, top = index % columns * _CELL, index // columns * height
-        shown = [Image.open(BytesIO(miss.picture)), *([] if miss.seen is None else [Image.fromarray(miss.seen)])]
-        for place, image in enumerate(shown):
-            sheet.paste(
-                ImageOps.contain(image.convert("RGB"), (_CELL - 4, _CELL - 4)), (left, top + 14 + place * _CELL)
-            )
-        draw.text((left, top), miss.text[-20:], fill=(255, 255, 255))
-    return sheet
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Tells what a line goes around that somebody drew to mark digits, a circle or a box, not quite closed perhaps.
+"""Finds the digits inside a mark that somebody drew around them: a circle or a box, perhaps not quite closed.
 
-Nearly the same is a zero with a slash in it that stands apart: that is no mark.
+A zero whose slash stands apart looks nearly the same, and is no mark.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from service.strokes import Mask, Strokes
 
 LEAST_MARKED = 0.4  # of the size of the line around or below it: a digit is larger, a dot in a zero is not
-# Inside of a line that closes: the slash of a zero is so narrow, by its length, or narrower, as a 1 is. Around a 1 the
-# line is rounder than that, or the 1 is upright. Made up, 159 of 249 slashes that stand apart are told; of 250 1s in
-# circles, which lean as a slash does, 3 are taken for one.
+# Inside a closed line, the slash of a zero has at most this width by its length, and so has a 1. But the line around a
+# 1 is rounder than a zero, or the 1 is upright. Of 249 made-up slashes that stand apart 159 are recognised; of 250
+# made-up 1s in circles, which lean as a slash does, 3 are taken for one.
 _STRAIGHT, _OVAL = 1 / 3, 0.85
 _STEEPEST_IN_OVAL, _STEEPEST_IN_CIRCLE = 80.0, 45.0  # degrees
 _GAP = 2  # pixels that both ends of a line around a digit may be from where they meet
 
 
 def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64]) -> Mask:
-    """Of the kept strokes those that one of the strokes goes around, if a digit is among them; none otherwise.
+    """Of the kept strokes those that one stroke goes around, if a digit is among them; none otherwise.
 
     Args:
         strokes: All there are.
-        line: The number of the one.
+        line: The number of the stroke that may be a mark.
         kept: (strokes,), which of them count.
         sizes: (strokes,), by which a digit is told from a dot in a zero.
     """

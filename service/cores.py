@@ -1,4 +1,4 @@
-"""How many processor cores this process may use: of the machine, of its affinity, of its container's quota."""
+"""How many processor cores this process may use, by the machine, its affinity and its container's quota."""
 
 import math
 import os

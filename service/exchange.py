@@ -47,19 +47,19 @@ _LINES_PER_SECOND = 100
 _TRACEBACKS_PER_SECOND = 5
 
 BODY_IS_THERE = "body_is_there"
-"""What the connection says, in the request's state, when all of the body has come."""
+"""The key that the connection adds to a request's state when all of the body has arrived."""
 
 BROKEN_BODY = "broken_body"
-"""What the connection calls its word, in the request's state, that the body broke off in bytes that are no HTTP.
+"""The key that the connection adds to a request's state when the body breaks off in bytes that are no HTTP.
 
-It is a function that makes the connection take an answer again; until then it takes none.
+Its value is a function that makes the connection take an answer again; until it is called, it takes none.
 """
 
 WHOLE = "digits.response"
-"""The type of a message that is an answer, all of it: its `status`, its `headers`, none a policy, and its `body`."""
+"""The type of an ASGI message that is a whole answer: `status`, `headers` (without a policy) and `body`."""
 
 CONNECTION = "connection"
-"""What the connection calls itself, in the request's state; other servers' connections are not there."""
+"""The key under which a request's state holds its connection; missing if another server than ours runs the app."""
 
 UNMATCHED = "unmatched"
 """The route of what has none: paths are endless, labels must not be."""
@@ -75,9 +75,9 @@ class Connection(Protocol):
         """Whether nothing that is sent arrives any more."""
 
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
-        """What writes a whole answer past uvicorn's way, which takes 15 us; None where an answer must go that way.
+        """A function that writes a whole answer without uvicorn, which saves 15 us; None where uvicorn must do it.
 
-        It takes the answer's status, and its bytes after the status line.
+        The function takes the answer's status, and its bytes after the status line.
         """
 
 
@@ -94,7 +94,7 @@ class ExchangeMiddleware:
         # Ids are unique without asking the system for random bytes each time.
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        # By the first digit of the status: what there is most of must not push out the rest.
+        # One for each first digit of the status: the most frequent kind of line must not push out the others.
         self._lines = [Sampler(_LINES_PER_SECOND) for _ in range(6)]
         self._tracebacks = Sampler(_TRACEBACKS_PER_SECOND)
 

@@ -1,6 +1,6 @@
-"""Of each bucket of a histogram one recent request, by its ids: the way from a slow bucket to a log line or a trace.
+"""One recent request for each bucket of a histogram, by its ids: the way from a slow bucket to a log line or a trace.
 
-In the memory that workers share, without a lock, and at most once a second for each bucket.
+They are kept in the memory that workers share, without a lock, and written at most once a second for each bucket.
 """
 
 import struct

@@ -77,10 +77,11 @@ class _Images(NamedTuple):
 def rows_from_batch(
     body: bytes, max_instances: int, parser: simdjson.Parser, validate: Validate
 ) -> NDArray[np.float32] | None:
-    """Read `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1]; None for what is odd.
+    """Read `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1]; None for an odd body.
 
-    That begins otherwise, or holds what is not plainly right and, seen alone, not wrong. Image by image also because
-    simdjson takes memory of ten times the body to read all at once, and so twice as long.
+    Odd is one that begins otherwise, or holds something that is not plainly right, but not wrong by itself either.
+    Images are read one by one also because simdjson needs ten times the body's memory, and so twice the time, for all
+    at once.
 
     Raises:
         MalformedBody: Not JSON.

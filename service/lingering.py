@@ -1,20 +1,20 @@
 """The end of a connection whose client may still be sending what was answered already (RFC 9112, 9.6).
 
-Where bytes come to a closed socket the system resets the connection. A client that sends its whole request before it
-reads, as Python's urllib does, sees that in place of the answer that tells it why. So it is told first that no more
-will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Of such
-connections there may be any number: one costs no more than one that is idle, which may stay for longer.
+If bytes arrive at a closed socket, the system resets the connection. A client that sends its whole request before it
+reads, as Python's urllib does, then sees the reset instead of the answer. So our side is closed for writing first, and
+what the client sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Any number of
+connections may linger: one costs no more than an idle connection, which may stay longer.
 """
 
 import asyncio
 import contextlib
 from typing import cast
 
-# A client that only drips may hold a connection for as long, and a stop: half of what a request may take by default.
-# A body of 20 MB comes in it over 32 Mbit/s.
+# A client that only drips may hold a connection, and a stop of the service, this long: half of what a request may take
+# by default. In that time a body of 20 MB arrives over 32 Mbit/s.
 _LONGEST_SECONDS = 5.0
-# A segment that was lost is mostly sent again within a second. Who is silent for longer sends no more, and has either
-# read the answer or left without a word.
+# A lost segment is mostly sent again within a second. A client that is silent for longer than this will send no more:
+# it has read the answer, or left without a word.
 _LONGEST_SILENCE_SECONDS = 2.0
 # Sixteen times the largest body that is taken by default, so that one over a limit that was raised passes too. To read
 # and forget them takes two tenths of a second of the event loop, spread over one or more.

@@ -30,9 +30,9 @@ class Policy(BaseModel):
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 """Path, size in bytes, and times of modification and of change in nanoseconds of every file of a version.
 
-Who mends a file by a copy of the good one (`cp -p`, `rsync -a`) may leave its size and time of modification as they
-were. The time of change nobody can put back. Where it changes without the content, as by a hard link, one more load is
-all that it costs. An inode's number would tell nothing more, and some network mounts make it up.
+A damaged file that is mended by copying the good one over it (`cp -p`, `rsync -a`) may keep its size and time of
+modification; the time of change cannot be set back. If it changes although the content does not, as by a hard link,
+that costs one more load. An inode's number would tell nothing more, and some network mounts make it up.
 """
 
 
@@ -112,7 +112,7 @@ class ModelStore:
 
 
 def _may_be_folder(entry: Path) -> bool:
-    """Whether it is a folder, or the system does not tell: loading says then what is wrong, and hides no other one."""
+    """Whether it is a folder, or the system cannot tell: then loading says what is wrong, and the others are listed."""
     try:
         return entry.is_dir()
     except OSError:
@@ -123,7 +123,8 @@ def _fingerprint(folder: Path) -> Fingerprint:
     """What changes when a file does: cheap to take at each poll, unlike digests.
 
     A folder that cannot be listed counts as an empty one, and a file that was removed since the listing, or a link to
-    nowhere, does not count: what needs them will say so. In texts, as a `Path` for each file takes most of a look.
+    nowhere, does not count: whoever needs them will say so. Paths are plain strings here, because making a `Path` for
+    each file would take most of the time.
     """
     entries = []
     unlisted = [""]

@@ -1,6 +1,7 @@
-"""Reading from a model store that may never answer: a network mount that stalls keeps whoever reads from it for ever.
+"""Reading from a model store that may never answer: a network mount that stalls blocks its readers for ever.
 
-So every read has a deadline, few threads can be kept at once and one by each thing read, and they hold up no exit.
+So every read has a deadline, and runs in a thread that does not keep the process from ending. Only a few threads can
+hang at once, and only one for each thing that is read.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ class _Running(NamedTuple):
 
 
 class Reads:
-    """Runs reads in threads; those that still wait for the store after their deadline take a place each."""
+    """Runs reads in threads; one that still waits for the store after its deadline keeps its place."""
 
     def __init__(self, most: int) -> None:
         """Make it; nothing runs yet.
@@ -33,9 +34,9 @@ class Reads:
         self._running: dict[Hashable, _Running] = {}
 
     async def run(self, what: Hashable, read: Callable[[], Result], timeout_seconds: float) -> Result:
-        """Call `read` in a thread and return what it returns; while `what` is being read, wait for that in place of it.
+        """Call `read` in a thread and return what it returns; if `what` is being read already, wait for that instead.
 
-        The deadline counts from when the read began: one that hangs is found out once, and told at once from then on.
+        The deadline counts from when the read began: whoever asks later for one that hangs is told at once.
 
         Raises:
             TimeoutError: It was not done in time, or others kept all places until then.

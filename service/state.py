@@ -1,6 +1,6 @@
 """What the routes share: the parts of one running service, made by `app` and handed over with each request.
 
-And how a request names a version.
+Also how a request names a version.
 """
 
 import re
@@ -68,4 +68,4 @@ def _plain(sent: str) -> str:
 
 
 PLAIN_NUMBER = BeforeValidator(_plain)
-"""What the parameter of a route goes by that is a version's number."""
+"""Validates a route's parameter that is a version's number."""

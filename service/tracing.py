@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: of each request a span, and in it decode, queue and inference; of each batch a span, linked.
+"""OpenTelemetry traces: a span for each request, with decode, queue and inference in it, and a span for each batch.
 
 Imported only where traces are sent, because it needs the extra `otel`. What a span may say is what the access log says:
 nothing of a picture, no path, no key. Where spans go, and how many, is for the standard OTEL_* variables to choose.

@@ -1,4 +1,4 @@
-"""Arrays by name out of an .npz file, which may be damaged in any way; what they mean is left to who asks for them."""
+"""Reads arrays by name from an .npz file, which may be damaged in any way; what they mean is left to the caller."""
 
 import lzma
 import struct
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# MNIST's largest array has 47 MB; the bound keeps what unpacks to more than it looks out of memory.
+# MNIST's largest array has 47 MB. The bound keeps a small file that unpacks to a huge one out of memory.
 MAX_BYTES = 256 * 1024 * 1024
 _SUFFIX = ".npy"
 # What NumPy, zipfile and what they unpack and parse with raise on damage of one sort or another. MemoryError: a header
@@ -24,7 +24,7 @@ _UNREADABLE = (
 
 
 class ArraysError(Exception):
-    """A file that holds no arrays, not those, or not whole; whoever asked for it says what to do."""
+    """A file without arrays, without those asked for, or damaged; the caller says what to do."""
 
 
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:

@@ -45,11 +45,11 @@ def write_card(folder: Path, findings: Findings) -> None:
         path.write_text(card, encoding="utf-8")
 
 
-_TELLS = "It says how much a picture looks like a digit at all (`is_digit`), and errs in that as stated under Metrics."
+_TELLS = "It also says whether a picture looks like a digit at all (`is_digit`); Metrics shows how often that is wrong."
 _LEARNED_MORE = """\
 learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag, a crossed 7, a 0 that
 is struck through), some chosen by what earlier networks misread of other people's digits (UniPen, Semeion and
-Optdigits; none of them is learned from), from digits with grounds, fog, noise, blur, lines and stripes, and from
+Optdigits; it learned from none of these), from digits with grounds, fog, noise, blur, lines and stripes, and from
 outliers: drawn letters, scribbles, joined digits, noise and patterns. The corruptions under Robustness are of the same
 families as these disturbances: their figures say little of corruptions of other kinds. The non-digits are made by other
 means; printed letters were never learned."""

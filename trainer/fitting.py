@@ -33,7 +33,7 @@ Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class DivergedError(TrainerError):
-    """The loss is no number any more."""
+    """The loss is not a finite number any more."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run,
         seed: Of weights, order and variation.
         watcher: Is told of every step and epoch.
         run: Keeps what a killed run needs to go on.
-        resume: Goes on from the run's last whole epoch. A tutorial, done in a minute, begins anew.
+        resume: Continues after the run's last complete epoch. The tutorial, done in a minute, starts anew.
 
     Raises:
-        DivergedError: The loss is no number any more.
+        DivergedError: The loss is not a finite number any more.
     """
     if isinstance(recipe, TutorialRecipe):
         network, training_images, history = _fit_tutorial(recipe, dataset, seed, watcher, run)
@@ -100,7 +100,7 @@ class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
-        """Counts a step; Keras would go on with a loss that is no number, or end with an error of its own."""
+        """Counts a step; unchecked, Keras would train on with a loss of NaN, or end with an error of its own."""
         if not math.isfinite(logs["loss"]):
             raise _diverged(logs["loss"], len(self.history) + 1, "learning_rate")
         self._watcher.step(logs["loss"])
@@ -175,7 +175,7 @@ def _fit_strided(
 
 
 def _diverged(loss: float, epoch: int, rate: str) -> DivergedError:
-    """Says what can be done; `rate` is the learning rate's name in the recipe: the command has no option for it."""
+    """Says what can be done; `rate` names the learning rate in the recipe, for which the command has no option."""
     advice = f"try another --seed, or a lower {rate} in trainer/profiles.py"
     return DivergedError(f"the loss is {loss} in epoch {epoch}: {advice}")
 

@@ -17,7 +17,7 @@ _UNSIGNED_BYTES = 0x08  # the third byte of the magic number; the fourth counts 
 
 
 class IdxError(Exception):
-    """A file that is not IDX, or not whole; whoever asked for it says what to do."""
+    """A file that is not IDX, or damaged; the caller says what to do."""
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:

@@ -68,7 +68,7 @@ class TestMetrics(TypedDict):
 
 
 class Metrics(TestMetrics):
-    """The same, what the images held out were used for, and how it does beyond clean digits.
+    """Also what the images held out were used for, and how the version does beyond clean digits.
 
     `is_digit_threshold` is None if the network has no output `is_digit`. The last two are shares
     from 0 to 1: of 500 non-digits of a kind that are taken for digits, and of 2,000 test images under
@@ -183,7 +183,7 @@ def code_sha256(package: Path = _PACKAGE) -> str:
 
 def git_commit(package: Path = _PACKAGE) -> str | None:
     """Names the git commit that these sources are of; None if they differ from it, or have none."""
-    # Ignored files count, because an installed copy may lie in another project's repository.
+    # Ignored files count too: an installed copy may lie in another project's repository, ignored there.
     try:
         answer = subprocess.run(
             [
@@ -227,7 +227,7 @@ def same_training(
 ) -> bool:
     """Whether a version came from this recipe, these sources, these images, and this seed unless that is None.
 
-    One of another form did not.
+    A manifest that lacks one of these facts counts as another training.
     """
     try:
         return (

@@ -107,13 +107,13 @@ def fold_normalisation(network: keras.Model, folded: keras.Model) -> None:
     weights: list[NDArray[np.float32]] = []
     for layer in network.layers:
         if isinstance(layer, FusedBatchNormalization):
-            weights.extend(_scaled(weights.pop(), layer))
+            weights.extend(_folded(weights.pop(), layer))
         else:
             weights.extend(layer.get_weights())
     folded.set_weights(weights)
 
 
-def _scaled(
+def _folded(
     kernel: NDArray[np.float32], layer: FusedBatchNormalization
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Puts a normalisation into the convolution before it: kernel and bias."""

@@ -16,7 +16,7 @@ class Watcher(Protocol):
     """Is told how fitting goes."""
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
-        """A run of so many epochs of so many steps begins, or goes on after so many epochs."""
+        """A run begins, or continues after `finished` epochs."""
 
     def step(self, loss: float) -> None:
         """A step ended."""
@@ -25,7 +25,7 @@ class Watcher(Protocol):
         """An epoch ended."""
 
     def publishing(self) -> None:
-        """The version is about to be published; what is to stop that has to raise now."""
+        """The version is about to be published; a watcher that wants to stop that must raise now."""
 
 
 class Watchers:
@@ -85,7 +85,7 @@ class FittingProgress(_Shown):
         self._started = 0.0
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
-        """Begins a run of so many epochs of so many steps, or goes on after so many epochs."""
+        """Begins a run, or continues it after `finished` epochs."""
         self._epochs, self._resumed, self._started = epochs, finished, time.monotonic()
         self._task = self._bar.add_task(
             "",
@@ -120,7 +120,7 @@ class FittingProgress(_Shown):
             )
 
     def publishing(self) -> None:
-        """It takes no time that one could tell about."""
+        """Publishing takes no time that is worth showing."""
 
 
 class DownloadProgress(_Shown):

@@ -1,4 +1,4 @@
-"""Old versions make room: which of them may go, and their removal."""
+"""Removes old versions to make room, but only those that surely do not serve."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> li
 
     Args:
         store: Where they are.
-        keep: At least 1, so that no number is given twice.
+        keep: At least 1: with no version left, the next one would get a number that was used before.
         trouble_of: Judges a version. Called for the newest ones until one is whole, and only if any could be removed.
 
     Returns:

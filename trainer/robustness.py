@@ -1,4 +1,4 @@
-"""How a version does beyond clean digits: on corrupted ones, and on what is none. Plain NumPy, no network."""
+"""How a version does beyond clean digits: on corrupted digits and on non-digits. Plain NumPy, no network."""
 
 from typing import TypeVar
 
@@ -19,9 +19,9 @@ Rows = TypeVar("Rows", bound=np.generic)
 
 
 def sample(rows: NDArray[Rows]) -> NDArray[Rows]:
-    """Takes what is corrupted of the test set, [N, ...]: every fifth of 10,000.
+    """Takes the part of the test set, [N, ...], that is corrupted: every fifth of 10,000.
 
-    Not the first 2,000: each half of MNIST's test set is by other writers.
+    Not the first 2,000: the two halves of MNIST's test set are by different writers.
     """
     return rows[:: max(1, len(rows) // _CORRUPTED_IMAGES)]
 
@@ -62,5 +62,5 @@ def non_digits_accepted(
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
-    """Each name has its own: what is added to the others, or put in another order, changes nothing for it."""
+    """Each name has its own generator, so that adding another one, or another order, changes nothing for it."""
     return np.random.default_rng([seed, *name.encode()])

@@ -1,4 +1,4 @@
-"""A training run's folder: its metrics as they come, and where it stood after its last whole epoch.
+"""A training run's folder: its metrics so far, and a checkpoint of its last complete epoch.
 
 It lies beside the versions, under a name that no server looks at, from the first epoch until the
 version is published. A run that was killed leaves it behind for `--resume`.
@@ -33,7 +33,7 @@ def encode_history(history: Sequence[EpochMetrics]) -> bytes:
 
 
 class RunTakenError(TrainerError):
-    """Another process is at this very run."""
+    """Another process is training this very run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +52,10 @@ class Run:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Keeps others off the run, which would write over its checkpoints, and removes its folder at the end.
+        """Keeps other processes away, which would overwrite the run's checkpoints, and removes its folder at the end.
 
-        The folder stays for another try if the block raises, unless there is nothing to go on from. The system
-        gives the run free when the process ends, however it ends.
+        If the block raises, the folder stays for `--resume`, unless it holds no checkpoint. The system releases the run
+        when the process ends, however it ends.
 
         Raises:
             RunTakenError: Another process has it.
@@ -96,7 +96,7 @@ class Run:
         unfinished.replace(self.folder / METRICS_FILE)
 
     def _claim(self) -> BinaryIO:
-        """Opens and locks the run's lock file; closing it gives the run free."""
+        """Opens and locks the run's lock file; closing it releases the run."""
         path = self.folder / _LOCK_FILE
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ class Run:
                 ) from None
             if _is_at(path, lock):
                 return lock
-            lock.close()  # whoever had it has just ended and removed it: once more, with a new one
+            lock.close()  # its owner has just ended and removed it: try again with a new file
 
     def _discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Whether a document from JSON has the form that its types state, so that the trainer refuses what the service does.
 
-The types are TypedDicts, lists, dictionaries, unions and scalars, of which `Annotated` may ask more. Written
-out, because nothing else in the trainer needs the library that does it in the service.
+The types are TypedDicts, lists, dictionaries, unions and scalars, of which `Annotated` may require more. Written
+out here, because nothing else in the trainer needs pydantic, which does it in the service.
 """
 
 import re
@@ -33,7 +33,7 @@ def _is_inside(value: str) -> bool:
 
 
 def of_length(length: int) -> Callable[[list[Any]], bool]:
-    """Asks of a list that it has so many items."""
+    """Requires of a list that it has so many items."""
     return lambda value: len(value) == length
 
 
@@ -51,8 +51,8 @@ RelativePath: TypeAlias = Annotated[str, _is_inside]
 def misfit(value: Any, form: Any, where: str = "the document") -> str | None:  # noqa: ANN401 - whatever JSON holds
     """Says where a value is not of the form of a type, as in `metrics/test_nll`; None if it is, all through."""
     if get_origin(form) is Annotated:
-        plain, *asked = get_args(form)
-        return misfit(value, plain, where) or (None if all(fits(value) for fits in asked) else where)
+        plain, *required = get_args(form)
+        return misfit(value, plain, where) or (None if all(fits(value) for fits in required) else where)
     if get_origin(form) in (UnionType, Union):  # the latter, if one of them is annotated
         return None if any(misfit(value, each) is None for each in get_args(form)) else where
     if not _is_a(value, form):

@@ -27,9 +27,9 @@ _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
 _REMOVED_PREFIX = ".removing-"
 _DAY_SECONDS = 24 * 3600.0
-# Nobody publishes or removes for a day; but who stopped a training may come back after a weekend.
+# Publishing and removing take less than a day; but whoever stopped a training may come back after a weekend.
 _ABANDONED_SECONDS = {_UNFINISHED_PREFIX: _DAY_SECONDS, _REMOVED_PREFIX: _DAY_SECONDS, _RUN_PREFIX: 30 * _DAY_SECONDS}
-_MAX_ATTEMPTS = 100  # to get a number: as many trainers may finish at the same instant
+_MAX_ATTEMPTS = 100  # to get a number: so many trainers may finish at the same instant
 
 
 class StoreError(TrainerError):
@@ -99,7 +99,7 @@ class ModelStore:
         ]
 
     def versions(self) -> list[int]:
-        """Lists the version numbers in order: of folders, since a file is no version to a server."""
+        """Lists the numbers of the version folders in order; a file is no version to a server."""
         return sorted(int(entry.name) for entry in self._numbered() if entry.is_dir())
 
     def _numbered(self) -> list[Path]:
@@ -145,7 +145,7 @@ class ModelStore:
     @contextmanager
     def publication(self) -> Iterator[Path]:
         """Gives an empty folder to write a version into; what has not been published is removed."""
-        # Made with the user's own umask: mkdtemp's folders are closed to the service's user.
+        # Made with the user's own umask: the service's user could not read a folder made by mkdtemp.
         unfinished = self.folder / f"{_UNFINISHED_PREFIX}{secrets.token_hex(8)}"
         unfinished.mkdir()
         try:
@@ -159,7 +159,7 @@ class ModelStore:
         Args:
             unfinished: What `publication` gave, with everything written but the manifest.
             manifest: Its name, version and files are stated anew here.
-            number: The only one that will do: the next when it was compared with the version before.
+            number: The only number allowed: the one that was next when the version was compared with the one before it.
 
         Returns:
             The version's folder.

@@ -1,4 +1,4 @@
-"""Failures to write, as errors that say where: a full disk is no mistake in the code, and there may be several."""
+"""Failures to write, as errors that name the path: a full disk is no mistake in the code, and there may be several."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ def written_to(path: Path, *others: type[Exception]) -> Iterator[None]:
     """For a block that writes to a path.
 
     Args:
-        path: What is named if the error names nothing: Python says where it could not open, but not where it could
-            not write.
-        others: What is raised in place of OSError where the block does not write by Python's own means.
+        path: What the error names if it names nothing itself: Python says which file it could not open, but not which
+            one it could not write to.
+        others: What is raised instead of OSError where a library does the writing.
 
     Raises:
-        OSError: It can't.
+        OSError: The path can't be written to.
     """
     failures: tuple[type[Exception], ...] = (OSError, *others)
     try:

@@ -1,7 +1,7 @@
-"""The bare endpoint, a reference point: what a careful endpoint does that is written by hand for uvicorn.
+"""The bare endpoint, a reference point: an endpoint written carefully by hand for uvicorn.
 
-Plain ASGI around the LiteRT engine, run inline: no validation, no batching, no metrics, no deadline. It is no lower
-bound: the service reads JSON in another way, shares batches and writes past uvicorn, and may overtake it.
+Plain ASGI around the LiteRT engine, run inline: no validation, no batching, no metrics, no deadline. It is not a lower
+bound: the service reads JSON in another way, shares batches and writes without uvicorn, and may be faster.
 `python -m benchmarks.bare PROGRAM PORT WORKERS`
 """
 

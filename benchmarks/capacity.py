@@ -1,7 +1,7 @@
-"""`python -m benchmarks.capacity`: what docs/capacity.md counts with: replicas of 1 and 2 workers, a scrape, preparing.
+"""`python -m benchmarks.capacity`: the figures marked in docs/capacity.md: 1 and 2 workers, a scrape, preparing.
 
-It prints every figure that the page marks, and how busy the machine was before. Workers take turns, so that whatever
-else the machine does meets both. The figures of whole loads are `make bench`'s.
+It also prints how busy the machine was before. One worker and two are measured by turns, so that whatever else the
+machine does meets both. The figures of whole loads come from `make bench`.
 """
 
 import argparse

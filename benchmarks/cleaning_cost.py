@@ -1,4 +1,4 @@
-"""Measures what cleaning a picture up costs beside Pillow's own decoding; in this process, so without HTTP."""
+"""Measures what cleaning a picture up costs beside Pillow's own decoding, in this process, so without HTTP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_IMAGE_PIXELS = 25_000_000
 _ROUNDS, _ROUNDS_OF_LARGE = 200, 15
 _LARGE = 1_000_000  # bytes as decoded
-# What is looked at more closely than a plain drawing: lines to take out, uneven light, shadows.
+# Kinds that need more work than a plain drawing: lines to take out, uneven light, shadows.
 _KINDS = (dark_on_light, photo, ruled_paper, squared_paper, shadow, phone_photo, phone_shadow)
 _PICTURES_OF_A_KIND = 20
 

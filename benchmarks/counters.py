@@ -1,4 +1,4 @@
-"""`python -m benchmarks.counters`: send requests of every outcome; is each counter what the client saw?"""
+"""`python -m benchmarks.counters`: send requests with every outcome; does each counter equal what the client saw?"""
 
 import argparse
 import http.client

@@ -23,20 +23,20 @@ HEADLINE_CONNECTIONS = 32
 SINGLE_LOADS = (HEADLINE_LOAD, "octet-stream, one image")
 _FUNCTIONS_SHOWN = 10
 
-_HOW_SURE = "What is saved is of the medians, whose runs differ by more than most parts cost."
+_HOW_SURE = "The CPU saved is that of the medians; the runs behind them differ by more than most parts cost."
 _HOW_PROFILED = (
-    "py-spy's samples by the innermost function of Python; what it calls in C is its own time, waiting is left out."
+    "py-spy's samples, by the innermost Python function; its calls into C count as its own time, waiting is left out."
 )
 _REFERENCE = """\
-The bare endpoint is what a careful endpoint does that is written by hand for uvicorn, with the same engine and without
-batches, checks, limits and metrics. It is no lower bound: the service has all of these, and reads, runs and writes
-otherwise."""
+The bare endpoint is one written carefully by hand for uvicorn, with the same engine, but without batches, checks,
+limits and metrics. It is not a lower bound: the service has all of these, but reads bodies, shares batches and writes
+answers in faster ways."""
 _HOW_TO_READ = """\
 Each number is the median of its runs, with the least and the greatest in brackets. CPU and memory are of all the
 server's processes; CPU is user and system time, memory the greatest sum of proportional set sizes (what processes share
 is counted once), looked at once a second. Errors are answers of 400 and above, and connections that failed or waited
 longer than ten seconds. The load generator runs on the same cores as the server: compare the rows with each other, not
-with figures of another machine. Latencies of the closed loop do not count what a slow server keeps from being asked;
+with figures of another machine. In the closed loop a slow server is asked less often, which its latencies do not show;
 those of the open loop do."""
 
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
-    """Measure, keep the figures, show them; what the other command measured stays."""
+    """Measure, keep the figures, show them; what other commands measured stays."""
     before = read_figures(_FIGURES)
     if what == "service":
         session = measure_service(plan, _say)
@@ -50,7 +50,7 @@ def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
         session = measure_peers(plan, peers, _BUILD / "peers", _say)
         write_figures(_FIGURES, replace(before, peers=session))
         _say("\n" + results.written(Figures(peers=session)))
-    # A peer that failed is a result; Digits that failed is none.
+    # That a peer failed is a result; that Digits failed is an error.
     return FAILED if session.servers[0].failure else DONE
 
 

@@ -98,13 +98,13 @@ def gate(manifest: Manifest) -> Table:
     ending = "passed" if facts["passed"] else "not passed"
     rows = [
         ("Result", f"{ending}, published by force" if facts["forced"] else ending),
-        ("Least accuracy", percent(facts["min_accuracy"])),
+        ("Minimum accuracy", percent(facts["min_accuracy"])),
     ]
     if facts["compared_version"] is not None:
         rows += [
             ("Compared with", f"version {facts['compared_version']}"),
-            ("Only this one wrong", f"{facts['only_new_wrong']:,} images"),
-            ("Only that one wrong", f"{facts['only_compared_wrong']:,} images"),
+            ("Wrong in this version only", f"{facts['only_new_wrong']:,} images"),
+            ("Wrong in that version only", f"{facts['only_compared_wrong']:,} images"),
         ]
     if facts["p_value"] is not None:
         rows.append(("McNemar's p-value", f"{facts['p_value']:.3g}"))

@@ -57,7 +57,7 @@ def _sections(findings: Findings) -> list[Html]:
         _mistakes(findings),
         _reliability(reliability(probabilities, labels), metrics["test_ece"]),
         _shares("Robustness", facts.corruptions(findings), list(facts.corruption_shares(findings).values())),
-        _shares("What is no digit", facts.non_digits(manifest), list(metrics["non_digits_accepted"].values())),
+        _shares("Non-digits", facts.non_digits(manifest), list(metrics["non_digits_accepted"].values())),
         _facts("Cost", facts.cost(manifest)),
         _origin(findings),
     ]

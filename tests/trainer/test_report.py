@@ -87,7 +87,7 @@ def test_everything_known_is_told(tmp_path: Path) -> None:
 def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     """Without history, gate, slices, time and is_digit there is no heading, row or empty table for them."""
     full, bare = written(tmp_path, full_findings()), written(tmp_path, bare_findings())
-    absent = {"Training", "Quality gate", "Robustness", "What is no digit"}
+    absent = {"Training", "Quality gate", "Robustness", "Non-digits"}
     assert set(headings(full)) - set(headings(bare)) == absent
     words = Page(bare).words
     assert not [word for word in ("None", "Time for an image", "threshold", "refused", "git commit") if word in words]

@@ -64,8 +64,8 @@ async def read(
 ) -> Response:
     """Read all digits on one picture, line by line, left to right.
 
-    Send one picture as the body, or as the part `file` of a multipart form. The digits must not touch each other.
-    Dots, commas, dashes and colons between them are left out; other signs, such as brackets, slashes and per cents, are
+    Send one picture as the body, or as the part `file` of a multipart form. The digits must not touch each other. Dots,
+    commas, dashes and colons between them are left out; other signs, such as brackets, slashes and percent signs, are
     read as digits or refused.
     """
     seconds = allowed_seconds(x_request_timeout_seconds, state.settings.request_timeout_seconds)

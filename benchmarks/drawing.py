@@ -31,7 +31,7 @@ def scaled(digit: Mnist, side: int) -> Ink:
 
 
 def sharp(digit: Mnist, side: int) -> Ink:
-    """Scaled up like a drawing: full ink with edges of about a pixel in place of MNIST's soft ones."""
+    """Scaled up like a drawing: full ink with edges of about a pixel instead of MNIST's soft ones."""
     steep = max(1.0, side / 28)
     edges = (scaled(digit, side) - np.float32(_HALF)) * np.float32(steep) + np.float32(_HALF)
     return np.asarray(np.clip(edges, 0, 1), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Environments of the peers: each peer's packages at the versions its requirements.txt names, apart from the project's.
 
-uv links packages that several of them share, TensorFlow above all, in place of copying them: 2 GB in all, not 8.
+uv links packages that several of them share, TensorFlow above all, instead of copying them: 2 GB in all, not 8.
 """
 
 import subprocess

@@ -39,7 +39,7 @@ def plotted(digit: Mnist, random: Generator) -> bytes:
 
 
 def pixelated(digit: Mnist, random: Generator) -> bytes:
-    """The image in squares of ten pixels, in place of smoothly scaled up, dark on light or light on dark."""
+    """The image in squares of ten pixels, instead of smoothly scaled up, dark on light or light on dark."""
     shown = np.kron(digit.astype(np.float32), np.ones((10, 10), np.float32))
     return file_of(np.asarray(shown if random.integers(2) else 255 - shown, dtype=np.float32))
 

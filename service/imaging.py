@@ -58,7 +58,7 @@ _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fi
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
 # A stroke clear of the picture's rim that is as large as a digit, by the picture's side, and no hair, by the largest
 # stroke's area, is the main one. One that reaches in from the rim then belongs to it only if it is nearer than that, by
-# its size. Of 60 pages with a pen on them 55 are read in place of 40, of 60 with dark keys along the rim 49, not 24.
+# its size. Of 60 pages with a pen on them 55 are read instead of 40, of 60 with dark keys along the rim 49, not 24.
 _LEAST_CLEAR, _LEAST_BESIDE_RIM, _FAR_FROM_RIM = 0.125, 0.1, 0.07
 _LEAST_FLATNESS = 4.0  # of an underline, its width by its height
 # The foot of a 2 that is apart: its distance by its thickness, and where above it the 2 ends, as a share of the 2's

@@ -42,7 +42,7 @@ _NEAR = 0.25
 _TALLEST = 1.4  # two strokes that together are taller are two digits
 _WIDEST = 1.2  # so are two beside each other that together are wider, if the smaller may be a digit
 # Further beside a whole digit, what may be a small digit or a dash is none of its parts. Of 60 telephone numbers with
-# dashes 57 are read in place of 49, of 60 numbers of 1s and 7s from half to full size all in place of 53.
+# dashes 57 are read instead of 49, of 60 numbers of 1s and 7s from half to full size all in place of 53.
 _BESIDE = 0.08
 
 # A dash: its width by its height, and where its middle is between a digit's top and bottom. The bar of a 5 is higher.
@@ -160,7 +160,7 @@ def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]
 def _is_digit(boxes: Boxes, usual: float) -> bool:
     """Whether the strokes are high enough together: dots and dashes, such as a colon, only if as high as a whole digit.
 
-    Of 60 times of day 57 are read in place of 49; the bits of a digit that a pen skipped are as high as it.
+    Of 60 times of day 57 are read instead of 49; the bits of a digit that a pen skipped are as high as it.
     """
     highest = int((boxes[:, 2] - boxes[:, 0]).max())
     least = _LEAST_HEIGHT if highest >= _LEAST_HEIGHT * usual else _FRAGMENT

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""
 
     api_keys_file: Path | None = None
-    """File of keys, one a line or a comment (`#`), in place of DIGITS_API_KEYS; read when a worker starts."""
+    """File of keys, one a line or a comment (`#`), instead of DIGITS_API_KEYS; read when a worker starts."""
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:

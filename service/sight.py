@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Evening = Callable[[Grey, np.float32], Grey]  # a look and the ink's polarity; what is left without the light
 
-# Pixels along the longer side. Of 60 digits of 8x8 pixels 12 are refused or misread in place of 53, of 60 of 10x10 one
-# in place of 22; of 16x16 none was.
+# Pixels along the longer side. Of 60 digits of 8x8 pixels 12 are refused or misread instead of 53, of 60 of 10x10 one
+# instead of 22; of 16x16 none was.
 _ALL_STROKES = 10
 
 

@@ -78,7 +78,7 @@ class Strokes:
 def connected_strokes(mask: Mask) -> Strokes:
     """Label the 8-connected regions of a (height, width) mask.
 
-    Works on horizontal runs of ink in place of pixels: a mask of 128 x 128 has a few hundred runs,
+    Works on horizontal runs of ink instead of pixels: a mask of 128 x 128 has a few hundred runs,
     and every step on them is one NumPy call.
     """
     height, width = mask.shape

@@ -1,7 +1,7 @@
 """Several serving processes on one address: starts them, replaces those that end, stops them together.
 
 What a worker is, `worker` says. This process serves nothing itself. It keeps the listening sockets, so that connections
-wait for a worker's replacement in place of being refused, and the memory in which workers count. The socket of a worker
+wait for a worker's replacement instead of being refused, and the memory in which workers count. The socket of a worker
 that keeps failing is closed until its replacement listens, so that all connections come to the others.
 """
 
@@ -31,7 +31,7 @@ _UNSERVED_UNTIL_CLOSED = 2
 # later for half a minute, in which nobody would accept what waits.
 _EARLY_UNTIL_CLOSED = 4
 # A worker that serves shows every five seconds that its event loop runs. One that has not in so many looks hangs:
-# nothing that the service does holds its loop up for a tenth of that. Looks are counted in place of seconds, so that a
+# nothing that the service does holds its loop up for a tenth of that. Looks are counted instead of seconds, so that a
 # machine that was suspended, or a parent that was stopped, is no worker's fault.
 _LOOK_SECONDS = 5.0
 _SILENT_LOOKS = 6

@@ -1,5 +1,6 @@
 """The benchmarks that have no options: they say what they measure, and leave no server behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,7 +43,12 @@ def is_there(pid: int) -> bool:
 
 def services(pid: int) -> list[int]:
     """The services below a process."""
-    return [below for below in descendants(pid) if b"-m\0service\0" in Path(f"/proc/{below}/cmdline").read_bytes()]
+    found = []
+    for below in descendants(pid):
+        with contextlib.suppress(OSError):  # it has ended since it was listed
+            if b"-m\0service\0" in Path(f"/proc/{below}/cmdline").read_bytes():
+                found.append(below)
+    return found
 
 
 def test_sigterm_ends_the_server_too(tmp_path: Path) -> None:

@@ -63,7 +63,10 @@ def train(
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Train on MNIST and publish the next version, if it passes the quality gate; the exit code is 3 if it does not."""
+    """Train on MNIST and publish the next version.
+
+    It is published only if it passes the quality gate; the exit code is 3 if it does not.
+    """
     keeps_epochs = profile != Profile.TUTORIAL
     to_continue = "; add --resume to continue after the last complete epoch" if keeps_epochs else ""
     with reported(f"interrupted: nothing was published{to_continue}") as console:
@@ -77,7 +80,10 @@ def train(
 
 @app.command(epilog="Example: python -m trainer release --store /srv/models")
 def release(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """Publish the released model, if the store is empty; needs no data and no training."""
+    """Publish the released model into an empty store.
+
+    That needs no data and no training.
+    """
     with reported():
         _release(ModelStore(store, name))
 
@@ -93,10 +99,10 @@ def bootstrap(
     store: StoreOption = DEFAULT_STORE,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Publish the released model if the store is empty; then train, unless the store is up to date.
+    """Publish the released model into an empty store, then train.
 
-    It is up to date if a version was made with this recipe, code and data (and with --seed, if given). --force
-    overrides the quality gate only; it does not train what is up to date.
+    Nothing is trained if the store is up to date: if a version was made with this recipe, code and data (and with
+    --seed, if given). --force overrides the quality gate only; it does not train what is up to date.
     """
     with reported() as console:
         model_store = ModelStore(store, name)

@@ -85,7 +85,10 @@ def versions(store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME
 
 @app.command(epilog="Examples: python -m trainer serve-version 2   |   python -m trainer serve-version latest")
 def serve_version(choice: ChoiceArgument, store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
-    """Choose the version to serve; a running service follows within seconds."""
+    """Choose the version to serve.
+
+    A running service follows within seconds.
+    """
     with reported():
         model_store = ModelStore(store, name)
         write_pin(model_store, None if choice == "latest" else int(choice))

@@ -106,7 +106,7 @@ class Batcher:
             DeadlinePassed: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
-        self.check_room(len(pixels))
+        self._queue.check_room(len(pixels), self._bulk_running)
         request = InferenceRequest(version, pixels, deadline, trace)
         is_few = self._queue.add(request)
         if is_few:

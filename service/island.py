@@ -30,7 +30,7 @@ _LEAST_PAPER = 0.55  # of the sheet; the rest is ink
 _LEAST_FILLED = 0.86
 # What it and the largest quadrilateral between its outermost points share, of what either covers. A sheet of which the
 # far edge looks shorter than 0.72 of the near one fills less of the rectangle: of 60 seen so from aslant on a desk all
-# are found instead of 38. An ellipse shares 0.64.
+# are found in place of 38. An ellipse shares 0.64.
 _LEAST_SHARED = 0.93
 _TURNS = np.deg2rad(np.arange(0, 90, 3))
 _ROUNDS = 4  # of laying paper around the sheet: each brings it nearer to the light on the sheet

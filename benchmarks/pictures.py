@@ -82,8 +82,11 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure how well a running service reads pictures of digits.")
-    parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pictures",
+        description="Measure how well a running service reads pictures of digits.",
+    )
+    parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000", help="default %(default)s")
     parser.add_argument("--only", nargs="+", choices=_TABLES, default=_TABLES, metavar="TABLE", help=", ".join(_TABLES))
     parser.add_argument("--count", type=int, default=1000, help="digits of each of the twenty kinds")
     parser.add_argument("--harder-count", type=int, default=300, help="digits of each harder kind")

@@ -230,7 +230,7 @@ class _Exchange:
     def _fields(self) -> dict[str, str | int | float]:
         """What may be told of the exchange: nothing that was sent but its id and its method."""
         state = self._scope["state"]
-        reason, told = state.get("rejected"), state.get("told")
+        reason, answer = state.get("rejected"), state.get("access_fields")
         return {
             "request_id": self.request_id,
             "method": self._scope["method"],
@@ -239,7 +239,7 @@ class _Exchange:
             "duration_ms": round(self.seconds * 1000, 3),
             **({"reason": reason} if reason else {}),
             **({"trace_id": self.trace.trace_id} if self.trace else {}),
-            **(told.fields() if told else {}),
+            **(answer.fields() if answer else {}),
         }
 
     @property

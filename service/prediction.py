@@ -78,7 +78,7 @@ def deadline_passed(seconds: float) -> DeadlinePassed:
     return DeadlinePassed(f"The answer was not there within {seconds:g} seconds; send less or allow more time.")
 
 
-async def left(receive: Receive) -> None:
+async def until_client_leaves(receive: Receive) -> None:
     """Wait until the client has closed the connection: after the body nothing else can come on it."""
     await receive()
 
@@ -86,7 +86,7 @@ async def left(receive: Receive) -> None:
 async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answer]) -> Answer:
     """Await the work, but drop it when the client closes the connection."""
     answering = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(left(receive))
+    leaving = asyncio.ensure_future(until_client_leaves(receive))
     try:
         await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
@@ -98,8 +98,8 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answe
         del answering  # what it raised holds this frame, and all above it with the body: no ring for the collector
 
 
-class Told(NamedTuple):
-    """What the access line says of an answer, if it is written: most are not, so it is no text before.
+class AccessFields(NamedTuple):
+    """What the access line says of an answer; rounded only if it is written, and under load most lines are not.
 
     Numbers only, because a connection keeps the state of its last request.
     """

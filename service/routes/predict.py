@@ -23,17 +23,17 @@ from service.multipart import FIELDS
 from service.prediction import (
     DOCUMENTED,
     TIMEOUT_HEADER,
+    AccessFields,
     AskedSeconds,
     AskedVersion,
     Headers,
-    Told,
     allowed_seconds,
     answer_headers,
     choose_version,
     deadline_passed,
     given_headers,
-    left,
     unless_client_leaves,
+    until_client_leaves,
 )
 from service.problems import DeadlinePassed
 from service.state import ServiceState, State
@@ -152,14 +152,16 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
             if trace is not None:
                 trace.add("decode", decode_seconds)
             with state.reader.keeping(rows, deadline) if asked.include_seen else _UNCOUNTED:
-                inference = await state.batcher.infer(chosen, rows, deadline, lambda: left(asked.receive), trace)
+                inference = await state.batcher.infer(
+                    chosen, rows, deadline, lambda: until_client_leaves(asked.receive), trace
+                )
                 count, seen = len(rows), rows if asked.include_seen else None
                 del rows  # what nobody is shown is not kept while the answer is written
                 content = await _content(asked, chosen, inference, seen)
     except (TimeoutError, DeadlinePassed):
         raise deadline_passed(asked.seconds) from None
     state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
-    asked.scope["state"]["told"] = Told(
+    asked.scope["state"]["access_fields"] = AccessFields(
         count, chosen.number, decode_seconds, inference.queue_seconds, inference.run_seconds
     )
     return answer_headers(chosen, len(content), decode_seconds, inference), content

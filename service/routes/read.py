@@ -13,15 +13,15 @@ from service.loading import LoadedVersion
 from service.multipart import FIELDS
 from service.prediction import (
     DOCUMENTED,
+    AccessFields,
     AskedSeconds,
     AskedVersion,
-    Told,
     allowed_seconds,
     answer_headers,
     choose_version,
     deadline_passed,
     given_headers,
-    left,
+    until_client_leaves,
 )
 from service.problems import DeadlinePassed
 from service.reading import check_touching, read_digits
@@ -85,10 +85,12 @@ async def _answer(request: Request, state: ServiceState, version: LoadedVersion,
     trace: RequestTrace | None = request.scope["state"].get("trace")
     if trace is not None:
         trace.add("decode", decode_seconds)
-    inference = await state.batcher.infer(version, rows, deadline, lambda: left(receive), trace)
+    inference = await state.batcher.infer(version, rows, deadline, lambda: until_client_leaves(receive), trace)
     check_touching(digits, inference)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
-    request.state.told = Told(len(rows), version.number, decode_seconds, inference.queue_seconds, inference.run_seconds)
+    request.state.access_fields = AccessFields(
+        len(rows), version.number, decode_seconds, inference.queue_seconds, inference.run_seconds
+    )
     model = ModelVersion(name=version.manifest.name, version=version.number)
     content = read_json(digits, inference.probabilities, inference.is_digit, model, request.state.request_id)
     response = Response(content)

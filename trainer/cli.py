@@ -13,7 +13,7 @@ from trainer.console import load_dataset, reported, say_accuracy
 from trainer.data import Dataset, DataUnavailableError
 from trainer.gate import MIN_ACCURACY, Gate
 from trainer.interruption import Interruption
-from trainer.manifest import Metrics, code_sha256, read, same_training
+from trainer.manifest import Manifest, Metrics, code_sha256, read, same_training
 from trainer.options import (
     DEFAULT_NAME,
     DEFAULT_STORE,
@@ -116,14 +116,13 @@ def bootstrap(
             typer.echo(f"not training  {error}")
             return
         recipe = recipe_for(profile)
-        facts, code = recipe_facts(recipe), code_sha256()
-        for manifest in model_store.manifests():
-            if same_training(manifest, facts, code, dataset.sha256, seed):
-                typer.echo(
-                    f"up to date    version {manifest['version']} has this recipe, code and data, "
-                    f"with seed {manifest['seed']}; name another --seed to train once more"
-                )
-                return
+        made = _made_by(recipe, dataset, seed, model_store)
+        if made is not None:
+            typer.echo(
+                f"up to date    version {made['version']} has this recipe, code and data, "
+                f"with seed {made['seed']}; name another --seed to train once more"
+            )
+            return
         gate = Gate(console.print, min_accuracy, force)
         try:
             # A container that was stopped while it trained continues where it was.
@@ -142,6 +141,13 @@ def _release(store: ModelStore) -> None:
         typer.echo(f"not released  {store.folder} has versions already: {listed}")
     else:
         typer.echo(f"released      {folder}")
+
+
+def _made_by(recipe: Recipe, dataset: Dataset, seed: int | None, store: ModelStore) -> Manifest | None:
+    """The newest version that this training would make once more; with no seed, one of any seed."""
+    facts, code = recipe_facts(recipe), code_sha256()
+    manifests = store.manifests()
+    return next((made for made in manifests if same_training(made, facts, code, dataset.sha256, seed)), None)
 
 
 def _train(

@@ -1,9 +1,9 @@
 """The end of a connection whose client may still be sending what was answered already (RFC 9112, 9.6).
 
-If bytes arrive at a closed socket, the system resets the connection. A client that sends its whole request before it
-reads, as Python's urllib does, then sees the reset instead of the answer. So our side is closed for writing first, and
-what the client sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Any number of
-connections may linger: one costs no more than an idle connection, which may stay longer.
+Where bytes come to a closed socket the system resets the connection. A client that sends its whole request before it
+reads, as Python's urllib does, sees that in place of the answer that tells it why. So it is told first that no more
+will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Of such
+connections there may be any number: one costs no more than one that is idle, which may stay for longer.
 """
 
 import asyncio

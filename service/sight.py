@@ -93,8 +93,8 @@ def closer_look(sight: Sight, side: int) -> Sight:
 
 
 def _noise_on(page: Image.Image, relief: Grey) -> float:
-    """The noise's standard deviation; 0 where there are so few pixels that strokes would count as noise."""
+    """The noise's standard deviation: where there are few pixels strokes would count as noise."""
     if max(page.size) <= _ALL_STROKES:
         return 0.0
-    # Scaling up smooths noise: on a small page it is measured before.
+    # Scaling up smooths noise: of a small page it is taken before.
     return noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < max(relief.shape) else relief)

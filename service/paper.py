@@ -25,9 +25,9 @@ _ROUNDS = 4  # of the fit; more change nothing that can be seen
 # Of the range of grey levels: what is further off a surface is not of it. Of the picture: with more than that off the
 # surface, ink may have pulled it.
 _EVEN, _MUCH = 0.1, 0.35
-# What is not like the rim is ink if nearly all of it lies to one side, most of it about as far off as the strongest:
-# a note on a desk hardly lighter comes to a quarter of the ink on it, ink in a lamp's light to three quarters.
-_ONE_SIDE, _FULL_INK = 0.9, 0.6
+# What is not like the rim is ink if nearly all of it lies to one side, and a quarter of it is not much paler than the
+# strongest: a note on a desk hardly lighter comes to a third of the ink on it, soft or uneven strokes to a half.
+_ONE_SIDE, _STRONGEST, _FULL_INK = 0.9, 0.75, 0.45
 _HARDLY = 1e-4  # the weight of ink then: with none, paper on two sides only would leave the surface free
 
 # Grey levels of 255 between paper and full ink. Faint pencil, photographed, has about 30.
@@ -145,7 +145,7 @@ def _paper_from_rim(values: NDArray[np.float64]) -> Mask | None:
     if 2 * np.count_nonzero(far[_ON_RIM]) > rim.size or not far.any():
         return None
     ink = off[far] * np.sign(off[far].sum())
-    is_ink = np.mean(ink > 0) >= _ONE_SIDE and median(ink) > _FULL_INK * ink.max()
+    is_ink = np.mean(ink > 0) >= _ONE_SIDE and np.quantile(ink, _STRONGEST) > _FULL_INK * ink.max()
     return ~far if is_ink else None
 
 

@@ -47,6 +47,19 @@ def test_a_marker_on_up_to_two_fifths_of_the_page_is_ink(width: int, ink: float)
     assert np.abs(relief[blot != 0] - ink).max() < 5
 
 
+@pytest.mark.parametrize("ink", [-180.0, 180.0])
+def test_soft_strokes_on_two_fifths_of_the_page_are_ink(ink: float) -> None:
+    """Paper seen between blurred strokes, and around them, is paper all the same: it comes to 0, and ink to ink."""
+    across = np.clip(1 - np.abs(np.arange(128, dtype=np.float32) - 64) / 40, 0, 1)
+    soft = np.zeros((128, 128), dtype=np.float32)
+    soft[12:116] = np.float32(ink) * across
+
+    relief = relief_of(soft)
+
+    assert np.abs(relief[soft == 0]).max() < 5
+    assert np.abs(relief - soft).max() < 25
+
+
 def test_a_marker_that_meets_the_rim_is_ink() -> None:
     """A seven that fills half of its picture, its bar along one side: paper is most of the rim still."""
     seen = light(200, 8, 0, -8, 0, 0)

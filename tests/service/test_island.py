@@ -30,9 +30,9 @@ def found(page: Image.Image) -> tuple[Image.Image, Window] | None:
 
 
 @pytest.mark.parametrize("degrees", [0, 5, -12, 30])
-@pytest.mark.parametrize(("sheet", "desk"), [(225, 90), (180, 240)])
+@pytest.mark.parametrize(("sheet", "desk"), [(225, 90), (180, 240), (225, 30)])
 def test_a_sheet_on_a_desk_is_laid_alone(degrees: float, sheet: int, desk: int) -> None:
-    """However askew it lies, on a darker desk or a lighter one, paper is all around its stroke."""
+    """However askew it lies, on a desk darker or lighter, or as dark as ink, paper is all around its stroke."""
     alone = found(lying(degrees, sheet, desk))
 
     assert alone is not None
@@ -84,6 +84,30 @@ def test_a_large_zero_is_no_sheet(width: int) -> None:
     """A ring, thin or thick, is a digit though it is filled inside of its outline."""
     page = Image.new("L", (WIDTH, HEIGHT), 240)
     ImageDraw.Draw(page).ellipse((110, 30, 290, 270), outline=20, width=width)
+
+    assert found(page) is None
+
+
+@pytest.mark.parametrize("holes", [[(170, 90, 230, 210)], [(170, 80, 230, 130), (165, 170, 235, 220)]])
+@pytest.mark.parametrize(("ink", "paper"), [(20, 240), (240, 0)])
+def test_a_thick_digit_with_straight_sides_is_no_sheet(
+    holes: list[tuple[int, int, int, int]], ink: int, paper: int
+) -> None:
+    """The paper shows through the holes of a 0 and of an 8: they are no strokes on it."""
+    page = Image.new("L", (WIDTH, HEIGHT), paper)
+    draw = ImageDraw.Draw(page)
+    draw.rounded_rectangle((115, 30, 285, 270), 20, fill=ink)
+    for hole in holes:
+        draw.rounded_rectangle(hole, 10, fill=paper)
+
+    assert found(page) is None
+
+
+@pytest.mark.parametrize("width", [4, 6])
+def test_a_thick_one_cropped_to_its_edges_is_no_sheet(width: int) -> None:
+    """It fills most of its picture, with paper all around, and is narrower than any sheet."""
+    page = Image.new("L", (width + 4, 28), 250)
+    page.paste(20, (2, 2, 2 + width, 26))
 
     assert found(page) is None
 

@@ -96,5 +96,9 @@ def _noise_on(page: Image.Image, relief: Grey) -> float:
     """The noise's standard deviation: where there are few pixels strokes would count as noise."""
     if max(page.size) <= _ALL_STROKES:
         return 0.0
-    # Scaling up smooths noise: of a small page it is taken before.
-    return noise_of(np.asarray(page, dtype=np.float32) if max(page.size) < max(relief.shape) else relief)
+    if max(page.size) >= max(relief.shape):
+        return noise_of(relief)
+    # Scaling up smooths noise: of a small page it is taken before. On a narrow one a 1 is in most pixels of a row, but
+    # of few columns; noise is the same either way.
+    pixels = np.asarray(page, dtype=np.float32)
+    return min(noise_of(pixels), noise_of(pixels.T))

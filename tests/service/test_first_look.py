@@ -104,6 +104,18 @@ def test_the_strokes_on_a_page_of_few_pixels_are_no_noise(side: int) -> None:
     assert (left, top, right, bottom) == pytest.approx((side / 4, 0, side * 0.78, side), abs=0.8)
 
 
+@pytest.mark.parametrize("size", [(5, 23), (8, 16), (8, 25)])
+def test_the_stroke_on_a_narrow_page_is_no_noise(size: tuple[int, int]) -> None:
+    """A 1 cropped to its edges: it takes up most of each row, and from row to row nothing changes."""
+    width, height = size
+    page = Image.new("L", size, 250)
+    page.paste(20, (2, 2, width - 2, height - 2))
+    sight = looked(page)
+
+    assert not sight.ink.is_noise
+    assert strokes_box(sight) == pytest.approx((2, 2, width - 2, height - 2), abs=0.8)
+
+
 def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
     """A bright spot with soft edges is light, though it stands out as much as the stroke."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]

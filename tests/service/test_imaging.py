@@ -233,6 +233,12 @@ class TestForm:
         draw.rectangle((320, 10, 350, 40), fill=255)
         assert difference(cleaned(held), cleaned(plain)) < 0.1
 
+    def test_a_bar_well_above_the_rest_is_part_of_a_five(self) -> None:
+        """Where the pen skipped between them: a third of the larger part's size and a little more."""
+        bar, bow = ((0.3, 0.08), (0.8, 0.08)), ((0.3, 0.4), (0.7, 0.42), (0.8, 0.65), (0.65, 0.85), (0.25, 0.9))
+        joined = ((0.3, 0.08), (0.3, 0.4))
+        assert difference(cleaned(drawn((bar, bow))), cleaned(drawn((bar, bow, joined)))) < 0.3
+
     @pytest.mark.parametrize("strokes", DIGITS)
     @pytest.mark.parametrize("thing", ["pen", "keys"])
     def test_what_reaches_in_from_the_rim_is_dropped(

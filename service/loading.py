@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal, Protocol
 from service.engines import Engine
 from service.golden import GoldenImages, read_golden
 from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
-from service.model_store import StoredVersion
+from service.model_store import StoredVersion, fingerprint_of
 from service.prepare import program_name
 from service.preparing import LoadPostponed, NoVerdict, run_preparing
 from service.program_cache import prune, remove_leftovers
@@ -136,7 +136,8 @@ class Loader:
     async def _read(self, stored: StoredVersion, timeout_seconds: float) -> _Whole:
         try:
             read = functools.partial(read_whole, stored)
-            manifest, manifest_sha256, golden = await self._reads.run(stored, read, timeout_seconds)
+            async with self._blaming_only_what_stays(stored):
+                manifest, manifest_sha256, golden = await self._reads.run(stored, read, timeout_seconds)
         except TimeoutError:
             msg = f"reading it took longer than {timeout_seconds:g} seconds"
             raise LoadPostponed(msg) from None
@@ -156,7 +157,8 @@ class Loader:
         rejection = await asyncio.to_thread(rejections.find, *version)
         if rejection is None:
             try:
-                await self._prepare(stored.folder)
+                async with self._blaming_only_what_stays(stored):
+                    await self._prepare(stored.folder)
             except NoVerdict as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=False)
             except VersionRejected as error:
@@ -166,6 +168,26 @@ class Loader:
         if rejection.again_in_seconds < math.inf:
             raise PreparingFailed(rejection.reason, rejection.again_in_seconds)
         raise VersionRejected(rejection.reason)
+
+    @contextlib.asynccontextmanager
+    async def _blaming_only_what_stays(self, stored: StoredVersion) -> AsyncIterator[None]:
+        """Let nothing be held against a version whose files are others by now, or gone: with the store, or one by one.
+
+        Raises:
+            LoadPostponed: They are.
+        """
+        try:
+            yield
+        except (VersionRejected, NoVerdict):
+            look = functools.partial(fingerprint_of, stored.folder)
+            try:
+                found = await self._reads.run((stored, "fingerprint"), look, self.read_timeout_seconds)
+            except TimeoutError:
+                found = None
+            if found != stored.fingerprint:
+                msg = "its files have gone or changed while it was loaded"
+                raise LoadPostponed(msg) from None
+            raise
 
     @contextlib.asynccontextmanager
     async def _turn(self, program: Path) -> AsyncIterator[None]:
@@ -214,7 +236,8 @@ class Loader:
         """Open the SavedModel where it lies, in the store, which may not answer."""
         what, opening = (whole.stored, "saved_model.pb"), functools.partial(_open_saved_model, whole)
         try:
-            return await self._reads.run(what, opening, self.prepare_timeout_seconds)
+            async with self._blaming_only_what_stays(whole.stored):
+                return await self._reads.run(what, opening, self.prepare_timeout_seconds)
         except TimeoutError:
             msg = f"opening it took longer than {self.prepare_timeout_seconds:g} seconds"
             raise LoadPostponed(msg) from None

@@ -108,7 +108,7 @@ class ModelStore:
 
     def _version(self, number: int) -> StoredVersion:
         folder = self.folder / str(number)
-        return StoredVersion(number, folder, _fingerprint(folder))
+        return StoredVersion(number, folder, fingerprint_of(folder))
 
 
 def _may_be_folder(entry: Path) -> bool:
@@ -119,7 +119,7 @@ def _may_be_folder(entry: Path) -> bool:
         return True
 
 
-def _fingerprint(folder: Path) -> Fingerprint:
+def fingerprint_of(folder: Path) -> Fingerprint:
     """What changes when a file does: cheap to take at each poll, unlike digests.
 
     A folder that cannot be listed counts as an empty one, and a file that was removed since the listing, or a link to

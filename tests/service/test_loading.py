@@ -28,7 +28,7 @@ from tests.service.wrapping import write_wrapped
 
 @pytest.fixture
 def stored(released_store: Path) -> StoredVersion:
-    return ModelStore(released_store, "digits").look().versions[0]
+    return newest(released_store)
 
 
 @pytest.fixture
@@ -39,6 +39,11 @@ def own_cache(program_cache: Path, tmp_path: Path) -> Path:
 
 def load(stored: StoredVersion, cache: Path, prepare_timeout_seconds: float = 120) -> LoadedVersion:
     return asyncio.run(Loader("litert", cache, 8, prepare_timeout_seconds)(stored))
+
+
+def newest(store: Path) -> StoredVersion:
+    """The newest version as the store holds it now."""
+    return ModelStore(store, "digits").look().versions[0]
 
 
 def test_warm_cache_needs_no_preparing(stored: StoredVersion, own_cache: Path) -> None:
@@ -87,9 +92,10 @@ def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache:
 
 def test_version_of_another_model_is_rejected(stored: StoredVersion, own_cache: Path, tmp_path: Path) -> None:
     """A folder that was copied to another model says so, rather than answering with the name of the first one."""
-    folder = shutil.copytree(stored.folder, tmp_path / "numerals" / "1")
+    shutil.copytree(stored.folder, tmp_path / "numerals" / "1")
+    (copied,) = ModelStore(tmp_path, "numerals").look().versions
     with pytest.raises(VersionRejected, match="the manifest says model digits, the folder is numerals"):
-        load(replace(stored, folder=folder), own_cache)
+        load(copied, own_cache)
 
 
 def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
@@ -252,11 +258,36 @@ def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersio
         workers = [Rejecting("litert", tmp_path / "cache", 8) for _ in range(3)]
         return await asyncio.gather(*(worker(version) for worker in workers), return_exceptions=True)
 
-    outcomes = asyncio.run(all_workers(stored))
+    folder = shutil.copytree(stored.folder, tmp_path / "digits" / "1")
+    outcomes = asyncio.run(all_workers(newest(tmp_path)))
     assert [str(outcome) for outcome in outcomes] == ["it hangs"] * 3
     assert tries == [1]
-    asyncio.run(all_workers(replace(stored, fingerprint=(("saved_model.pb", 1, 1, 1),))))
+    (folder / MANIFEST_PATH).touch()
+    asyncio.run(all_workers(newest(tmp_path)))
     assert tries == [1, 1]
+
+
+@pytest.mark.parametrize("amid", ["reading", "preparing"])
+def test_nothing_is_held_against_a_version_whose_store_vanishes(
+    stored: StoredVersion, tmp_path: Path, amid: str
+) -> None:
+    """Its files are missing then, and will be there again: neither this worker nor another may remember a reason."""
+    shutil.copytree(stored.folder, tmp_path / "digits" / "1")
+    version = newest(tmp_path)
+
+    class Vanishing(Loader):
+        async def _prepare(self, folder: Path) -> None:
+            vanish()
+            await super()._prepare(folder)
+
+    def vanish() -> None:
+        (tmp_path / "digits").rename(tmp_path / "away")
+
+    if amid == "reading":
+        vanish()
+    with pytest.raises(LoadPostponed, match="its files have gone or changed"):
+        asyncio.run(Vanishing("litert", tmp_path / "cache", 8)(version))
+    assert not list(tmp_path.glob("cache/*.rejected"))
 
 
 def test_a_killed_preparing_is_tried_again_by_all_workers_at_the_same_time(

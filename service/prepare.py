@@ -6,6 +6,7 @@ crashes, hangs or eats memory takes this process down and no other. It prints on
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -50,7 +51,7 @@ def main() -> int:
     limit_bytes = memory_limit_bytes()
     _limit_this_process(limit_bytes)
     if arguments.background:
-        os.nice(NICENESS)
+        _give_way()
     if arguments.until_stdin_closes:
         threading.Thread(target=_end_with_the_server, daemon=True).start()
     try:
@@ -192,6 +193,15 @@ def _make_small_stacks() -> None:
         libc.pthread_attr_init(attributes)
         libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(_THREAD_STACK_BYTES))
         libc.pthread_setattr_default_np(attributes)
+
+
+def _give_way() -> None:
+    """Let whatever else runs have the processor first, in this process' session and in others."""
+    os.nice(NICENESS)
+    # Where no control group bounds the processor, Linux shares it out among sessions first, and preparing has one of
+    # its own: niceness alone would only count within that.
+    with contextlib.suppress(OSError):  # only Linux has it
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _end_with_the_server() -> None:

@@ -228,3 +228,18 @@ def test_the_cores_of_the_node_take_no_memory(released: Path, tmp_path: Path, mo
     ended = run_prepare(released, tmp_path / "cache", 800 * MIB)
 
     assert ended.returncode == 0, ended.stderr[:500]
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="needs Linux' groups of sessions")
+def test_preparing_gives_way_to_other_sessions(tmp_path: Path) -> None:
+    """Linux shares a core out among sessions first; within its own, a niceness is of no use to others."""
+    show = "import runpy, sys, atexit; atexit.register(lambda: print(open('/proc/self/autogroup').read())); "
+    command = ["service.prepare", str(tmp_path), str(tmp_path), "--background"]
+    program = f"{show} sys.argv = {command}; runpy.run_module('service.prepare', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], start_new_session=True, capture_output=True, text=True, timeout=60, check=False
+    )
+    group = ended.stdout.splitlines()[-2]
+    if not group.startswith("/autogroup"):
+        pytest.skip("sessions are no groups here")
+    assert group.endswith("nice 10")

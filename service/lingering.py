@@ -3,7 +3,7 @@
 Where bytes come to a closed socket the system resets the connection. A client that sends its whole request before it
 reads, as Python's urllib does, sees that in place of the answer that tells it why. So it is told first that no more
 will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Of such
-connections there may be any number: one costs no more than one that is idle, which may stay for longer.
+connections there may be any number: all of them take turns in reading, also with those of `wire` that go on.
 """
 
 import asyncio
@@ -16,19 +16,35 @@ _LONGEST_SECONDS = 5.0
 # A lost segment is mostly sent again within a second. A client that is silent for longer than this will send no more:
 # it has read the answer, or left without a word.
 _LONGEST_SILENCE_SECONDS = 2.0
-# Sixteen times the largest body that is taken by default, so that one over a limit that was raised passes too. To read
-# and forget them takes two tenths of a second of the event loop, spread over one or more.
+# Sixteen times the largest body that is taken by default, so that one over a limit that was raised passes too.
 _MOST_BYTES = 256 * 1024 * 1024
-# From one piece, a quarter of a megabyte at most, to the next: it takes 0.1 ms. uvloop would read 32 in a row.
-_PAUSE_SECONDS = 0.001
+# Of what nobody wants so much is read from all connections together, in pieces of a quarter of a megabyte at most. It
+# takes a seventh of the event loop's time; unbounded, one client can take nearly all of it.
+_BYTES_PER_SECOND = 256 * 1024 * 1024
+# What a piece counts for at least: to be woken up for one takes as long as to read this much.
+_LEAST_BYTES = 8 * 1024
+
+
+class Turns:
+    """Lets the connections of a service throw away what they read one after the other, so that others go on."""
+
+    def __init__(self) -> None:
+        self._free_seconds = 0.0
+
+    def next_seconds(self, size_bytes: int, now_seconds: float) -> float:
+        """When a connection that has read a piece of that size may read the next one; in the time of the given one."""
+        took_seconds = max(size_bytes, _LEAST_BYTES) / _BYTES_PER_SECOND
+        self._free_seconds = max(self._free_seconds, now_seconds) + took_seconds
+        return self._free_seconds
 
 
 class Lingering(asyncio.Protocol):
     """Takes a transport over, ends what is written to it, and closes it when the client does, or a bound is reached."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         self._transport = transport
         self._loop = loop
+        self._turns = turns
         self._before = cast("asyncio.Protocol", transport.get_protocol())  # it hears of the end
         self._left_bytes = _MOST_BYTES
         self._heard_seconds = loop.time()
@@ -48,7 +64,7 @@ class Lingering(asyncio.Protocol):
             self._transport.close()
             return
         self._transport.pause_reading()
-        self._pause = self._loop.call_later(_PAUSE_SECONDS, self._read_on)
+        self._pause = self._loop.call_at(self._turns.next_seconds(len(data), self._heard_seconds), self._read_on)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the event loop, also when the client has closed."""

@@ -6,7 +6,7 @@ What is an answer, and which connections end, is for `protocol` to say; how one 
 import asyncio
 from typing import Protocol, cast
 
-from service.lingering import Lingering
+from service.lingering import Lingering, Turns
 
 
 class _Connection(Protocol):
@@ -24,9 +24,10 @@ class InOnePiece:
     it sends together what is written in one turn of the loop. Nothing but `write` and `close` may be used to send.
     """
 
-    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._loop = loop
+        self._turns = turns
         self._pieces: list[bytes] = []
         self._is_lingering = False
 
@@ -66,7 +67,7 @@ class InOnePiece:
         self.send()
         if not self.is_closing():
             self._is_lingering = True
-            Lingering(self._transport, self._loop)
+            Lingering(self._transport, self._loop, self._turns)
 
     def send(self) -> None:
         """Send what has been written."""

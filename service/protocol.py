@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import problems
 from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED, headers_of_every_answer
+from service.lingering import Turns
 from service.metrics import Metrics
 from service.pieces import InOnePiece
 from service.problems import MalformedBody
@@ -29,6 +30,8 @@ from service.wire import BoundedHeads
 
 # Clients that pipeline send 16 or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
 _MOST_QUEUED = 32
+# Of a body that was refused unread, that costs no more than the refusal: one picture has some 20 kB.
+_MOST_UNREAD_BYTES = 64 * 1024
 
 
 def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpToolsProtocol]:
@@ -36,10 +39,11 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 
     class CountingProtocol(_WrittenWhole):
         longest_header_seconds = header_seconds
+        turns = Turns()
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Begin; called by uvicorn's server."""
-            self.pieces = InOnePiece(transport, self.loop)
+            self.pieces = InOnePiece(transport, self.loop, self.turns)
             super().connection_made(cast("asyncio.Transport", self.pieces))
 
         def send_400_response(self, _msg: str) -> None:
@@ -62,9 +66,11 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
         def on_response_complete(self) -> None:
             """Send the answer, and forget what nobody has read of the body; called by uvicorn when all is written."""
             self.pieces.send()
+            unread_bytes = 0
             if self.cycle.response_complete:  # else it is of the next request, which is there already
-                self.cycle.body = bytearray()
+                unread_bytes = self.forget_body()
             super().on_response_complete()
+            self.make_up_for(unread_bytes)
 
         def _end_with(self, cycle: RequestResponseCycle) -> None:
             """Answer what was taken, the last with a problem if the bytes are of its body, and end."""
@@ -203,8 +209,7 @@ class _WrittenWhole(_ClosedWhenLate):
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         if cycle is None or not cycle.response_complete:
             return False
-        is_amid_body = cycle.scope is self.scope and BODY_IS_THERE not in self.scope["state"]
-        return is_amid_body or self.is_cut or bool(self.pipeline)
+        return self.is_amid_body or self.is_cut or bool(self.pipeline)
 
     @property
     def is_lost(self) -> bool:
@@ -225,14 +230,26 @@ class _WrittenWhole(_ClosedWhenLate):
             return None
         return self._write_whole
 
+    def forget_body(self) -> int:
+        """Keep nothing of a request that was refused unread; gives how many bytes of it have come."""
+        unread_bytes = len(self.cycle.body)
+        self.cycle.body = bytearray()
+        return unread_bytes
+
+    def make_up_for(self, unread_bytes: int) -> None:
+        """Let others go on if much has come for nothing: the client may send the same again at once."""
+        if unread_bytes > _MOST_UNREAD_BYTES and not self.transport.is_closing():
+            self.read_on_in_turn(unread_bytes)
+
     def _write_whole(self, status: int, answer: bytes) -> None:
         """Write, and end as uvicorn ends an answer; but the time to be idle is noted, without a timer."""
         self.cycle.response_started = self.cycle.response_complete = True
         self.cycle.message_event.set()
-        self.cycle.body = bytearray()  # of a request that was refused unread
+        unread_bytes = self.forget_body()
         self.pieces.write_at_once(STATUS_LINE[status] + answer)
         self.server_state.total_requests += 1
         self.flow.resume_reading()
+        self.make_up_for(unread_bytes)
         idle_until_seconds = self.loop.time() + self.timeout_keep_alive
         is_next_there = self.scope is not self.cycle.scope  # the beginning of its header, which has its own time
         self.late_seconds = max(self.late_seconds, idle_until_seconds) if is_next_there else idle_until_seconds

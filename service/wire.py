@@ -14,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 if TYPE_CHECKING:
     from array import array
 
+    from service.lingering import Turns
+
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
 # It counts from the second piece on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
@@ -30,6 +32,10 @@ class BoundedHeads(HttpToolsProtocol, ABC):
     """A connection that reads requests, and says by `refuse_bytes` what it does not read on."""
 
     is_upgrade = False
+    is_amid_body = False
+    """Whether a request's head has been read, and its body not to the end."""
+    turns: "Turns"
+    """For reading what nobody wants: the same for all connections of a service."""
     _progress = 0
     _head_bytes = 0
 
@@ -42,6 +48,8 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         """Read on; called by the event loop."""
         before = self._progress
         super().data_received(data)
+        if self.is_amid_body and self.cycle.response_complete and not self.transport.is_closing():
+            self.read_on_in_turn(len(data))
         if before != self._progress:
             self._head_bytes = 0
             return
@@ -62,6 +70,15 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         cycle.keep_alive = False
         self.loop.call_later(_PATIENCE_SECONDS, self.transport.close)
         return True
+
+    def read_on_in_turn(self, size_bytes: int) -> None:
+        """Let others go on first: so much has come that nobody wants, and there may be more of it without end."""
+        self.flow.pause_reading()
+        self.loop.call_at(self.turns.next_seconds(size_bytes, self.loop.time()), self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def read_no_more(self) -> None:
         """Forget what still comes, though it be read to see the end of the connection."""
@@ -88,6 +105,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         self.is_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self.is_upgrade:
             super().on_headers_complete()
+            self.is_amid_body = True
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; called by the parser."""
@@ -98,6 +116,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         """End a request; called by the parser."""
         self._progress += 1
         if not self.is_upgrade:
+            self.is_amid_body = False
             super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.lingering import Lingering
+from service.lingering import Lingering, Turns
 from tests.service.fakes import Clock
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, read_status, request_head
@@ -153,7 +153,7 @@ class TestBounds:
     def test_silence(self, loop: Loop) -> None:
         """One that sends nothing for two seconds is closed."""
         line = Line(asyncio.Protocol())
-        lingering = Lingering(line, loop)
+        lingering = Lingering(line, loop, Turns())
         assert line.is_ended
         loop.sleep(1.5)
         lingering.data_received(b"a")
@@ -165,7 +165,7 @@ class TestBounds:
     def test_dripping(self, loop: Loop) -> None:
         """One that sends a byte again and again is closed after five seconds."""
         line = Line(asyncio.Protocol())
-        lingering = Lingering(line, loop)
+        lingering = Lingering(line, loop, Turns())
         for _ in range(9):
             loop.sleep(0.5)
             lingering.data_received(b"a")
@@ -174,20 +174,21 @@ class TestBounds:
         assert not line.is_open
 
     def test_haste(self, loop: Loop) -> None:
-        """Between the pieces of one that sends all the time others have their turn."""
-        line = Line(asyncio.Protocol())
-        lingering = Lingering(line, loop)
-        seen = [line.is_read]
-        lingering.data_received(b"a")
-        seen.append(line.is_read)
-        loop.sleep(0.002)
-        seen.append(line.is_read)
-        assert seen == [True, False, True]
+        """Those who send all the time are read from in turn, and together no faster than one may be alone."""
+        turns, mebibyte = Turns(), bytes(1024 * 1024)
+        lines = [Line(asyncio.Protocol()) for _ in range(4)]
+        for line in lines:
+            Lingering(line, loop, turns).data_received(mebibyte)
+        seen = []
+        for _ in range(5):
+            seen.append([line.is_read for line in lines])
+            loop.sleep(0.004)
+        assert seen == [[True] * read + [False] * (4 - read) for read in range(5)]
 
     def test_more_than_a_quarter_of_a_gigabyte(self, loop: Loop) -> None:
         """One that sends more than a quarter of a gigabyte is closed."""
         line = Line(asyncio.Protocol())
-        lingering, mebibyte = Lingering(line, loop), bytes(1024 * 1024)
+        lingering, mebibyte = Lingering(line, loop, Turns()), bytes(1024 * 1024)
         for _ in range(256):
             lingering.data_received(mebibyte)
         assert line.is_open
@@ -197,5 +198,21 @@ class TestBounds:
     def test_one_that_has_reset_the_connection(self, loop: Loop) -> None:
         """It is gone before it can be told that no more will come: nobody else's trouble."""
         line = ResetLine(asyncio.Protocol())
-        Lingering(line, loop)
+        Lingering(line, loop, Turns())
         assert line.is_ended
+
+
+class TestTurns:
+    """When those who throw away what they read may read on."""
+
+    def test_time_in_which_nobody_read_is_not_made_up_for(self) -> None:
+        """After a pause the next one waits for as long as ever."""
+        turns = Turns()
+        assert turns.next_seconds(2**28, 10.0) == 11.0
+        assert turns.next_seconds(2**27, 20.0) == 20.5
+
+    def test_a_small_piece_takes_time_as_well(self) -> None:
+        """To be woken up does, however little there is to read."""
+        turns = Turns()
+        first, second = turns.next_seconds(1, 0.0), turns.next_seconds(1, 0.0)
+        assert 0 < first < second

@@ -339,6 +339,39 @@ def test_while_requests_are_queued_no_more_is_read() -> None:
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 
 
+def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
+    """While a client sends what was refused others go on; with its end the connection is as before."""
+
+    async def refuse(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def story() -> None:
+        config = uvicorn.Config(refuse, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), HEADER_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line, part = Line(protocol), bytes(250_000)
+        protocol.connection_made(line)
+        protocol.data_received(request_head("POST", "/", [f"Content-Length: {3 * len(part)}"]) + part)
+        await settle()  # now it is answered
+        seen = [line.is_read]
+        await asyncio.sleep(PAUSE_SECONDS)
+        seen.append(line.is_read)
+        protocol.data_received(part)
+        seen.append(line.is_read)
+        await asyncio.sleep(PAUSE_SECONDS)
+        seen.append(line.is_read)
+        protocol.data_received(part)
+        seen.append(line.is_read)
+        assert seen == [False, True, False, True, True]
+        protocol.data_received(request_head("GET", "/", []))
+        await settle()
+        assert protocol.server_state.total_requests == 2
+        protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
 def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> None:
     """While the answer is being made nothing more is kept of it, and the answer comes."""
 

@@ -96,7 +96,7 @@ class _FewQueued(BoundedHeads):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by uvicorn's server."""
         super().connection_made(cast("asyncio.Transport", transport))
-        self.flow = _PausedWhileQueued(self.transport, self.pipeline)
+        self.flow = _PausedWhileQueued(self.transport, self.pipeline, self.unparsed)
 
     def end_with_queue(self) -> NoReturn:
         """Take no more requests: raises what makes uvicorn's parser stop."""
@@ -107,15 +107,16 @@ class _FewQueued(BoundedHeads):
 
 
 class _PausedWhileQueued(FlowControl):
-    """uvicorn's control of reading, which reads on after each answer and for each request, but for a queue."""
+    """uvicorn's control of reading, which reads on after each answer and for each request, but not while any waits."""
 
-    def __init__(self, transport: asyncio.Transport, queue: Sized) -> None:
+    def __init__(self, transport: asyncio.Transport, queue: Sized, unparsed: Sized) -> None:
         super().__init__(transport)
         self._queue = queue
+        self._unparsed = unparsed
 
     def resume_reading(self) -> None:
-        """Read on, unless requests wait."""
-        if self.read_paused and not self._queue:
+        """Read on, unless requests wait, or a rest of what has come does."""
+        if self.read_paused and not self._queue and not self._unparsed:
             super().resume_reading()
 
 
@@ -209,7 +210,7 @@ class _WrittenWhole(_ClosedWhenLate):
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         if cycle is None or not cycle.response_complete:
             return False
-        return self.is_amid_body or self.is_cut or bool(self.pipeline)
+        return self.is_amid_body or self.is_cut or bool(self.pipeline) or bool(self.unparsed)
 
     @property
     def is_lost(self) -> bool:
@@ -238,7 +239,7 @@ class _WrittenWhole(_ClosedWhenLate):
 
     def make_up_for(self, unread_bytes: int) -> None:
         """Let others go on if much has come for nothing: the client may send the same again at once."""
-        if unread_bytes > _MOST_UNREAD_BYTES and not self.transport.is_closing():
+        if unread_bytes > _MOST_UNREAD_BYTES:
             self.read_on_in_turn(unread_bytes)
 
     def _write_whole(self, status: int, answer: bytes) -> None:

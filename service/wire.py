@@ -1,14 +1,20 @@
 """What is read from a connection until it is a request: a head of bounded size, without upgrades and trailers.
 
+What comes in one piece is parsed in parts, between which others have their turn.
+
 httptools takes a request that asks for another protocol for the last one in HTTP, drops its body and stops. Clients
 that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where there is none (RFC 9110, 7.8).
 """
 
 import asyncio
+import functools
+import time
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
@@ -17,8 +23,14 @@ if TYPE_CHECKING:
     from service.lingering import Turns
 
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
-# It counts from the second piece on, because the first may be another request's body for the most part.
+# It counts from the second part on, because the first may be another request's body for the most part.
 _MOST_HEAD_BYTES = 64 * 1024
+
+# What is parsed in one go. Of a body that comes in a quarter of a megabyte that takes microseconds, but of chunks of a
+# byte 3 ms; and uvloop reads 32 such pieces in a row, for which one client could hold the event loop for 5 s.
+_PART_BYTES = 8 * 1024
+# How long what has come is parsed before others have their turn: not a batch's time.
+_TURN_SECONDS = 0.001
 
 # Many times what a picture takes. Rows of clients that have left are kept in the queue for as long: one that closes its
 # connection looks like one that still reads, until it is sent something.
@@ -43,13 +55,36 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         """Begin; called by uvicorn's server."""
         super().connection_made(cast("asyncio.Transport", transport))
         self.parser = _NeverUpgraded(self)
+        self.unparsed = deque[memoryview]()
+        """The rest of what has come, while others have their turn."""
 
     def data_received(self, data: bytes) -> None:
-        """Read on; called by the event loop."""
+        """Read on, and let others go on where that takes long; called by the event loop."""
+        if len(data) <= _PART_BYTES:
+            self._parse(data)
+            self._end_piece(len(data))
+        else:
+            self.unparsed.append(memoryview(data))
+            self._parse_on(len(data))
+
+    def _parse_on(self, size_bytes: int, *, has_paused: bool = False) -> None:
+        """Read for a moment what has come, and the rest after others; nothing more comes meanwhile."""
+        until = time.perf_counter() + _TURN_SECONDS
+        while self.unparsed and not self.transport.is_closing():
+            piece = self.unparsed.pop()
+            if len(piece) > _PART_BYTES:
+                self.unparsed.append(piece[_PART_BYTES:])
+            self._parse(bytes(piece[:_PART_BYTES]))
+            if self.unparsed and time.perf_counter() >= until:
+                self.flow.pause_reading()
+                self.loop.call_soon(functools.partial(self._parse_on, size_bytes, has_paused=True))
+                return
+        self.unparsed.clear()
+        self._end_piece(size_bytes, has_paused=has_paused)
+
+    def _parse(self, data: bytes) -> None:
         before = self._progress
         super().data_received(data)
-        if self.is_amid_body and self.cycle.response_complete and not self.transport.is_closing():
-            self.read_on_in_turn(len(data))
         if before != self._progress:
             self._head_bytes = 0
             return
@@ -57,6 +92,15 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
             self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
+
+    def _end_piece(self, size_bytes: int, *, has_paused: bool = False) -> None:
+        """Read more at once, unless nobody wants it or the body's reader is behind."""
+        if self.is_amid_body and self.cycle.response_complete:
+            self.read_on_in_turn(size_bytes)
+            return
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
+        if has_paused and (cycle is None or len(cycle.body) <= HIGH_WATER_LIMIT):
+            self._read_on()
 
     def eof_received(self) -> KeepsOpen:
         """Keep the connection for a moment if a whole request is unanswered; called by the event loop.
@@ -73,8 +117,9 @@ class BoundedHeads(HttpToolsProtocol, ABC):
 
     def read_on_in_turn(self, size_bytes: int) -> None:
         """Let others go on first: so much has come that nobody wants, and there may be more of it without end."""
-        self.flow.pause_reading()
-        self.loop.call_at(self.turns.next_seconds(size_bytes, self.loop.time()), self._read_on)
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_at(self.turns.next_seconds(size_bytes, self.loop.time()), self._read_on)
 
     def _read_on(self) -> None:
         if not self.transport.is_closing():

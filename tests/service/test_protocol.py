@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from service.exchange import WHOLE, ExchangeMiddleware
 from service.metrics import Metrics
 from service.protocol import counting_protocol
+from service.wire import BoundedHeads
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
@@ -368,6 +369,79 @@ def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
         await settle()
         assert protocol.server_state.total_requests == 2
         protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
+CHUNKED_HEAD = request_head("POST", "/", ["Transfer-Encoding: chunked"])
+MANY_CHUNKS = 30_000
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_flood_of_chunks_is_read_between_others(*, is_behind: bool) -> None:
+    """Whatever a client sends at once, others have their turn before it is parsed, and nothing of it is lost.
+
+    Nor is more read from a client while its body waits to be read.
+    """
+    gate, seen = asyncio.Event(), bytearray()
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        more = True
+        while more:
+            message = await receive()
+            seen.extend(message["body"])
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def story() -> None:
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), WAIT_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line, first = Line(protocol), b"b" * (70_000 if is_behind else 1)
+        protocol.connection_made(line)
+        assert isinstance(protocol, BoundedHeads)
+        protocol.data_received(CHUNKED_HEAD + b"%x\r\n%b\r\n" % (len(first), first) + b"1\r\na\r\n" * MANY_CHUNKS)
+        turns = 0
+        while protocol.unparsed:
+            assert not line.is_read
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 3
+        assert line.is_read is not is_behind
+        gate.set()
+        await settle()
+        assert line.is_read
+        protocol.data_received(b"0\r\n\r\n")
+        await settle()
+        assert bytes(seen) == first + b"a" * MANY_CHUNKS
+        assert protocol.server_state.total_requests == 1
+        protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
+def test_a_flood_from_who_has_left_is_not_parsed() -> None:
+    """What is left of it goes with the connection."""
+
+    async def app(_: Scope, receive: Receive, __: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def story() -> None:
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), WAIT_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        line = Line(protocol)
+        protocol.connection_made(line)
+        assert isinstance(protocol, BoundedHeads)
+        protocol.data_received(CHUNKED_HEAD + b"1\r\na\r\n" * MANY_CHUNKS)
+        assert protocol.unparsed
+        line.close()
+        protocol.connection_lost(None)
+        await settle()
+        assert not protocol.unparsed
 
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 

@@ -8,6 +8,10 @@ from typing import Protocol, cast
 
 from service.lingering import Lingering, Turns
 
+# Sent as they are, larger pieces are the same for all who ask for one file: of a copy each, clients that do not read
+# would keep as many as they are. The largest file has 1.5 MB.
+_MOST_COPIED_BYTES = 64 * 1024
+
 
 class _Connection(Protocol):
     """What the transport belongs to."""
@@ -72,5 +76,9 @@ class InOnePiece:
     def send(self) -> None:
         """Send what has been written."""
         pieces, self._pieces = self._pieces, []
-        if pieces and not self.is_closing():  # the client may have left meanwhile
+        if not pieces or self.is_closing():  # the client may have left meanwhile
+            return
+        if sum(map(len, pieces)) > _MOST_COPIED_BYTES:
+            self._transport.writelines(pieces)
+        else:
             self._transport.write(b"".join(pieces))

@@ -229,6 +229,24 @@ def test_a_connection_keeps_nothing_of_a_body_that_was_refused(
     assert kept_bytes < 30 * len(part) / 2
 
 
+def test_of_a_large_file_no_copies_wait_for_who_does_not_read(client: httpx.Client) -> None:
+    """However many clients ask for one and read nothing, memory holds it once."""
+    path, clients = "/docs/swagger-ui-bundle.js", 20
+    size = len(client.get(path).content)
+    head = request_head("GET", path, [])
+    with ExitStack() as connections:
+        tracemalloc.start()
+        connections.callback(tracemalloc.stop)
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        for _ in range(clients):
+            connections.enter_context(connect_narrowly(client)).sendall(head)
+        asked = {"method": "GET", "route": path, "status": "200"}
+        wait_until(lambda: scrape(client).value("digits_http_requests_total", **asked) == clients + 1)
+        kept_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+
+    assert kept_bytes < 2 * size
+
+
 def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
     """Headers and body leave together, so that whoever waits for them is woken up once."""
     head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"])

@@ -38,6 +38,8 @@ KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
 # Headers without parameters, as most clients send them, are looked up instead of parsed.
 _PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
 _ALIASES = {"image/jpg": "image/jpeg"}  # there is no such type, but many clients send it
+# How a body may be coded. The HTTP parser takes off chunks, and passes by what a transfer coding names before them.
+_AS_IT_IS = ((b"content-encoding", b"identity"), (b"transfer-encoding", b"chunked"))
 # Arrays up to this size are read in the event loop: going to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
 # The 64 rows of an ordinary batch do not count: a form of so many pictures is not refused once they are decoded.
@@ -266,10 +268,11 @@ def _media_type(content_type: bytes, headers: RawHeaders, taken: Sequence[str]) 
     if media_type not in taken:
         sent = f"Content-Type {media_type[:100]!r} is not read here" if media_type else "Content-Type is missing"
         raise UnsupportedMediaType(f"{sent}; send one of {', '.join(taken)}.")
-    encoding = headers.get(b"content-encoding", b"identity").lower()
-    if encoding != b"identity":
-        shown = encoding[:40].decode("latin-1")
-        raise UnsupportedMediaType(f"Content-Encoding {shown!r} is not read here; send the body as it is.")
+    for name, plain in _AS_IT_IS:
+        coding = headers.get(name, plain).lower()
+        if coding != plain:
+            shown, header = coding[:40].decode("latin-1"), name.decode().title()
+            raise UnsupportedMediaType(f"{header} {shown!r} is not read here; send the body as it is.")
     return media_type
 
 

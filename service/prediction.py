@@ -34,7 +34,7 @@ AskedSeconds = Annotated[
 
 TIMEOUT_HEADER = b"x-request-timeout-seconds"
 # Of others, such as Accept or Cookie, there may be several.
-_ONCE = (b"content-type", b"content-encoding", TIMEOUT_HEADER)
+_ONCE = (b"content-type", b"content-encoding", b"transfer-encoding", TIMEOUT_HEADER)
 
 # Loading a version takes 5 to 7 seconds: trying sooner is of no use.
 _RETRY_READY_SECONDS = 5

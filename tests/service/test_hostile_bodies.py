@@ -136,6 +136,15 @@ class TestCompression:
 
         assert_problem(response, 415, "unsupported-media-type")
 
+    @pytest.mark.parametrize(("codings", "status"), [(["gzip, chunked"], 415), (["gzip", "chunked"], 400)])
+    def test_a_transfer_coding_that_is_not_read(self, client: httpx.Client, codings: list[str], status: int) -> None:
+        """A body that was compressed on the way is refused, and not taken for the pixels that it has by chance."""
+        headers = [f"Content-Type: {BYTES}", *(f"Transfer-Encoding: {coding}" for coding in codings)]
+        body = b"310\r\n" + bytes(784) + b"\r\n0\r\n\r\n"
+        with connect(client) as connection:
+            connection.sendall(request_head("POST", PATH, headers) + body)
+            assert read_status(connection) == status
+
     def test_compressed_body_that_does_not_say_so(self, client: httpx.Client) -> None:
         """Without the header it is what its type says: bytes, of the wrong number."""
         assert_problem(predict(client, gzip.compress(bytes(784)), BYTES), 422, "invalid-input")

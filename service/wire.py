@@ -148,6 +148,8 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         """Start a request, unless it comes once more without its wish for another protocol; called by the parser."""
         self._progress += 1
         self.is_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # its client takes what comes first for the answer (RFC 9110, 10.1.1)
         if not self.is_upgrade:
             super().on_headers_complete()
             self.is_amid_body = True

@@ -127,6 +127,15 @@ def test_a_body_that_was_refused_before_it_was_sent_is_not_waited_for(client: ht
         assert connection.recv(1) == b""
 
 
+def test_a_client_of_http_1_0_is_not_told_to_go_on(client: httpx.Client) -> None:
+    """It knows of no answer before the answer, whatever headers it was given to send."""
+    headers = [OCTETS, f"Content-Length: {PIXELS_BYTES}", "Expect: 100-continue"]
+    asked = request_head("POST", "/v1/predict", headers).replace(b"HTTP/1.1", b"HTTP/1.0")
+    with connect(client) as connection:
+        connection.sendall(asked + bytes(PIXELS_BYTES))
+        assert everything_from(connection).startswith(b"HTTP/1.1 200 OK")
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
 from service.answers import ModelAnswer, ModelsAnswer, VersionDetailAnswer, version_answer
-from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
+from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, is_machine_fault, read_manifest
 from service.model_store import StoredVersion
 from service.problems import DeadlinePassed, NotFound, documented
 from service.state import PLAIN_NUMBER, ServiceState, State
@@ -65,7 +65,7 @@ async def get_version(state: State, name: Name, number: Number) -> VersionDetail
     operation_id="get_model_card",
     summary="Model card",
     response_class=Response,
-    responses={200: {"content": {"text/markdown": {}}}, **documented(404, 422, 504)},
+    responses={200: {"content": {"text/markdown": {}}}, **documented(404, 422, 500, 504)},
 )
 async def get_model_card(state: State, name: Name, number: Number) -> Response:
     """Show a version's model card: use, limits, data, metrics."""
@@ -78,7 +78,7 @@ async def get_model_card(state: State, name: Name, number: Number) -> Response:
     operation_id="get_report",
     summary="Training report",
     response_class=Response,
-    responses={200: {"content": {"text/html": {}}}, **documented(404, 422, 504)},
+    responses={200: {"content": {"text/html": {}}}, **documented(404, 422, 500, 504)},
 )
 async def get_report(state: State, name: Name, number: Number) -> Response:
     """Show a version's training report."""
@@ -119,11 +119,15 @@ async def _extra_file(state: ServiceState, name: str, number: int, file_name: st
     _check_name(state, name)
     stored = state.registry.stored(number)
     if stored is None:
+        if state.registry.loaded(number):
+            raise NotFound(f"Version {number} serves from memory; its {file_name} has left the model store.")
         raise _no_version(number)
     file = Path(stored.folder, "assets.extra", file_name)
     try:
         return await _in_time(state, (stored, file_name), file.read_bytes)
-    except OSError:
+    except OSError as error:
+        if is_machine_fault(error):
+            raise  # 500, with the reason in the log
         raise NotFound(f"Version {number} carries no {file_name}.") from None
 
 

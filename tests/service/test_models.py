@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from service.manifest import MANIFEST_PATH
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
+from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, write_version
 from tests.service.running import wait_until
 from tests.service.test_predict import NO_VERSIONS
@@ -79,6 +81,29 @@ def test_numbers_that_json_does_not_know_do_no_harm(
 def test_a_version_without_the_file_says_so(client: httpx.Client, file: str) -> None:
     """A version need not carry a card or a report."""
     assert "Version 1 carries no" in assert_problem(client.get(f"{VERSION}/1/{file}"), 404, "not-found")["detail"]
+
+
+@needs_a_failing_file
+def test_a_disk_that_fails_is_no_missing_file(store: Path, client: httpx.Client) -> None:
+    """Whoever looks for a card is not told that there is none."""
+    card = store / "digits/1/assets.extra/model_card.md"
+    card.touch()
+    fail(card)
+
+    assert_problem(client.get(f"{VERSION}/1/card"), 500, "internal")
+
+
+def test_a_version_that_serves_from_memory_has_no_card_any_more(store: Path, client: httpx.Client) -> None:
+    """It is not said that there is no such version, while the list shows it."""
+    write_version(store, 2)
+    (store / "digits/policy.json").write_text('{"serve": 1}')
+    wait_until(lambda: states(client) == {1: "serving", 2: "loaded"})
+    shutil.rmtree(store / "digits/1")
+    wait_until(lambda: "serves on from memory" in (client.get("/v1/models/digits").json()["trouble"] or ""))
+
+    assert states(client)[1] == "serving"
+    told = assert_problem(client.get(f"{VERSION}/1/card"), 404, "not-found")["detail"]
+    assert told == "Version 1 serves from memory; its model_card.md has left the model store."
 
 
 def test_a_model_card_is_markdown(store: Path, client: httpx.Client) -> None:

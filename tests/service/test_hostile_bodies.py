@@ -150,6 +150,19 @@ class TestCompression:
         assert_problem(predict(client, gzip.compress(bytes(784)), BYTES), 422, "invalid-input")
 
 
+class TestTypes:
+    """Headers that say what a body is, at great length."""
+
+    @pytest.mark.parametrize("path", [PATH, "/v1/read"])
+    @pytest.mark.parametrize("parameters", ['boundary="' + ";" * 60_000, "a=b;" * 15_000, "boundary=" + "b" * 1_100])
+    def test_a_very_long_type(self, client: httpx.Client, parameters: str, path: str) -> None:
+        """It is refused before it is taken apart, which would hold up all others for a tenth of a second."""
+        response = client.post(path, content=b"a", headers={"Content-Type": f"{FORM}; {parameters}"})
+
+        detail = assert_problem(response, 415, "unsupported-media-type")["detail"]
+        assert "may have 1024" in detail
+
+
 class TestJson:
     """JSON that is deep, long or double."""
 

@@ -95,7 +95,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
 
     def _end_piece(self, size_bytes: int, *, has_paused: bool = False) -> None:
         """Read more at once, unless nobody wants it or the body's reader is behind."""
-        if self.is_amid_body and self.cycle.response_complete:
+        if isinstance(self.parser, _Deaf) or (self.is_amid_body and self.cycle.response_complete):
             self.read_on_in_turn(size_bytes)
             return
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares

@@ -465,7 +465,7 @@ def test_a_flood_from_who_has_left_is_not_parsed() -> None:
 
 
 def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> None:
-    """While the answer is being made nothing more is kept of it, and the answer comes."""
+    """While the answer is being made nothing more is kept of it, it is read in turns, and the answer comes."""
 
     async def story() -> None:
         answering = asyncio.Event()
@@ -485,6 +485,12 @@ def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> Non
         for _ in range(100):
             protocol.data_received(b"a" * 4096)
         assert len(protocol.url) < 100_000
+        await settle()
+        seen = [line.is_read]  # to see whether the client leaves
+        protocol.data_received(b"a" * 4096)
+        seen.append(line.is_read)
+        await asyncio.sleep(PAUSE_SECONDS)
+        assert [*seen, line.is_read] == [True, False, True]
         answering.set()
         await settle()
         assert protocol.server_state.total_requests == 1

@@ -29,6 +29,8 @@ _MOST_HEAD_BYTES = 64 * 1024
 # What is parsed in one go. Of a body that comes in a quarter of a megabyte that takes microseconds, but of chunks of a
 # byte 3 ms; and uvloop reads 32 such pieces in a row, for which one client could hold the event loop for 5 s.
 _PART_BYTES = 8 * 1024
+# Less than this is parsed at once, which saves 3 % of the time that one image takes: in JSON it has up to 17 kB.
+_AT_ONCE_BYTES = 20 * 1024
 # How long what has come is parsed before others have their turn: not a batch's time.
 _TURN_SECONDS = 0.001
 
@@ -60,7 +62,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and let others go on where that takes long; called by the event loop."""
-        if len(data) <= _PART_BYTES:
+        if len(data) <= _AT_ONCE_BYTES:
             self._parse(data)
             self._end_piece(len(data))
         else:

@@ -8,6 +8,7 @@ that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where t
 
 import asyncio
 import functools
+import re
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -37,6 +38,9 @@ _TURN_SECONDS = 0.001
 # Many times what a picture takes. Rows of clients that have left are kept in the queue for as long: one that closes its
 # connection looks like one that still reads, until it is sent something.
 _PATIENCE_SECONDS = 0.5
+
+# A target in absolute form, as for a proxy, may leave out the path of the start page (RFC 9110, 4.2.3).
+_NO_PATH = re.compile(rb"^(https?://[^/?#]+)($|[?#])", re.IGNORECASE)
 
 KeepsOpen = Any
 """A bool, as the event loop takes it: uvicorn, which never keeps a connection open, declares None."""
@@ -152,6 +156,8 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         self.is_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # its client takes what comes first for the answer (RFC 9110, 10.1.1)
+        if not self.url.startswith(b"/"):
+            self.url = _NO_PATH.sub(rb"\1/\2", self.url)
         if not self.is_upgrade:
             super().on_headers_complete()
             self.is_amid_body = True

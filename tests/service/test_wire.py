@@ -127,6 +127,16 @@ def test_a_body_that_was_refused_before_it_was_sent_is_not_waited_for(client: ht
         assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize(
+    "target", ["http://test", "HTTP://test:80", "http://test?a=/b", "http://test/", "http://test/?a"]
+)
+def test_a_target_in_absolute_form_may_have_no_path(client: httpx.Client, target: str) -> None:
+    """Clients write it so for a proxy, and a server must understand it (RFC 9112, 3.2.2)."""
+    with connect(client) as connection:
+        connection.sendall(request_head("GET", target, ["Connection: close"]))
+        assert b"<!doctype html>" in everything_from(connection)
+
+
 def test_a_client_of_http_1_0_is_not_told_to_go_on(client: httpx.Client) -> None:
     """It knows of no answer before the answer, whatever headers it was given to send."""
     headers = [OCTETS, f"Content-Length: {PIXELS_BYTES}", "Expect: 100-continue"]

@@ -93,6 +93,8 @@ class ModelStore:
             with self._policy_file.open("rb") as stream:
                 raw = stream.read(_MAX_POLICY_BYTES + 1)
         except FileNotFoundError:
+            if self._policy_file.is_symlink():  # to nowhere: there is a policy, and it may be a pin
+                raise
             return Policy()
         if len(raw) > _MAX_POLICY_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))

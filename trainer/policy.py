@@ -35,7 +35,9 @@ def read_pin(store: ModelStore) -> int | None:
         with path.open("rb") as stream:
             content = stream.read(_MAX_POLICY_BYTES + 1)
         policy = parse(content)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():  # to nowhere: there is a policy, and it may be a pin
+            raise _unusable(path) from error
         return None
     except IsADirectoryError as error:
         raise _is_a_folder(path) from error

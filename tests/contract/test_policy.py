@@ -87,3 +87,12 @@ def test_both_read_alike(store: ModelStore, document: str | bytes) -> None:
     else:
         pin = read_pin(store)
         assert policy.serve == ("latest" if pin is None else pin)
+
+
+def test_a_link_to_nowhere_is_no_absent_policy(store: ModelStore, tmp_path: Path) -> None:
+    """Neither the service nor the trainer takes it for the newest version: it may be a pin."""
+    (store.folder / "policy.json").symlink_to(tmp_path / "elsewhere.json")
+
+    assert ReadStore(store.root, store.name).look().policy is None
+    with pytest.raises(StoreError, match="can't be used"):
+        read_pin(store)

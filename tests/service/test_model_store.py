@@ -147,6 +147,17 @@ def test_a_huge_policy_is_not_read(tmp_path: Path) -> None:
     assert [version.number for version in snapshot.versions] == [1]
 
 
+def test_a_policy_that_is_a_link_to_nowhere_is_none_and_says_so(tmp_path: Path) -> None:
+    """It is not taken for an absent one: there is a policy somewhere, which may pin a version."""
+    write_version(tmp_path, 1)
+    (tmp_path / "digits" / "policy.json").symlink_to(tmp_path / "elsewhere.json")
+
+    snapshot = look(tmp_path)
+
+    assert snapshot.policy is None
+    assert snapshot.trouble == "policy.json cannot be read: No such file or directory"
+
+
 def test_a_policy_that_cannot_be_opened_is_none_and_says_so(tmp_path: Path) -> None:
     """A folder in the policy's place is trouble, not a crash."""
     write_version(tmp_path, 1)

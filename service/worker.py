@@ -91,9 +91,11 @@ def _become_worker(place: Place, serve: Serve, watched: int, blocked: Collection
     except BaseException:  # noqa: BLE001 - told as the interpreter does it, which this process does not come back to
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:  # both fail if nobody reads any more what they hold
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def _leave_parent(kept: Collection[int]) -> None:

@@ -62,6 +62,13 @@ def test_a_signal_that_comes_at_once_ends_a_worker(number: signal.Signals) -> No
     assert run("signal.pause()", f"os.kill(forked.pid, {number})")[0] == [str(-number)]
 
 
+@pytest.mark.parametrize("lost", ["sys.stderr", "sys.stdout"])
+def test_a_worker_ends_although_nobody_reads_what_it_says(lost: str) -> None:
+    """As behind `| head -1`: the copy of its parent must not go on with what the parent does after forking."""
+    lines, _ = run(f"read, write = os.pipe(); os.close(read); {lost} = os.fdopen(write, 'w'); {lost}.write('lost')")
+    assert lines == ["0"]
+
+
 def test_a_worker_stops_when_nobody_holds_its_lifeline() -> None:
     """The end of a pipe is what tells it that its parent is gone."""
     assert run("signal.pause()", "os.close(forked.lifeline)")[0] == [str(-signal.SIGTERM)]

@@ -88,6 +88,8 @@ def _become_worker(place: Place, serve: Serve, watched: int, blocked: Collection
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
+    except KeyboardInterrupt:  # before it serves, or once more after it has
+        code = 0
     except BaseException:  # noqa: BLE001 - told as the interpreter does it, which this process does not come back to
         sys.excepthook(*sys.exc_info())
     finally:

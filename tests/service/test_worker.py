@@ -62,6 +62,12 @@ def test_a_signal_that_comes_at_once_ends_a_worker(number: signal.Signals) -> No
     assert run("signal.pause()", f"os.kill(forked.pid, {number})")[0] == [str(-number)]
 
 
+def test_ctrl_c_that_comes_at_once_is_no_failure() -> None:
+    """Whoever stops the service before it serves is shown no traceback, and the service ends with 0."""
+    lines, errors = run("signal.pause()", f"os.kill(forked.pid, {signal.SIGINT})")
+    assert (lines, errors) == (["0"], "")
+
+
 @pytest.mark.parametrize("lost", ["sys.stderr", "sys.stdout"])
 def test_a_worker_ends_although_nobody_reads_what_it_says(lost: str) -> None:
     """As behind `| head -1`: the copy of its parent must not go on with what the parent does after forking."""

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.exchange import WHOLE, ExchangeMiddleware
+from service.lingering import Turns
 from service.metrics import Metrics
 from service.protocol import counting_protocol
 from service.wire import BoundedHeads
@@ -33,7 +34,7 @@ TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 # Of the service that is in a hurry; the pauses between the bytes that are dripped are a tenth of it.
 HEADER_SECONDS, PAUSE_SECONDS = 0.5, 0.05
-MANY_ROWS, LARGE_ANSWER_BYTES = 2000, 200_000
+MANY_ROWS, LARGE_ANSWER_BYTES, TURN_SECONDS = 2000, 200_000, 0.2
 
 
 @dataclass(frozen=True)
@@ -358,6 +359,14 @@ def test_while_requests_are_queued_no_more_is_read() -> None:
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 
 
+class LongTurns(Turns):
+    """Long enough to be seen on a machine that lets a test wait."""
+
+    def next_seconds(self, size_bytes: int, now_seconds: float) -> float:
+        """When the next piece may be read: never sooner than in so long."""
+        return max(super().next_seconds(size_bytes, now_seconds), now_seconds + TURN_SECONDS)
+
+
 def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
     """While a client sends what was refused others go on; with its end the connection is as before."""
 
@@ -368,21 +377,20 @@ def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
     async def story() -> None:
         config = uvicorn.Config(refuse, log_config=None, access_log=False, ws="none")
         config.load()
-        protocol = counting_protocol(Metrics(), HEADER_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        protocol = counting_protocol(Metrics(), WAIT_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        assert isinstance(protocol, BoundedHeads)
+        protocol.turns = LongTurns()
         line, part = Line(protocol), bytes(250_000)
         protocol.connection_made(line)
-        protocol.data_received(request_head("POST", "/", [f"Content-Length: {3 * len(part)}"]) + part)
-        await settle()  # now it is answered
-        seen = [line.is_read]
-        await asyncio.sleep(PAUSE_SECONDS)
-        seen.append(line.is_read)
+        for before in (request_head("POST", "/", [f"Content-Length: {3 * len(part)}"]), b""):
+            protocol.data_received(before + part)
+            await settle()  # now it is answered
+            assert not line.is_read
+            await asyncio.sleep(2 * TURN_SECONDS)
+            assert line.is_read
         protocol.data_received(part)
-        seen.append(line.is_read)
-        await asyncio.sleep(PAUSE_SECONDS)
-        seen.append(line.is_read)
-        protocol.data_received(part)
-        seen.append(line.is_read)
-        assert seen == [False, True, False, True, True]
+        await settle()
+        assert line.is_read
         protocol.data_received(request_head("GET", "/", []))
         await settle()
         assert protocol.server_state.total_requests == 2

@@ -19,7 +19,7 @@ _SHOWN = 40
 # Threads that wait for work; py-spy takes some of them for busy.
 _WAITING = (
     *("Condition.wait (", "_worker (concurrent/futures/", "EpollSelector.select (", "Popen._try_wait ("),
-    "end_when_closed (",  # reads from the parent, which says nothing until it ends
+    "_stop_when_closed (",  # reads from the parent, which says nothing until it ends
 )
 
 

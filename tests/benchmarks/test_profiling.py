@@ -2,6 +2,7 @@
 
 from benchmarks.figures import Share
 from benchmarks.profiling import own_times
+from service.worker import _stop_when_closed
 
 
 def test_own_time_is_that_of_the_innermost_function() -> None:
@@ -13,6 +14,11 @@ def test_own_time_is_that_of_the_innermost_function() -> None:
         "main (a.py:1);Condition.wait (threading.py:1) 90",
     ]
     assert own_times(stacks) == [Share("read (b.py:2)", 0.875), Share("main (a.py:1)", 0.125)]
+
+
+def test_a_worker_s_watch_over_its_parent_is_waiting() -> None:
+    """py-spy takes for busy the thread in which each worker waits for a pipe's end."""
+    assert own_times([f"run (threading.py);{_stop_when_closed.__name__} (service/worker.py) 90"]) == []
 
 
 def test_no_samples_are_no_shares() -> None:

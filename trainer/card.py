@@ -47,12 +47,13 @@ def write_card(folder: Path, findings: Findings) -> None:
 
 _TELLS = "It also says whether a picture looks like a digit at all (`is_digit`); Metrics shows how often that is wrong."
 _LEARNED_MORE = """\
-learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag or a foot, a crossed 7, a 0 that is
-struck through, a square 6), some chosen by what earlier networks misread of other people's digits (UniPen, Semeion,
-Optdigits and published pictures; it learned from none of these), from digits with grounds, fog, noise, blur, lines and
-stripes, and from outliers: drawn letters, scribbles, joined digits, noise and patterns. The corruptions under
-Robustness are of the same families as these disturbances: their figures say little of corruptions of other kinds. The
-non-digits are made by other means; printed letters were never learned."""
+learned from digits drawn by pen after forms that MNIST lacks (a 1 with a flag or a foot, a crossed 7, a
+0 that is struck through, a square 6), some chosen by what earlier networks misread of other people's digits (UniPen,
+Semeion and Optdigits, and published pictures; it learned from none of these), from digits with grounds, fog, noise,
+blur, lines and stripes, and from
+outliers: drawn letters, scribbles, joined digits, noise and patterns. The corruptions under Robustness are of the same
+families as these disturbances: their figures say little of corruptions of other kinds. The non-digits are made by other
+means; printed letters were never learned."""
 _MNIST_WRITERS = """\
 - Confidence is calibrated on images like MNIST's. On other handwriting, pens and cameras it may be too high.
 - MNIST's writers were staff of a United States authority and American students. Digits as written elsewhere (a crossed

@@ -136,7 +136,7 @@ class Loader:
     async def _read(self, stored: StoredVersion, timeout_seconds: float) -> _Whole:
         try:
             read = functools.partial(read_whole, stored)
-            async with self._blaming_only_what_stays(stored):
+            async with self._blaming_only_what_stays(stored, timeout_seconds):
                 manifest, manifest_sha256, golden = await self._reads.run(stored, read, timeout_seconds)
         except TimeoutError:
             msg = f"reading it took longer than {timeout_seconds:g} seconds"
@@ -157,7 +157,7 @@ class Loader:
         rejection = await asyncio.to_thread(rejections.find, *version)
         if rejection is None:
             try:
-                async with self._blaming_only_what_stays(stored):
+                async with self._blaming_only_what_stays(stored, self.read_timeout_seconds):
                     await self._prepare(stored.folder)
             except NoVerdict as error:
                 rejection = await asyncio.to_thread(rejections.keep, *version, str(error), final=False)
@@ -170,20 +170,21 @@ class Loader:
         raise VersionRejected(rejection.reason)
 
     @contextlib.asynccontextmanager
-    async def _blaming_only_what_stays(self, stored: StoredVersion) -> AsyncIterator[None]:
+    async def _blaming_only_what_stays(self, stored: StoredVersion, timeout_seconds: float) -> AsyncIterator[None]:
         """Let nothing be held against a version whose files are others by now, or gone: with the store, or one by one.
 
         Raises:
-            LoadPostponed: They are.
+            LoadPostponed: They are, or the store has not told in time.
         """
         try:
             yield
         except (VersionRejected, NoVerdict):
             look = functools.partial(fingerprint_of, stored.folder)
             try:
-                found = await self._reads.run((stored, "fingerprint"), look, self.read_timeout_seconds)
+                found = await self._reads.run((stored, "fingerprint"), look, timeout_seconds)
             except TimeoutError:
-                found = None
+                msg = "the store does not say whether its files are still there"
+                raise LoadPostponed(msg) from None
             if found != stored.fingerprint:
                 msg = "its files have gone or changed while it was loaded"
                 raise LoadPostponed(msg) from None
@@ -236,7 +237,7 @@ class Loader:
         """Open the SavedModel where it lies, in the store, which may not answer."""
         what, opening = (whole.stored, "saved_model.pb"), functools.partial(_open_saved_model, whole)
         try:
-            async with self._blaming_only_what_stays(whole.stored):
+            async with self._blaming_only_what_stays(whole.stored, self.read_timeout_seconds):
                 return await self._reads.run(what, opening, self.prepare_timeout_seconds)
         except TimeoutError:
             msg = f"opening it took longer than {self.prepare_timeout_seconds:g} seconds"

@@ -19,7 +19,7 @@ from service.engines.tensorflow import TensorFlowEngine
 from service.golden import GoldenImages
 from service.loading import LoadedVersion, Loader, PreparingFailed, read_whole
 from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
-from service.model_store import ModelStore, StoredVersion
+from service.model_store import Fingerprint, ModelStore, StoredVersion
 from service.prepare import program_name
 from service.preparing import LoadPostponed
 from service.program_cache import MAX_PROGRAMS
@@ -219,6 +219,34 @@ def test_a_version_from_far_away_is_loaded_by_the_load_proper(
 
     asyncio.run(story())
     assert reads == [1]
+
+
+def test_a_store_that_stalls_after_a_rejection_holds_up_nobody(
+    stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether files that seem wrong are still there is asked for no longer than they may take to be read."""
+    stalled = threading.Event()
+
+    def wait(_: Path) -> Fingerprint:
+        stalled.wait(20)
+        return ()
+
+    monkeypatch.setattr(loading, "fingerprint_of", wait)
+    elsewhere = replace(stored, number=7)
+
+    async def story() -> None:
+        loader = Loader("litert", own_cache, 8, read_timeout_seconds=10, open_timeout_seconds=0.05)
+        started = time.monotonic()
+        assert await loader.from_cache(elsewhere) is None
+        assert time.monotonic() - started < 5
+        loader.read_timeout_seconds = 0.05
+        with pytest.raises(LoadPostponed, match="the store does not say whether its files are still there"):
+            await loader(elsewhere)
+
+    try:
+        asyncio.run(story())
+    finally:
+        stalled.set()
 
 
 def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:

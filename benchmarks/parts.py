@@ -20,11 +20,12 @@ from benchmarks.bare import in_processes, listening, row_from_octets
 from service import logs
 from service.app import create_app
 from service.batching import Batcher
-from service.bodies import BYTES, JSON, Announced, Body, BodyReader, RawHeaders
+from service.bodies import Announced, Body, BodyReader
 from service.exchange import CONNECTION, WHOLE
 from service.inference import Inference
 from service.instruments import Counter, Gauge, Histogram
 from service.loading import Load, LoadedVersion
+from service.media_types import BYTES, JSON, RawHeaders
 from service.metrics import Metrics
 from service.protocol import counting_protocol
 from service.routes.predict import PredictShortcut

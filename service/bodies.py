@@ -6,7 +6,7 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import simdjson
 from numpy.typing import NDArray
-from python_multipart.multipart import parse_options_header
 from starlette.types import Message, Receive
 
 from service import imaging
 from service.array_body import PIXELS, check_count
 from service.arrays import rows_from_bytes, rows_from_json
 from service.holding import BodyMemory, HeldBody
+from service.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, media_type_of
 from service.multipart import form_pictures
 from service.pool import Pool
 from service.problems import (
@@ -28,20 +28,8 @@ from service.problems import (
     InvalidInput,
     Pointer,
     TooLarge,
-    UnsupportedMediaType,
 )
 
-JSON = "application/json"
-BYTES = "application/octet-stream"
-FORM = "multipart/form-data"
-KNOWN = (JSON, BYTES, FORM, *imaging.MEDIA_TYPES)
-# Headers without parameters, as most clients send them, are looked up instead of parsed.
-_PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
-_ALIASES = {"image/jpg": "image/jpeg"}  # there is no such type, but many clients send it
-# A boundary has up to 70 letters. To take 60 kB apart, of semicolons between quotes, takes a tenth of a second.
-_MOST_TYPE_BYTES = 1024
-# How a body may be coded. The HTTP parser takes off chunks, and passes by what a transfer coding names before them.
-_AS_IT_IS = ((b"content-encoding", b"identity"), (b"transfer-encoding", b"chunked"))
 # Arrays up to this size are read in the event loop: going to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
 # The 64 rows of an ordinary batch do not count: a form of so many pictures is not refused once they are decoded.
@@ -60,10 +48,6 @@ class Limits:
     max_body_bytes: int
     max_image_pixels: int
     max_instances: int
-
-
-RawHeaders = Mapping[bytes, bytes]
-"""A request's headers by name, in lower case."""
 
 
 class Announced(NamedTuple):
@@ -108,15 +92,14 @@ class BodyReader:
             TooLarge: It says to have too many bytes, or too many rows of 784 bytes.
             QueueFull: It would have to wait for too long to be read.
         """
-        content_type = headers.get(b"content-type", b"")
-        media_type = _media_type(content_type, headers, taken)
+        media_type = media_type_of(headers, taken)
         size = int(headers.get(b"content-length", b"0"))
         self._check_size(size)
         if media_type == BYTES:
             check_count(size // PIXELS, self.limits.max_instances)
         if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
             (self.array_pool if media_type in (JSON, BYTES) else self.pool).check_room()
-        return Announced(media_type, content_type)
+        return Announced(media_type, headers.get(b"content-type", b""))
 
     async def read(self, announced: Announced, receive: Receive, deadline: float) -> Body:
         """Read the body whole; give it back with `release` when it is no longer needed.
@@ -261,24 +244,6 @@ class BodyReader:
             raise TooLarge(str(error), [Pointer(pointer, str(error))]) from error
         except imaging.PictureError as error:
             raise InvalidInput(str(error), [Pointer(pointer, str(error))]) from error
-
-
-def _media_type(content_type: bytes, headers: RawHeaders, taken: Sequence[str]) -> str:
-    """The body's media type; refuses one that is not read here, and compressed bodies."""
-    if len(content_type) > _MOST_TYPE_BYTES:
-        detail = f"Content-Type has {len(content_type)} bytes and may have {_MOST_TYPE_BYTES}; send the type alone."
-        raise UnsupportedMediaType(detail)
-    media_type = _PLAIN.get(content_type) or parse_options_header(content_type)[0].decode("latin-1")
-    media_type = _ALIASES.get(media_type, media_type)
-    if media_type not in taken:
-        sent = f"Content-Type {media_type[:100]!r} is not read here" if media_type else "Content-Type is missing"
-        raise UnsupportedMediaType(f"{sent}; send one of {', '.join(taken)}.")
-    for name, plain in _AS_IT_IS:
-        coding = headers.get(name, plain).lower()
-        if coding != plain:
-            shown, header = coding[:40].decode("latin-1"), name.decode().title()
-            raise UnsupportedMediaType(f"{header} {shown!r} is not read here; send the body as it is.")
-    return media_type
 
 
 async def _next_part(receive: Receive) -> Message:

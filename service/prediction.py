@@ -8,9 +8,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from fastapi import Header, Query
 from starlette.types import Receive, Scope
 
-from service.bodies import RawHeaders
 from service.inference import Inference
 from service.loading import LoadedVersion
+from service.media_types import RawHeaders
 from service.problems import (
     DeadlinePassed,
     MalformedBody,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service import lines
-from service.bodies import FORM, Body, BodyReader, RawHeaders
 from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge
+from service.media_types import FORM, RawHeaders
 from service.prediction import unless_client_leaves
 from service.problems import InvalidInput, Pointer, TooLarge
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive
 
+    from service.bodies import Body, BodyReader
     from service.inference import Inference
     from service.lines import FoundDigit
 

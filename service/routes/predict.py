@@ -14,11 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
 from service.array_body import ArrayBody
-from service.bodies import BYTES, FORM, JSON, Announced, BodyReader, RawHeaders
+from service.bodies import Announced, BodyReader
 from service.exchange import BODY_IS_THERE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.loading import LoadedVersion
+from service.media_types import BYTES, FORM, JSON, RawHeaders
 from service.multipart import FIELDS
 from service.prediction import (
     DOCUMENTED,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 
 from service.answers import ModelVersion, ReadAnswer, read_json
-from service.bodies import FORM
 from service.imaging import MEDIA_TYPES
 from service.loading import LoadedVersion
+from service.media_types import FORM
 from service.multipart import FIELDS
 from service.prediction import (
     DOCUMENTED,

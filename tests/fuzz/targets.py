@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from service.array_body import PIXELS
 from service.arrays import rows_from_bytes, rows_from_json
-from service.bodies import FORM, Body, BodyReader, Limits
+from service.bodies import Body, BodyReader, Limits
 from service.imaging import PictureError, pixels_from_picture
 from service.lines import digits_from_picture
+from service.media_types import FORM
 from service.pool import Pool
 from service.problems import Problem
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message, Receive
 
-from service.bodies import BYTES, FORM, JSON, Announced, Body, BodyReader, Limits
+from service.bodies import Announced, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
+from service.media_types import BYTES, FORM, JSON
 from service.pool import Pool
 from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
 from tests.service.test_pool import settle
@@ -368,14 +369,6 @@ def test_bytes_are_rows() -> None:
     rows = rows_of(bytes(784) + b"\xff" * 784, BYTES)
 
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
-
-
-@pytest.mark.parametrize("content_type", [b"image/jpg", b"IMAGE/JPG", b"image/jpg; charset=binary"])
-def test_jpeg_has_two_names(content_type: bytes) -> None:
-    """Many clients send the one that is not registered."""
-    announced = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).admit({b"content-type": content_type})
-
-    assert announced.media_type == "image/jpeg"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from service.bodies import BYTES, FORM, JSON
+from service.media_types import BYTES, FORM, JSON
 from service.picture_files import MEDIA_TYPES
 from tests.service.assertions import assert_problem
 from tests.service.raw_http import connect, read_status, request_head

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.bodies import BYTES
 from service.logs import JsonFormatter, Sampler, TextFormatter
+from service.media_types import BYTES
 from service.metrics import Metrics
 from tests.service.conftest import StartService
 from tests.service.fakes import Clock

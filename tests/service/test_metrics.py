@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from service.bodies import BYTES
 from service.loading import LoadedVersion
 from service.manifest import Manifest
+from service.media_types import BYTES
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.model_store import StoredVersion
 from service.problems import BY_STATUS, ClientGone

@@ -18,9 +18,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.bodies import BYTES, JSON
 from service.cores import usable_cores
 from service.imaging import MEDIA_TYPES
+from service.media_types import BYTES, JSON
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version

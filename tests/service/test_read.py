@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from service.bodies import BYTES, JSON
 from service.imaging import MEDIA_TYPES
+from service.media_types import BYTES, JSON
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, write_version

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.bodies import BYTES, JSON
+from service.media_types import BYTES, JSON
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of
 from tests.service.raw_http import connect, everything_from, request_head

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 # Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a stair of runs of 11 pixels.
 _LEAST_RUN = 0.07
 _THICKEST = 0.04
-_MEETS = 0.03  # an end of a line this near to an edge or to another line meets it
+# An end of a line this near to an edge or to another line meets it; a share of the shorter side: on the picture of a
+# whole number upright strokes are nearly as high as that.
+_MEETS = 0.03
 _BRIDGED = 3  # pixels that a line may miss, where it is faint
 _SOFT_EDGE = 1  # a line's soft edge may ink a pixel of the next row here and there
 _STEEPEST = 0.12  # a line's rise by its length: 7 degrees
@@ -183,7 +185,7 @@ def _lengthened(line: _Line, mask: Mask) -> _Line:
 
 def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:
     """Leave out, again and again, the lines of which an end meets nothing."""
-    near = max(2.0, _MEETS * max(shape))
+    near = max(2.0, _MEETS * min(shape))
     height, width = shape
     while True:
         kept_across = [line for line in across if _both_ends_meet(line, upright, width, near)]

@@ -137,6 +137,14 @@ def test_a_digit_cropped_to_its_edges_stays(digit: str) -> None:
     assert np.array_equal(without_rulings(cropped), cropped)
 
 
+def test_upright_strokes_on_a_strip_stay() -> None:
+    """They come near to both edges of a number's picture, by its length, but do not meet them."""
+    strip = np.zeros((68, 512), dtype=np.bool_)
+    strip[10:58, 60:64] = strip[10:58, 200:204] = strip[32:36, 180:220] = True
+
+    assert np.array_equal(without_rulings(strip), strip)
+
+
 def test_an_empty_page_stays_empty() -> None:
     """There is nothing to find on nothing."""
     empty = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)

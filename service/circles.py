@@ -1,6 +1,6 @@
-"""Finds the digits inside a mark that somebody drew around them: a circle or a box, perhaps not quite closed.
+"""Finds the digits inside a line around them: a circle or a box, perhaps not quite closed, or cut by the picture's rim.
 
-A zero whose slash stands apart looks nearly the same, and is no mark.
+A zero whose slash stands apart looks nearly the same, and is no such line.
 """
 
 from __future__ import annotations
@@ -40,24 +40,52 @@ def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64])
     large = sizes >= LEAST_MARKED * sizes[line]
     if not (inside & large).any():
         return np.zeros_like(kept)
-    top, left = np.maximum(boxes[line, :2] - _GAP - 1, 0)
-    bottom, right = boxes[line, 2:] + _GAP + 1
+    found = inside & ~_reached(strokes, line, rim_closes=False)
+    is_cut_off = not (found & large).any() and _is_on_rim(boxes[line], strokes.shape)
+    if is_cut_off:
+        found = inside & ~_reached(strokes, line, rim_closes=True)
+        heights = boxes[:, 2] - boxes[:, 0]
+        large &= heights >= LEAST_MARKED * heights[line]  # the bar of a 7 that is cropped to its edges may be apart
+    marked = np.flatnonzero(found & large)
+    if len(marked) == 0 or (len(marked) == 1 and _is_slash(strokes, int(marked[0]), line, is_whole=not is_cut_off)):
+        return np.zeros_like(kept)
+    return found
+
+
+def _reached(strokes: Strokes, line: int, *, rim_closes: bool) -> Mask:
+    """Which strokes (of all) something comes to from outside of the line, that it does not close in.
+
+    With `rim_closes` nothing comes over the picture's rim, as if the line went on beyond it.
+    """
+    top, left = np.maximum(strokes.boxes[line, :2] - _GAP - 1, 0)
+    bottom, right = np.minimum(strokes.boxes[line, 2:] + _GAP + 1, strokes.shape)
     numbers = strokes.numbers[top:bottom, left:right]
     closed = numbers == line
     for _ in range(_GAP):
         closed = grown(closed)
-    inside[numbers[reached_from_rim(~closed) & (numbers >= 0)]] = False
-    marked = np.flatnonzero(inside & large)
-    if len(marked) == 0 or (len(marked) == 1 and _is_slash(numbers == marked[0], numbers == line)):
-        return np.zeros_like(kept)
-    return inside
+    if rim_closes:
+        closed[0] |= top == 0
+        closed[:, 0] |= left == 0
+        closed[-1] |= bottom == strokes.shape[0]
+        closed[:, -1] |= right == strokes.shape[1]
+    reached = np.zeros(strokes.count, dtype=np.bool_)
+    reached[numbers[reached_from_rim(~closed) & (numbers >= 0)]] = True
+    return reached
 
 
-def _is_slash(stroke: Mask, around: Mask) -> bool:
-    """Whether a stroke that another one goes around is the slash of a zero rather than a 1: straight, and aslant."""
-    round_as, _ = _axes(around)
-    straight_as, angle = _axes(stroke)
-    steepest = _STEEPEST_IN_OVAL if round_as < _OVAL else _STEEPEST_IN_CIRCLE
+def _is_on_rim(box: NDArray[np.int64], shape: tuple[int, int]) -> bool:
+    """Whether a stroke with that box comes to the picture's rim."""
+    return bool((box[:2] == 0).any() or (box[2:] == shape).any())
+
+
+def _is_slash(strokes: Strokes, stroke: int, around: int, *, is_whole: bool) -> bool:
+    """Whether a stroke that another one goes around is the slash of a zero rather than a 1: straight, and aslant.
+
+    How round a line is tells nothing if it is not whole.
+    """
+    round_as, _ = _axes(strokes.numbers == around)
+    straight_as, angle = _axes(strokes.numbers == stroke)
+    steepest = _STEEPEST_IN_OVAL if is_whole and round_as < _OVAL else _STEEPEST_IN_CIRCLE
     return straight_as < _STRAIGHT and angle < steepest
 
 

@@ -24,6 +24,41 @@ def marked(*inside: tuple[tuple[int, int], tuple[int, int]], opening: int = 0) -
     return [found.pop(line), *found]
 
 
+def marked_by_rest_of_box(*points: tuple[int, int], digit: tuple[tuple[int, int], tuple[int, int]]) -> list[bool]:
+    """Which strokes, the line through the points first, are marked by that line on a page of 200 x 200."""
+    image = Image.new("1", (200, 200))
+    draw = ImageDraw.Draw(image)
+    draw.line(points, fill=1, width=5)
+    draw.line(digit, fill=1, width=6)
+    strokes = connected_strokes(np.asarray(image))
+    heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
+    line = int(np.argmax(heights))
+    found = marked_by(strokes, line, np.ones(strokes.count, dtype=np.bool_), heights).tolist()
+    return [found.pop(line), *found]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ((8, 0), (8, 190), (190, 190), (190, 0)),
+        ((0, 8), (190, 8), (190, 190), (0, 190)),
+        ((40, 199), (40, 8), (199, 8)),
+        ((0, 150), (170, 170), (170, 0)),
+    ],
+)
+def test_the_rim_closes_what_is_left_of_a_box(points: tuple[tuple[int, int], ...]) -> None:
+    """Of a box that was not quite cut off two or three sides are left, from rim to rim; a 1 in it may lean."""
+    assert marked_by_rest_of_box(*points, digit=((125, 50), (85, 135))) == [False, True]
+
+
+def test_a_digit_cropped_to_its_edges_marks_nothing() -> None:
+    """The bar across a 7, which a pen has skipped before, lies between the 7 and the rim; so does the slash of a 0."""
+    seven = ((0, 2), (197, 2), (90, 199))
+    assert marked_by_rest_of_box(*seven, digit=((20, 100), (110, 100))) == [False, False]
+    open_zero = ((90, 2), (2, 60), (2, 140), (100, 197), (197, 140), (197, 60), (120, 2))
+    assert marked_by_rest_of_box(*open_zero, digit=((145, 80), (55, 120))) == [False, False]
+
+
 @pytest.mark.parametrize("opening", [0, 2])
 def test_all_that_a_line_goes_around_is_marked(opening: int) -> None:
     """A digit in two strokes, of which one is small, also where the line's ends do not quite meet."""

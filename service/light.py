@@ -26,6 +26,7 @@ _AGAINST = 0.2  # of the ink's contrast; measured: paper in even light mostly ha
 _WIDE_EDGE = 1.1  # pixels; measured: of a stroke in focus 0.2 to 0.6, of a lamp's light on a whiteboard 4 to 5
 _FOLD_EDGE = 2.5  # pixels; measured: of folds in crumpled paper, taken for ink, 3 to 7, of faint rulings 2
 _STEEPEST = 0.5  # of the strongest ink; measured: shadows and lamps leave up to 0.45, a thick stroke that is lost 0.6
+_MOST_INK = 0.6  # of the picture; measured: of thick strokes, cropped, over 0.4, of a sheet that is taken for ink 0.69
 _MOST_STEPS = 0.995  # of the paper's; a stroke has more edge than the rest
 _POLARITY_SIDE = 64  # pixels; strokes are wide enough to tell by, and evening is quick
 _DARK, _LIGHT = np.float32(-1), np.float32(1)
@@ -49,12 +50,14 @@ def may_be_shaded(sight: Sight) -> bool:
 
 
 def in_even_light(sight: Sight) -> Sight:
-    """Look again with the light taken away; keep it if it shows all ink, no folds, and little along the rim."""
+    """Look again with the light taken away; keep it if it shows all ink, no sheet or fold, and little along the rim."""
     seen = look(sight.page, sight.window, max(sight.ink.mask.shape))
     polarity = _polarity_in_any_light(look(sight.page, sight.window, _POLARITY_SIDE))
     relief = evened(seen, polarity)
     lit = replace(sight_in(sight.page, relief, sight.window, polarity), evening=evened)
-    if lit.ink.is_faint or lit.ink.is_noise or _steepest(seen - relief) > _STEEPEST * np.ptp(relief):
+    if lit.ink.is_faint or lit.ink.is_noise or float(lit.ink.mask.mean()) > _MOST_INK:
+        return sight
+    if _steepest(seen - relief) > _STEEPEST * np.ptp(relief):
         return sight
     is_clear = _rim_contact(lit.ink.mask) <= max(_SHADED_RIM, _rim_contact(sight.ink.mask) / 2)
     is_sharp = lit.ink.edge_width <= max(_FOLD_EDGE, sight.ink.edge_width)

@@ -128,6 +128,19 @@ def test_a_lamp_that_the_board_mirrors_is_no_ink() -> None:
     assert strokes_box(sight) == pytest.approx(STROKE, abs=8)
 
 
+def test_a_sheet_of_many_strokes_is_no_ink() -> None:
+    """Where light falls off, and a table shows along the rim, the sheet stands out too, and more than pencil does."""
+    page = Image.new("L", (600, 800), 150)
+    draw = ImageDraw.Draw(page)
+    for x, y in [(x, y) for y in range(60, 800, 160) for x in range(60, 600, 150)]:
+        draw.line((x, y, x, y + 70), fill=90, width=3)
+        draw.line((x - 20, y + 70, x + 20, y + 70), fill=90, width=3)
+    lit = np.asarray(page, dtype=np.float32) - np.linspace(0, 60, 600, dtype=np.float32)
+    lit[:40] = lit[-40:] = lit[:, :40] = lit[:, -40:] = 110
+
+    assert first_look(Image.fromarray(lit.astype(np.uint8)), 512, 512).mask.mean() < 0.2
+
+
 def under_a_lamp(page: Image.Image, x: int, y: int, levels: float = 100) -> Image.Image:
     """A bright spot with soft edges, such as a whiteboard mirrors, or with fewer levels than 0 a dark one."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]

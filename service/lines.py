@@ -13,7 +13,7 @@ import numpy as np
 
 from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_and_size
-from service.first_look import NO_INK, ONLY_NOISE, first_look
+from service.first_look import NO_INK, ONLY_LINES, ONLY_NOISE, first_look
 from service.form import grown, row_of
 from service.picture_files import PictureError
 from service.reading_order import text_lines
@@ -44,6 +44,10 @@ _WIDEST = 1.2  # so are two beside each other that together are wider, if the sm
 # Further beside a whole digit, what may be a small digit or a dash is none of its parts. Of 60 telephone numbers with
 # dashes 57 are read instead of 49, of 60 numbers of 1s and 7s from half to full size all in place of 53.
 _BESIDE = 0.08
+
+# A line is thinner than that by its length, almost everywhere, and may rise so far. Lines of paper that is not quite
+# flat are 0.01 as thick and 0.1 as high as long; three digits that touch each other are a third as high.
+_THIN, _ALMOST, _HIGHEST = 0.08, 0.9, 0.25
 
 # A dash: its width by its height, and where its middle is between a digit's top and bottom. The bar of a 5 is higher.
 _FLAT = 2.0
@@ -103,7 +107,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     if len(kept) > _MOST_STROKES:
         detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
         raise TooManyDigits(detail)
-    groups = _groups(strokes, _without_circles(strokes, kept))
+    groups = _groups(strokes, _without_circles(strokes, _without_lines(strokes, kept)))
     if not groups:
         raise PictureError(ONLY_NOISE)
     if len(groups) > max_digits:
@@ -127,6 +131,23 @@ def _strokes_of(sight: Sight) -> Strokes:
     if sight.ink.is_noise:
         raise PictureError(ONLY_NOISE)
     return connected_strokes(sight.mask)
+
+
+def _without_lines(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out long thin lines across that were not straight enough for rulings. Takes and gives stroke numbers."""
+    heights, widths = (strokes.boxes[kept, 2:] - strokes.boxes[kept, :2]).T
+    are_flat = heights <= _HIGHEST * widths
+    others = np.setdiff1d(kept, [stroke for stroke in kept[are_flat] if _is_thin(strokes, int(stroke))])
+    if not others.size:
+        raise PictureError(ONLY_LINES)
+    return others
+
+
+def _is_thin(strokes: Strokes, stroke: int) -> bool:
+    top, left, bottom, right = strokes.boxes[stroke]
+    pixels = strokes.numbers[top:bottom, left:right] == stroke
+    heights = len(pixels) - pixels[::-1].argmax(axis=0) - pixels.argmax(axis=0)
+    return bool(np.quantile(heights, _ALMOST) <= _THIN * (right - left))
 
 
 def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:

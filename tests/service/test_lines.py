@@ -146,6 +146,29 @@ def test_specks_and_dashes_are_no_digits() -> None:
     assert len(found(image)) == 2
 
 
+def test_lines_of_paper_that_is_not_flat_are_no_digits() -> None:
+    """They bend, so that they are not taken for rulings; and they are as high as digits, but thin."""
+
+    def crumpled(*boxes: Box) -> Image.Image:
+        image = page(*boxes)
+        for y in (20, 145):
+            bent = [(x, y + 30 * (x / 600) ** 3 - 4 * np.sin(x / 90)) for x in range(25, 590, 5)]
+            ImageDraw.Draw(image).line(bent, fill=60, width=3)
+        return image
+
+    assert len(found(crumpled((100, 70, 40, 60), (300, 70, 40, 60)))) == 2
+    with pytest.raises(PictureError, match="There are only lines on the picture"):
+        found(crumpled())
+
+
+def test_a_seven_whose_stem_is_upright_is_no_line() -> None:
+    """Nearly all of its columns show no more than its bar."""
+    image = Image.new("L", (300, 200), 245)
+    ImageDraw.Draw(image).line((80, 40, 200, 40, 200, 160), fill=20, width=5, joint="curve")
+
+    assert len(found(image)) == 1
+
+
 def test_a_dash_close_to_a_digit_is_no_part_of_it() -> None:
     """Between two digits, hardly apart from them, at half their height."""
     image = page((50, 60, 60, 90), (168, 60, 60, 90))

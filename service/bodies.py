@@ -23,10 +23,12 @@ from service.holding import BodyMemory, HeldBody
 from service.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, media_type_of
 from service.multipart import form_pictures
 from service.pool import Pool
+from service.preemption import Preemption
 from service.problems import (
     ClientGone,
     InvalidInput,
     Pointer,
+    QueueFull,
     TooLarge,
 )
 
@@ -79,6 +81,8 @@ class BodyReader:
     """Where large arrays are read, which do not wait behind pictures."""
     parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
     """For bodies that are read in the event loop's thread."""
+    preemption: Preemption = field(default_factory=Preemption, repr=False)
+    """Whether what is judged here interrupts `pool`."""
 
     @cached_property
     def _memory(self) -> BodyMemory:
@@ -97,9 +101,21 @@ class BodyReader:
         self._check_size(size)
         if media_type == BYTES:
             check_count(size // PIXELS, self.limits.max_instances)
-        if size > _INLINE_BYTES or media_type not in (JSON, BYTES):
-            (self.array_pool if media_type in (JSON, BYTES) else self.pool).check_room()
+        if media_type not in (JSON, BYTES):
+            self._check_room_for_picture()
+        else:
+            self.preemption.array_has_come()
+            if size > _INLINE_BYTES:
+                self.array_pool.check_room()
         return Announced(media_type, headers.get(b"content-type", b""))
+
+    def _check_room_for_picture(self) -> None:
+        try:
+            self.pool.check_room()
+        except QueueFull:
+            self.preemption.picture_was_refused()
+            raise
+        self.preemption.picture_was_taken()
 
     async def read(self, announced: Announced, receive: Receive, deadline: float) -> Body:
         """Read the body whole; give it back with `release` when it is no longer needed.

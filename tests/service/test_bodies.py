@@ -19,6 +19,7 @@ from service.bodies import Announced, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
 from service.media_types import BYTES, FORM, JSON
 from service.pool import Pool
+from service.preemption import Preemption
 from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
 from tests.service.test_pool import settle
 
@@ -369,6 +370,19 @@ def test_bytes_are_rows() -> None:
     rows = rows_of(bytes(784) + b"\xff" * 784, BYTES)
 
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
+
+
+def test_only_pictures_that_are_refused_make_the_event_loop_give_way() -> None:
+    """Threads that decode are not interrupted for refusals alone; an array is answered at once."""
+    told: list[bool] = []
+    preemption = Preemption(lambda *, gives_way: told.append(gives_way))
+    reader = BodyReader(LIMITS, Pool(limit=0), Pool(limit=1), preemption=preemption)
+    for _ in range(2):
+        with pytest.raises(QueueFull):
+            reader.admit({b"content-type": b"image/png"})
+    assert told == [True]
+    reader.admit({b"content-type": BYTES.encode(), b"content-length": b"784"})
+    assert told == [True, False]
 
 
 @pytest.mark.parametrize(

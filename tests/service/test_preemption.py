@@ -1,0 +1,73 @@
+import os
+import sys
+import threading
+
+import pytest
+
+from service.preemption import Preemption, give_way
+
+
+class Story:
+    """A clock to be set, and what the event loop's thread was told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.told: list[bool] = []
+        self.preemption = Preemption(self._note, lambda: self.seconds)
+
+    def _note(self, *, gives_way: bool) -> None:
+        self.told.append(gives_way)
+
+
+def test_the_event_loop_gives_way_while_pictures_are_refused() -> None:
+    """It is told once for many refusals, and again when pictures have been taken for a while without any."""
+    story = Story()
+    for _ in range(5):
+        story.preemption.picture_was_refused()
+        story.preemption.picture_was_taken()
+        story.seconds += 0.1
+    assert story.told == [True]
+    story.seconds += 1
+    story.preemption.picture_was_taken()
+    assert story.told == [True, False]
+
+
+def test_arrays_end_it_at_once() -> None:
+    """Whoever sends arrays does not wait for pictures of others, however many of these are refused."""
+    story = Story()
+    story.preemption.picture_was_refused()
+    for _ in range(5):
+        story.seconds += 0.5
+        story.preemption.array_has_come()
+        story.preemption.picture_was_refused()
+    assert story.told == [True, False]
+    story.seconds += 1
+    story.preemption.picture_was_refused()
+    assert story.told == [True, False, True]
+
+
+def test_nothing_changes_without_refusals() -> None:
+    """Most services never have too many pictures: nothing is asked of the system there."""
+    story = Story()
+    story.preemption.picture_was_taken()
+    story.preemption.array_has_come()
+    assert not story.told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
+def test_only_the_thread_that_asks_gives_way() -> None:
+    """The system is told of one thread, and lets it take that back; the others stay as they are."""
+    policies: list[int] = []
+
+    def ask() -> None:
+        give_way(gives_way=True)
+        policies.append(os.sched_getscheduler(0))
+        give_way(gives_way=False)
+        policies.append(os.sched_getscheduler(0))
+
+    before = os.sched_getscheduler(0)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert policies == [os.SCHED_BATCH, os.SCHED_OTHER]
+    assert os.sched_getscheduler(0) == before

@@ -1,7 +1,7 @@
 """Finds the digits of a picture that shows several: joins the strokes that belong together.
 
-Digits that touch each other are not parted. In which order they are read is for `service.reading_order` to say; what
-one digit becomes for the network is `service.form`'s business.
+Digits that touch each other are one here; `service.parting` may part them. In which order they are read is for
+`service.reading_order` to say; what one digit becomes for the network is `service.form`'s business.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_and_size
 from service.first_look import NO_INK, ONLY_LINES, ONLY_NOISE, first_look
 from service.form import grown, row_of
+from service.joints import LEAST_WIDTH
 from service.picture_files import PictureError
 from service.reading_order import text_lines
 from service.strokes import connected_strokes
@@ -56,6 +57,9 @@ _DASH_FROM, _DASH_TO = 0.3, 0.7
 # Width by height: no digit of 10,000 of MNIST's is wider. Of less wide ones `service.reading` asks the network.
 _TOO_WIDE = 2.5
 
+# Of the ink that is kept with the rows: all of it but for what lies around other ink. As much as 80 rows.
+_MOST_INK_BYTES = _LOOK_SIDE * _LOOK_SIDE
+
 
 class TooManyDigits(PictureError):
     """A picture that shows more digits than may be read at once."""
@@ -79,11 +83,13 @@ class FoundDigit:
         row: float32 [784], in MNIST's form.
         box: Left, top, width and height in pixels of the upright picture as sent.
         line: On which line of text, from 0.
+        ink: uint8 [height, width], full at 255, for `service.joints` to cut; None if that is not to be done.
     """
 
     row: Grey
     box: tuple[int, int, int, int]
     line: int
+    ink: NDArray[np.uint8] | None = None
 
     @property
     def width_by_height(self) -> float:
@@ -114,11 +120,14 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
         raise TooManyDigits(f"The picture shows {len(groups)} digits; at most {max_digits} may be read at once.")
     boxes = np.array([_union(strokes.boxes[group]) for group in groups])
     scale = width / page.width, height / page.height
-    found = [
-        FoundDigit(_row(sight.ink, strokes, groups[index]), _box_on_picture(sight, boxes[index], scale), number)
-        for number, line in enumerate(text_lines(boxes))
-        for index in line
-    ]
+    found: list[FoundDigit] = []
+    kept_bytes = 0
+    for number, line in enumerate(text_lines(boxes)):
+        for index in line:
+            own = _own_ink(sight.ink, strokes, groups[index])
+            ink = _kept(own, _MOST_INK_BYTES - kept_bytes)
+            kept_bytes += 0 if ink is None else ink.nbytes
+            found.append(FoundDigit(row_of(own), _box_on_picture(sight, boxes[index], scale), number, ink))
     for place, digit in enumerate(found):
         if digit.width_by_height > _TOO_WIDE:
             raise TouchingDigits(place)
@@ -228,13 +237,21 @@ def _stands_beside(boxes: Boxes, fragment: int, apart: NDArray[np.int64], usual:
     return np.asarray(clear & is_dash & (place > _DASH_FROM) & (place < _DASH_TO))
 
 
-def _row(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
-    """The group's ink, and no other stroke's, in MNIST's form."""
+def _own_ink(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
+    """The group's ink, and no other stroke's, cropped to its box."""
     top, left, bottom, right = _union(strokes.boxes[group])
     numbers = np.pad(strokes.numbers, 1, constant_values=-1)[top : bottom + 2, left : right + 2]
     own = np.isin(numbers, group)
     soft = np.pad(ink.soft, 1)[top : bottom + 2, left : right + 2]
-    return row_of(np.asarray(soft * grown(own), dtype=np.float32)[1:-1, 1:-1])
+    return np.asarray(soft * grown(own), dtype=np.float32)[1:-1, 1:-1]
+
+
+def _kept(ink: Grey, most_bytes: int) -> NDArray[np.uint8] | None:
+    """The ink of what is as wide as two digits may be."""
+    height, width = ink.shape
+    if width < LEAST_WIDTH * height or ink.size > most_bytes:
+        return None
+    return np.asarray(ink * np.float32(255) + np.float32(0.5), dtype=np.uint8)
 
 
 def _box_on_picture(sight: Sight, box: NDArray[np.int64], scale: tuple[float, float]) -> tuple[int, int, int, int]:

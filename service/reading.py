@@ -13,6 +13,7 @@ import numpy as np
 from service import lines
 from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.media_types import FORM, RawHeaders
+from service.parting import cuts_of_each
 from service.prediction import unless_client_leaves
 from service.problems import InvalidInput, Pointer, TooLarge
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from service.bodies import Body, BodyReader
     from service.inference import Inference
     from service.lines import FoundDigit
+    from service.parting import Cuts
 
 _READ = (*MEDIA_TYPES, FORM)
 
@@ -77,6 +79,19 @@ async def _found_digits(body: Body, reader: BodyReader) -> list[FoundDigit]:
         raise TooLarge(str(error), [Pointer(pointer, str(error))]) from error
     except PictureError as error:
         raise InvalidInput(str(error), [Pointer(pointer, str(error))]) from error
+
+
+async def cut_digits(digits: list[FoundDigit], receive: Receive, reader: BodyReader) -> tuple[list[Cuts], float]:
+    """Cut each digit, in a thread, wherever it may be two. The second value is how many seconds that took.
+
+    Raises:
+        ClientGone: The connection closed meanwhile.
+    """
+    started = time.perf_counter()
+    most_rows = reader.limits.max_instances
+    # Admitted with its picture: a request is not refused when most of its work is done.
+    cutting = reader.pool.run(lambda: cuts_of_each(digits, most_rows), is_admitted=True)
+    return await unless_client_leaves(receive, cutting), time.perf_counter() - started
 
 
 def check_touching(digits: list[FoundDigit], inference: Inference) -> None:

@@ -86,6 +86,7 @@ class RequestTrace:
         """Add the span of the inference: from the first of its batches to the last, with links to them."""
         span = self._tracer.start_span("inference", self._inside, links=self._batches, start_time=self._started)
         span.end(self._ended)
+        self._batches, self._started = [], 0  # a picture of several digits may go through the network twice
 
     def end(self, method: str, fields: Fields) -> None:
         """End the request's span; `method` is of a bounded set, `fields` are those of its access line."""

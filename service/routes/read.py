@@ -1,6 +1,7 @@
 """POST /v1/read: a picture of several digits in, the text out."""
 
 import asyncio
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from service.imaging import MEDIA_TYPES
 from service.loading import LoadedVersion
 from service.media_types import FORM
 from service.multipart import FIELDS
+from service.parting import may_be_two, parted, rows_of
 from service.prediction import (
     DOCUMENTED,
     AccessFields,
@@ -24,7 +26,7 @@ from service.prediction import (
     until_client_leaves,
 )
 from service.problems import DeadlinePassed
-from service.reading import check_touching, read_digits
+from service.reading import check_touching, cut_digits, read_digits
 from service.state import ServiceState, State
 
 if TYPE_CHECKING:
@@ -64,9 +66,9 @@ async def read(
 ) -> Response:
     """Read all digits on one picture, line by line, left to right.
 
-    Send one picture as the body, or as the part `file` of a multipart form. The digits must not touch each other. Dots,
-    commas, dashes and colons between them are left out; other signs, such as brackets, slashes and percent signs, are
-    read as digits or refused.
+    Send one picture as the body, or as the part `file` of a multipart form. Leave gaps between the digits: most pairs
+    that touch are read, others are refused, and some are misread. Dots, commas, dashes and colons between digits are
+    left out; other signs, such as brackets, slashes and percent signs, are read as digits or refused.
     """
     seconds = allowed_seconds(x_request_timeout_seconds, state.settings.request_timeout_seconds)
     deadline = time.monotonic() + seconds
@@ -85,11 +87,23 @@ async def _answer(request: Request, state: ServiceState, version: LoadedVersion,
     trace: RequestTrace | None = request.scope["state"].get("trace")
     if trace is not None:
         trace.add("decode", decode_seconds)
-    inference = await state.batcher.infer(version, rows, deadline, lambda: until_client_leaves(receive), trace)
+    infer = functools.partial(
+        state.batcher.infer, version, deadline=deadline, leaves=lambda: until_client_leaves(receive), trace=trace
+    )
+    inference = await infer(rows)
+    suspects = may_be_two(digits, inference, state.reader.limits.max_instances - len(digits))
+    if suspects:
+        cuts, cut_seconds = await cut_digits([digits[place] for place in suspects], receive, state.reader)
+        decode_seconds += cut_seconds
+        if trace is not None:
+            trace.add("decode", cut_seconds)
+        if any(cuts):
+            halves = await infer(rows_of(cuts))
+            digits, inference = parted(digits, inference, dict(zip(suspects, cuts, strict=True)), halves)
     check_touching(digits, inference)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
     request.state.access_fields = AccessFields(
-        len(rows), version.number, decode_seconds, inference.queue_seconds, inference.run_seconds
+        len(digits), version.number, decode_seconds, inference.queue_seconds, inference.run_seconds
     )
     model = ModelVersion(name=version.manifest.name, version=version.number)
     content = read_json(digits, inference.probabilities, inference.is_digit, model, request.state.request_id)

@@ -11,7 +11,8 @@ from service.array_body import PIXELS
 from service.arrays import rows_from_bytes, rows_from_json
 from service.bodies import Body, BodyReader, Limits
 from service.imaging import PictureError, pixels_from_picture
-from service.lines import digits_from_picture
+from service.joints import Part, cuts_of
+from service.lines import FoundDigit, digits_from_picture
 from service.media_types import FORM
 from service.pool import Pool
 from service.problems import Problem
@@ -53,6 +54,12 @@ def lines(data: bytes) -> None:
         for digit in digits_from_picture(data, LIMITS.max_image_pixels, LIMITS.max_instances):
             _check(digit.row)
             assert min(digit.box) >= 0
+            for half in (half for halves in _cuts(digit) for half in halves):
+                _check(half.row)
+
+
+def _cuts(digit: FoundDigit) -> list[tuple[Part, Part]]:
+    return [] if digit.ink is None else cuts_of(digit.ink)
 
 
 def _check(rows: NDArray[np.float32]) -> None:

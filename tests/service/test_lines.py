@@ -269,6 +269,30 @@ def test_digits_that_touch_are_refused() -> None:
         found(image)
 
 
+def test_ink_is_kept_of_what_may_be_two_digits() -> None:
+    """It is that of the digit alone, cropped to its box; a narrow digit cannot be two."""
+    wide, narrow = found(page((50, 40, 90, 90), (300, 40, 40, 120)))
+
+    assert narrow.ink is None
+    assert wide.ink is not None
+    assert wide.ink.max() == 255
+    assert wide.ink.shape[1] / wide.ink.shape[0] == pytest.approx(wide.width_by_height, rel=0.05)
+    assert np.flatnonzero((wide.ink > 127).any(axis=0)).tolist() == list(range(wide.ink.shape[1]))
+
+
+def test_the_ink_that_is_kept_is_bounded() -> None:
+    """Strokes around strokes, each as wide as the picture, do not come to more than its own size."""
+    image = Image.new("L", (500, 500), 245)
+    for inset in range(0, 160, 14):  # open at one side, so that none goes around the others
+        ImageDraw.Draw(image).line(
+            [(inset + 20, 480), (inset + 20, inset + 20), (480, inset + 20)], fill=20, width=5, joint="curve"
+        )
+
+    kept = [digit.ink.nbytes for digit in found(image) if digit.ink is not None]
+    assert kept
+    assert sum(kept) <= 512 * 512
+
+
 def test_more_digits_than_may_be_read() -> None:
     """The bound is named with what was found."""
     image = page((50, 60, 60, 90), (200, 60, 60, 90), (350, 60, 60, 90))

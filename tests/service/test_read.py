@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.imaging import MEDIA_TYPES
@@ -204,6 +205,84 @@ def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pill
     response = client.post(PATH, content=file.getvalue(), headers={"Content-Type": f"image/{pillow_format.lower()}"})
 
     assert [digit["box"] for digit in response.json()["digits"]] == [pytest.approx([495, 50, 10, 80], abs=4)]
+
+
+class WidthEngine(FirstPixelEngine):
+    """Takes what is as wide as high for no digit, and what is narrower for a sure 5."""
+
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give each row its probabilities and its score."""
+        super().run(pixels)
+        inked = (pixels.reshape(-1, 28, 28) > 0.1).any(axis=1).sum(axis=1)
+        outputs = np.full((len(pixels), 11), 1e-5, np.float32)
+        outputs[:, 5], outputs[:, 10] = 0.9999, np.where(inked > 15, 0.1, 0.9999)
+        return outputs
+
+
+def touching() -> bytes:
+    """Three upright strokes, the first two joined by a line between them."""
+    image = Image.open(io.BytesIO(picture(60)))
+    ImageDraw.Draw(image).line((50, 100, 130, 100), fill=0, width=6)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.usefixtures("store")
+def test_two_digits_that_touch_are_parted(start_service: StartService) -> None:
+    """The answer, its headers and the metrics know three digits; the halves go through the network all at once."""
+    engine = WidthEngine(tells_is_digit=True)
+    client = start_service(FakeLoader(engine))
+
+    response = client.post(PATH, content=touching(), headers=PNG)
+
+    answer = response.json()
+    assert answer["text"] == "555"
+    boxes = [digit["box"] for digit in answer["digits"]]
+    assert boxes[0][0] == pytest.approx(45, abs=3)
+    assert boxes[0][0] + boxes[0][2] == pytest.approx(boxes[1][0], abs=3)
+    assert boxes[1][0] + boxes[1][2] == pytest.approx(135, abs=3)
+    assert boxes[2] == pytest.approx([205, 60, 10, 80], abs=3)
+    assert [digit["is_digit"] for digit in answer["digits"]] == [True] * 3
+    assert scrape(client).total("digits_predictions_total") == 3
+    whole, *halves = engine.batches[-2:]
+    assert whole == 2
+    assert len(halves) == 1
+    assert halves[0] % 2 == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_surely_a_digit_goes_through_the_network_once(start_service: StartService) -> None:
+    """Nothing is cut where nothing is in doubt."""
+    engine = WidthEngine(tells_is_digit=True)
+    client = start_service(FakeLoader(engine))
+    before = len(engine.batches)
+
+    assert client.post(PATH, content=picture(60), headers=PNG).json()["text"] == "555"
+    assert engine.batches[before:] == [3]
+
+
+@pytest.mark.usefixtures("store")
+def test_the_deadline_holds_for_the_halves_too(start_service: StartService) -> None:
+    """A network that is slow only then is given up as well."""
+
+    class SlowOnHalves(WidthEngine):
+        """Waits with the second batch of a request."""
+
+        def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            """Run one batch."""
+            if len(pixels) > 3:
+                assert late.wait(timeout=30)
+            return super().run(pixels)
+
+    late = threading.Event()
+    client = start_service(FakeLoader(SlowOnHalves(tells_is_digit=True)))
+    try:
+        response = client.post(PATH, content=touching(), headers=PNG | {"X-Request-Timeout-Seconds": "0.8"})
+    finally:
+        late.set()
+
+    assert_problem(response, 504, "deadline-passed")
 
 
 @pytest.mark.usefixtures("store")

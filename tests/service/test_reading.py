@@ -16,8 +16,8 @@ from service.bodies import BodyReader, Limits
 from service.inference import Inference
 from service.lines import FoundDigit
 from service.pool import Pool
-from service.problems import InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
-from service.reading import check_touching, read_digits
+from service.problems import ClientGone, InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
+from service.reading import check_touching, cut_digits, read_digits
 from tests.service.test_bodies import in_pieces
 from tests.service.test_pool import settle
 
@@ -136,6 +136,36 @@ def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
     """A blank page, and bytes that are no picture."""
     with pytest.raises(InvalidInput, match=reason):
         read(content)
+
+
+def test_digits_are_cut_in_a_thread_for_as_long_as_the_client_stays() -> None:
+    """Even where no more pictures are taken; who leaves is not waited for."""
+    found = [FoundDigit(np.zeros(784, np.float32), (0, 0, 60, 40), 0, np.full((40, 60), 255, np.uint8))]
+    gate = threading.Event()
+
+    async def stays() -> Message:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    async def leaves() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def story() -> None:
+        async with Pool(limit=1).running() as pool:
+            reader = BodyReader(LIMITS, pool, pool)
+            busy = asyncio.create_task(pool.run(lambda: gate.wait(30)))
+            await settle()
+            cutting = asyncio.create_task(cut_digits(found, stays, reader))
+            with pytest.raises(ClientGone):
+                await cut_digits(found, leaves, reader)
+            assert not cutting.done()
+            gate.set()
+            cuts, seconds = await cutting
+            assert cuts == [[]]  # of three rows that a request may hold, no two cuts are two
+            assert seconds > 0
+            await busy
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from tests.service.process import READY_SECONDS, Process
 from tests.service.running import client_of, listening, wait_until
 from tests.service.scraping import scrape
 from tests.service.test_predict import PATH, as_levels
+from tests.service.test_read import WidthEngine, touching
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADERS = {"Content-Type": BYTES}
@@ -188,6 +189,20 @@ def test_bulk_is_linked_with_each_of_its_batches(traced: Traced) -> None:
     # Several threads run them, so the last one need not be the last to end.
     assert Counter(attributes(batch)["digits.rows"] for batch in batches) == {64: 3, 8: 1}
     assert linked(inference) == {ids(batch) for batch in batches}
+
+
+def test_each_time_through_the_network_has_a_span_of_its_own(tmp_path: Path) -> None:
+    """Digits that touch are cut after the first: the spans follow each other, each with a link to its own batch."""
+    with traced_service(tmp_path, WidthEngine(tells_is_digit=True)) as traced:
+        answer = traced.client.post("/v1/read", content=touching(), headers={"Content-Type": "image/png"})
+        first, second = traced.spans("inference")
+        batches = traced.spans("batch")
+
+    assert answer.json()["text"] == "555"
+    assert (first.end_time or 0) <= (second.start_time or 0)
+    assert linked(first) | linked(second) == {ids(batch) for batch in batches}
+    assert not linked(first) & linked(second)
+    assert len(traced.spans("decode")) == 2
 
 
 def test_refusals_and_faults_are_told_apart(tmp_path: Path) -> None:

@@ -145,18 +145,28 @@ def _strokes_of(sight: Sight) -> Strokes:
 def _without_lines(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     """Leave out long thin lines across that were not straight enough for rulings. Takes and gives stroke numbers."""
     heights, widths = (strokes.boxes[kept, 2:] - strokes.boxes[kept, :2]).T
-    are_flat = heights <= _HIGHEST * widths
-    others = np.setdiff1d(kept, [stroke for stroke in kept[are_flat] if _is_thin(strokes, int(stroke))])
+    tallest = {int(stroke): _tallest_if_thin(strokes, int(stroke)) for stroke in kept[heights <= _HIGHEST * widths]}
+    lines = [stroke for stroke, height in tallest.items() if height is not None]
+    others = np.setdiff1d(kept, lines)
     if not others.size:
         raise PictureError(ONLY_LINES)
-    return others
+    # With one that is as high somewhere as a digit, a digit would be left out that stands on it or is crossed by it.
+    least = _FRAGMENT * _usual_height(strokes, others)
+    return np.setdiff1d(kept, [line for line in lines if (tallest[line] or 0) < least])
 
 
-def _is_thin(strokes: Strokes, stroke: int) -> bool:
+def _tallest_if_thin(strokes: Strokes, stroke: int) -> int | None:
+    """How high a stroke that is thin almost everywhere is where it is highest, in pixels; None if it is not thin."""
     top, left, bottom, right = strokes.boxes[stroke]
     pixels = strokes.numbers[top:bottom, left:right] == stroke
     heights = len(pixels) - pixels[::-1].argmax(axis=0) - pixels.argmax(axis=0)
-    return bool(np.quantile(heights, _ALMOST) <= _THIN * (right - left))
+    return int(heights.max()) if np.quantile(heights, _ALMOST) <= _THIN * (right - left) else None
+
+
+def _usual_height(strokes: Strokes, kept: NDArray[np.int64]) -> float:
+    """Of a digit; tall strokes count more than their bits."""
+    heights = strokes.boxes[kept, 2] - strokes.boxes[kept, 0]
+    return float(np.percentile(np.repeat(heights, heights), 60))
 
 
 def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -174,8 +184,7 @@ def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.in
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Join each fragment with what it is nearest to; leave out what then is no digit. Gives stroke numbers."""
-    heights = strokes.boxes[kept, 2] - strokes.boxes[kept, 0]
-    usual = float(np.percentile(np.repeat(heights, heights), 60))  # tall strokes count more than their bits
+    usual = _usual_height(strokes, kept)
     groups = [kept[index : index + 1] for index in range(len(kept))]
     while True:  # two bits of a broken digit may find each other first
         boxes = np.array([_union(strokes.boxes[group]) for group in groups])

@@ -161,6 +161,18 @@ def test_lines_of_paper_that_is_not_flat_are_no_digits() -> None:
         found(crumpled())
 
 
+def test_a_digit_that_touches_a_line_is_not_left_out_with_it() -> None:
+    """The others alone would be another number: nobody would notice."""
+    image = page(*((40 + 65 * place, 40, 40, 60) for place in range(8)))
+    bent = [(x, 112 + 4 * np.sin(x / 60)) for x in range(25, 590, 5)]
+    ImageDraw.Draw(image).line(bent, fill=20, width=3)
+    assert len(found(image)) == 8
+
+    ImageDraw.Draw(image).line((190, 90, 190, 120), fill=20, width=5)
+    with pytest.raises(TouchingDigits):
+        found(image)
+
+
 def test_a_seven_whose_stem_is_upright_is_no_line() -> None:
     """Nearly all of its columns show no more than its bar."""
     image = Image.new("L", (300, 200), 245)

@@ -64,13 +64,10 @@ def _table(mask: Mask) -> Mask | None:
     return found if found.any() else None
 
 
-def _without_soft_edge(box: Box, shape: tuple[int, ...]) -> Box:
-    """Draw in the sides that are not the picture's own."""
+def _without_soft_edge(box: Box, shape: tuple[int, ...]) -> Box | None:
+    """Draw in the sides that are not the picture's own; None if nothing is left, as on a strip of a few pixels."""
     top, left, bottom, right = box
     height, width = shape
-    return (
-        top + _SOFT_EDGE * (top > 0),
-        left + _SOFT_EDGE * (left > 0),
-        bottom - _SOFT_EDGE * (bottom < height),
-        right - _SOFT_EDGE * (right < width),
-    )
+    top, left = top + _SOFT_EDGE * (top > 0), left + _SOFT_EDGE * (left > 0)
+    bottom, right = bottom - _SOFT_EDGE * (bottom < height), right - _SOFT_EDGE * (right < width)
+    return (top, left, bottom, right) if top < bottom and left < right else None

@@ -51,3 +51,14 @@ def test_a_piece_of_a_thick_stroke_is_no_sheet() -> None:
         mask[row, max(40 - row, 0) : 128 - row] = False
 
     assert sheet_in(mask) is None
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_a_strip_of_a_few_pixels_is_no_sheet(width: int) -> None:
+    """Inside of a table on both sides nothing is left but the sheet's soft edge."""
+    mask = np.ones((96, 8), dtype=np.bool_)
+    mask[:, 1 : 1 + width] = False
+    sheet = sheet_in(mask)
+
+    assert sheet is None or (sheet[0] < sheet[2] and sheet[1] < sheet[3])
+    assert (sheet is None) == (width < 5)

@@ -106,7 +106,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
         TouchingDigits: one is far wider than a digit.
         PictureError: it does not decode, or there is nothing on it.
     """
-    page, (width, height) = page_and_size(picture, max_image_pixels)
+    page, size = page_and_size(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
     strokes = _strokes_of(sight)
     kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
@@ -119,7 +119,6 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     if len(groups) > max_digits:
         raise TooManyDigits(f"The picture shows {len(groups)} digits; at most {max_digits} may be read at once.")
     boxes = np.array([_union(strokes.boxes[group]) for group in groups])
-    scale = width / page.width, height / page.height
     found: list[FoundDigit] = []
     kept_bytes = 0
     for number, line in enumerate(text_lines(boxes)):
@@ -127,7 +126,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
             own = _own_ink(sight.ink, strokes, groups[index])
             ink = _kept(own, _MOST_INK_BYTES - kept_bytes)
             kept_bytes += 0 if ink is None else ink.nbytes
-            found.append(FoundDigit(row_of(own), _box_on_picture(sight, boxes[index], scale), number, ink))
+            found.append(FoundDigit(row_of(own), _box_on_picture(sight, boxes[index], size), number, ink))
     for place, digit in enumerate(found):
         if digit.width_by_height > _TOO_WIDE:
             raise TouchingDigits(place)
@@ -263,11 +262,13 @@ def _kept(ink: Grey, most_bytes: int) -> NDArray[np.uint8] | None:
     return np.asarray(ink * np.float32(255) + np.float32(0.5), dtype=np.uint8)
 
 
-def _box_on_picture(sight: Sight, box: NDArray[np.int64], scale: tuple[float, float]) -> tuple[int, int, int, int]:
+def _box_on_picture(sight: Sight, box: NDArray[np.int64], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Where a box of the look lies on a picture of that width and height; of one pixel at least."""
     top, left, bottom, right = box.tolist()
     x, y, end_x, end_y = sight.part((top, left, bottom, right))
-    first = round(x * scale[0]), round(y * scale[1])
-    return (*first, max(1, round(end_x * scale[0]) - first[0]), max(1, round(end_y * scale[1]) - first[1]))
+    across, down = size[0] / sight.page.width, size[1] / sight.page.height
+    first = min(round(x * across), size[0] - 1), min(round(y * down), size[1] - 1)
+    return (*first, max(1, round(end_x * across) - first[0]), max(1, round(end_y * down) - first[1]))
 
 
 def _union(boxes: Boxes) -> NDArray[np.int64]:

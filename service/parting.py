@@ -113,9 +113,15 @@ def _doubts(inference: Inference) -> NDArray[np.float32]:
 def _found(digit: FoundDigit, half: Part) -> FoundDigit:
     """One half, at its place on the picture."""
     left, top, width, height = digit.box
-    first, last = (left + round(half.place[1] * width), top + round(half.place[0] * height)), half.place[2:]
-    end = left + round(last[1] * width), top + round(last[0] * height)
-    return FoundDigit(half.row, (*first, max(1, end[0] - first[0]), max(1, end[1] - first[1])), digit.line)
+    first_row, first_column, last_row, last_column = half.place
+    across, down = _part_of(width, first_column, last_column), _part_of(height, first_row, last_row)
+    return FoundDigit(half.row, (left + across[0], top + down[0], across[1], down[1]), digit.line)
+
+
+def _part_of(pixels: int, first: float, last: float) -> tuple[int, int]:
+    """At which pixel a part begins, and how many it has: one at least, and none beyond the whole."""
+    begin = min(round(first * pixels), pixels - 1)
+    return begin, max(1, round(last * pixels) - begin)
 
 
 def _chosen(one: Inference, other: Inference, rows: list[int]) -> Inference:

@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_each_digit_is_found_in_its_place(places: list[tuple[int, int, int]]) ->
         assert digit.row.shape == (784,)
         assert 0.95 <= digit.row.max() <= 1
         assert digit.box == pytest.approx((left + 3, top - 3, 36, height + 4), abs=7)
+
+
+@pytest.mark.parametrize("size", [(8, 3), (3, 8)])
+def test_boxes_lie_on_the_smallest_pictures(size: tuple[int, int]) -> None:
+    """Also where less than half of the last pixel is ink."""
+    for seed in range(60):
+        levels = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+        with contextlib.suppress(PictureError):
+            for digit in found(Image.fromarray(levels.T)):
+                left, top, width, height = digit.box
+                assert 0 <= left < left + width <= size[0]
+                assert 0 <= top < top + height <= size[1]
 
 
 def test_lines_are_read_from_top_to_bottom() -> None:

@@ -110,6 +110,14 @@ class TestParted:
         assert read.scores == pytest.approx([0.9999] * 4)
         assert (read.queue_seconds, read.run_seconds) == (4, 8)
 
+    def test_halves_of_a_digit_of_a_pixel_lie_within_it(self) -> None:
+        """A picture may be so small that both come to the same pixel."""
+        tiny = FoundDigit(np.zeros(784, np.float32), (9, 4, 1, 1), 0, INK)
+
+        found, _ = parted([tiny], inference((8, UNSURE)), {0: [cut()]}, inference((2, SURE), (3, SURE)))
+
+        assert [one.box for one in found] == [(9, 4, 1, 1)] * 2
+
     def test_cuts_belong_to_their_digits(self) -> None:
         """Two digits that are two, the one between them cut in vain."""
         told = inference(*((8, UNSURE) for _ in range(3)))

@@ -19,9 +19,13 @@ _CALM_SECONDS = 1.0
 
 
 def give_way(*, gives_way: bool) -> None:
-    """Let the calling thread wait until those that run have had their share of time, where the system can do so."""
+    """Let the calling thread wait until those that run have had their share of time, where the system can do so.
+
+    A service that was started with another policy, such as `chrt --idle`, keeps that.
+    """
     with contextlib.suppress(OSError, AttributeError):  # only Linux tells threads apart
-        os.sched_setscheduler(0, os.SCHED_BATCH if gives_way else os.SCHED_OTHER, os.sched_param(0))
+        if os.sched_getscheduler(0) in (os.SCHED_OTHER, os.SCHED_BATCH):
+            os.sched_setscheduler(0, os.SCHED_BATCH if gives_way else os.SCHED_OTHER, os.sched_param(0))
 
 
 class Preemption:

@@ -71,3 +71,20 @@ def test_only_the_thread_that_asks_gives_way() -> None:
     thread.join()
     assert policies == [os.SCHED_BATCH, os.SCHED_OTHER]
     assert os.sched_getscheduler(0) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
+def test_a_policy_that_was_chosen_for_the_service_stays() -> None:
+    """One that is to run only where nothing else does would otherwise get the same share as others."""
+    policies: list[int] = []
+
+    def ask() -> None:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        for gives_way in (True, False):
+            give_way(gives_way=gives_way)
+            policies.append(os.sched_getscheduler(0))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert policies == [os.SCHED_IDLE] * 2

@@ -55,7 +55,7 @@ class Part:
 
 
 def cuts_of(levels: NDArray[np.uint8]) -> list[tuple[Part, Part]]:
-    """The left and the right part of each cut that leaves two of a digit's size: 60 cuts at most.
+    """The left and the right part of each cut that leaves two of a digit's size: 48 cuts at most.
 
     Args:
         levels: The ink, full at 255, any size, cropped to its box.

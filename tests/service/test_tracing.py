@@ -197,12 +197,14 @@ def test_each_time_through_the_network_has_a_span_of_its_own(tmp_path: Path) -> 
         answer = traced.client.post("/v1/read", content=touching(), headers={"Content-Type": "image/png"})
         first, second = traced.spans("inference")
         batches = traced.spans("batch")
+        request = traced.the("POST /v1/read")
 
     assert answer.json()["text"] == "555"
+    assert attributes(request)["digits.rows"] == 3  # as many as digits were answered
     assert (first.end_time or 0) <= (second.start_time or 0)
     assert linked(first) | linked(second) == {ids(batch) for batch in batches}
     assert not linked(first) & linked(second)
-    assert len(traced.spans("decode")) == 2
+    assert len(traced.spans("decode")) == len(traced.spans("queue")) == 2
 
 
 def test_refusals_and_faults_are_told_apart(tmp_path: Path) -> None:

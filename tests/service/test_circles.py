@@ -13,23 +13,21 @@ LINE = (20, 20, 180, 180)  # left, top, right, bottom
 def marked(*inside: tuple[tuple[int, int], tuple[int, int]], opening: int = 0) -> list[bool]:
     """Which strokes, the line itself first, are marked by a line around straight ones; it leaves some degrees open."""
     image = Image.new("1", (200, 200))
-    draw = ImageDraw.Draw(image)
-    draw.arc(LINE, opening - 90, 270, fill=1, width=5)
-    for stroke in inside:
-        draw.line(stroke, fill=1, width=6)
-    strokes = connected_strokes(np.asarray(image))
-    heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
-    line = int(np.argmax(heights))
-    found = marked_by(strokes, line, np.ones(strokes.count, dtype=np.bool_), heights).tolist()
-    return [found.pop(line), *found]
+    ImageDraw.Draw(image).arc(LINE, opening - 90, 270, fill=1, width=5)
+    return marked_by_highest(image, *inside)
 
 
 def marked_by_rest_of_box(*points: tuple[int, int], digit: tuple[tuple[int, int], tuple[int, int]]) -> list[bool]:
     """Which strokes, the line through the points first, are marked by that line on a page of 200 x 200."""
     image = Image.new("1", (200, 200))
-    draw = ImageDraw.Draw(image)
-    draw.line(points, fill=1, width=5)
-    draw.line(digit, fill=1, width=6)
+    ImageDraw.Draw(image).line(points, fill=1, width=5)
+    return marked_by_highest(image, digit)
+
+
+def marked_by_highest(image: Image.Image, *inside: tuple[tuple[int, int], tuple[int, int]]) -> list[bool]:
+    """Draw straight strokes, and tell which are marked by the highest of all, that one first."""
+    for stroke in inside:
+        ImageDraw.Draw(image).line(stroke, fill=1, width=6)
     strokes = connected_strokes(np.asarray(image))
     heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
     line = int(np.argmax(heights))

@@ -3,12 +3,17 @@
 import asyncio
 import functools
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
 
 from service.answers import ModelVersion, ReadAnswer, read_json
 from service.imaging import MEDIA_TYPES
+from service.inference import Inference
+from service.lines import FoundDigit
 from service.loading import LoadedVersion
 from service.media_types import FORM
 from service.multipart import FIELDS
@@ -90,16 +95,8 @@ async def _answer(request: Request, state: ServiceState, version: LoadedVersion,
     infer = functools.partial(
         state.batcher.infer, version, deadline=deadline, leaves=lambda: until_client_leaves(receive), trace=trace
     )
-    inference = await infer(rows)
-    suspects = may_be_two(digits, inference, state.reader.limits.max_instances - len(digits))
-    if suspects:
-        cuts, cut_seconds = await cut_digits([digits[place] for place in suspects], receive, state.reader)
-        decode_seconds += cut_seconds
-        if trace is not None:
-            trace.add("decode", cut_seconds)
-        if any(cuts):
-            halves = await infer(rows_of(cuts))
-            digits, inference = parted(digits, inference, dict(zip(suspects, cuts, strict=True)), halves)
+    digits, inference, cut_seconds = await _part_touching(digits, await infer(rows), infer, request, state)
+    decode_seconds += cut_seconds
     check_touching(digits, inference)
     state.metrics.predicted(version.number, inference.probabilities, inference.is_digit)
     request.state.access_fields = AccessFields(
@@ -110,3 +107,24 @@ async def _answer(request: Request, state: ServiceState, version: LoadedVersion,
     response = Response(content)
     response.raw_headers = answer_headers(version, len(content), decode_seconds, inference)
     return response
+
+
+async def _part_touching(
+    digits: list[FoundDigit],
+    inference: Inference,
+    infer: Callable[[NDArray[np.float32]], Awaitable[Inference]],
+    request: Request,
+    state: ServiceState,
+) -> tuple[list[FoundDigit], Inference, float]:
+    """Part digits that touch, where the network is sure of it; the last value is how many seconds cutting took."""
+    suspects = may_be_two(digits, inference, state.reader.limits.max_instances - len(digits))
+    if not suspects:
+        return digits, inference, 0.0
+    cuts, cut_seconds = await cut_digits([digits[place] for place in suspects], request.receive, state.reader)
+    trace: RequestTrace | None = request.scope["state"].get("trace")
+    if trace is not None:
+        trace.add("decode", cut_seconds)
+    if any(cuts):
+        halves = await infer(rows_of(cuts))
+        digits, inference = parted(digits, inference, dict(zip(suspects, cuts, strict=True)), halves)
+    return digits, inference, cut_seconds

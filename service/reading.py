@@ -89,7 +89,7 @@ async def cut_digits(digits: list[FoundDigit], receive: Receive, reader: BodyRea
     """
     started = time.perf_counter()
     most_rows = reader.limits.max_instances
-    # Admitted with its picture: a request is not refused when most of its work is done.
+    # Admitted with its picture: to refuse it here would waste most of the work.
     cutting = reader.pool.run(lambda: cuts_of_each(digits, most_rows), is_admitted=True)
     return await unless_client_leaves(receive, cutting), time.perf_counter() - started
 

@@ -41,7 +41,7 @@ def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64])
     if not (inside & large).any():
         return np.zeros_like(kept)
     found = inside & ~_reached(strokes, line, rim_closes=False)
-    is_cut_off = not (found & large).any() and _is_on_rim(boxes[line], strokes.shape)
+    is_cut_off = not (found & large).any() and bool(strokes.on_rim[line])
     if is_cut_off:
         found = inside & ~_reached(strokes, line, rim_closes=True)
         heights = boxes[:, 2] - boxes[:, 0]
@@ -71,11 +71,6 @@ def _reached(strokes: Strokes, line: int, *, rim_closes: bool) -> Mask:
     reached = np.zeros(strokes.count, dtype=np.bool_)
     reached[numbers[reached_from_rim(~closed) & (numbers >= 0)]] = True
     return reached
-
-
-def _is_on_rim(box: NDArray[np.int64], shape: tuple[int, int]) -> bool:
-    """Whether a stroke with that box comes to the picture's rim."""
-    return bool((box[:2] == 0).any() or (box[2:] == shape).any())
 
 
 def _is_slash(strokes: Strokes, stroke: int, around: int, *, is_whole: bool) -> bool:

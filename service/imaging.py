@@ -193,7 +193,7 @@ def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:
     boxes = strokes.boxes[candidates]
     areas = strokes.areas[candidates]
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    on_rim = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == strokes.shape).any(axis=1)
+    on_rim = strokes.on_rim[candidates]
     main = int(np.argmax(np.where(_fill_a_corner(boxes, areas, strokes.shape), _CORNER_COUNTS * areas, areas)))
     clear = ~on_rim & (sizes >= _LEAST_CLEAR * max(strokes.shape)) & (areas >= _LEAST_BESIDE_RIM * areas[main])
     if on_rim[main] and clear.any():

@@ -59,6 +59,11 @@ class Strokes:
         return boxes
 
     @cached_property
+    def on_rim(self) -> Mask:
+        """(strokes,), which come to the mask's rim."""
+        return np.asarray((self.boxes[:, :2] == 0).any(axis=1) | (self.boxes[:, 2:] == self.shape).any(axis=1))
+
+    @cached_property
     def numbers(self) -> NDArray[np.int32]:
         """(height, width) int32: the pixel's stroke, or -1 where there is no ink."""
         return self._painted((self.of_run + 1).astype(np.int32)) - np.int32(1)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from service.strokes import connected_strokes, reached_from_rim
+from service.strokes import connected_strokes, reached_from_rim, rim_of
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans())
 
@@ -56,6 +56,14 @@ def test_no_ink_no_strokes(shape: tuple[int, int]) -> None:
     assert strokes.areas.shape == (0,)
     assert strokes.boxes.shape == (0, 4)
     assert (strokes.numbers == -1).all()
+
+
+@given(MASKS)
+def test_strokes_on_the_rim_have_a_pixel_there(mask: NDArray[np.bool_]) -> None:
+    """Those, and no others."""
+    strokes = connected_strokes(mask)
+    there = set(rim_of(strokes.numbers).tolist()) - {-1}
+    assert set(np.flatnonzero(strokes.on_rim).tolist()) == there
 
 
 @given(MASKS)

@@ -64,7 +64,7 @@ def cuts_of_each(digits: Sequence[FoundDigit], most_rows: int) -> list[Cuts]:
     """The cuts of each digit; of as many digits as have `most_rows` halves together, no cuts of the others."""
     cuts: list[Cuts] = []
     for digit in digits:
-        found = [] if digit.ink is None else cuts_of(digit.ink)
+        found = [] if digit.ink is None or most_rows < 0 else cuts_of(digit.ink)
         most_rows -= 2 * len(found)
         cuts.append(found if most_rows >= 0 else [])
     return cuts

@@ -6,6 +6,9 @@ import pytest
 
 from service.preemption import Preemption, give_way
 
+# The system call that these tests make for real is Linux's own: elsewhere `give_way` does nothing.
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a thread a policy of its own")
+
 
 class Story:
     """A clock to be set, and what the event loop's thread was told."""
@@ -54,7 +57,7 @@ def test_nothing_changes_without_refusals() -> None:
     assert not story.told
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
+@needs_linux
 def test_only_the_thread_that_asks_gives_way() -> None:
     """The system is told of one thread, and lets it take that back; the others stay as they are."""
     policies: list[int] = []
@@ -73,7 +76,7 @@ def test_only_the_thread_that_asks_gives_way() -> None:
     assert os.sched_getscheduler(0) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads apart")
+@needs_linux
 def test_a_policy_that_was_chosen_for_the_service_stays() -> None:
     """One that is to run only where nothing else does would otherwise get the same share as others."""
     policies: list[int] = []

@@ -11,7 +11,7 @@ _ALWAYS = {"type", "title", "status", "detail", "instance", "request_id", "error
 
 def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
     """Assert that the answer is the problem of that status and reason in its canonical shape; give its document."""
-    assert response.status_code == status, response.text
+    assert response.status_code == status, response.text[:1000]
     assert response.headers["content-type"] == MEDIA_TYPE
     document: dict[str, Any] = response.json()
     assert _ALWAYS <= document.keys() <= _ALWAYS | {"errors"}

@@ -4,13 +4,16 @@
 class RunningAverage:
     """An exponentially weighted mean; `value` is None before anything has been measured."""
 
-    __slots__ = ("_weight", "value")
+    __slots__ = ("_count", "_weight", "value")
 
     def __init__(self, weight: float) -> None:
         """Make it empty; `weight` is the share of the newest value, so that about the last 1 / weight count."""
         self._weight = weight
+        self._count = 0
         self.value: float | None = None
 
     def add(self, value: float) -> None:
-        """Take one more value into account."""
-        self.value = value if self.value is None else self.value + self._weight * (value - self.value)
+        """Take one more value into account; of the first 1 / weight all count the same."""
+        self._count += 1
+        before = self.value or 0.0
+        self.value = before + max(self._weight, 1 / self._count) * (value - before)

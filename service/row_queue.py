@@ -12,8 +12,9 @@ from service.inference import InferenceRequest, Slice
 from service.metrics import Metrics
 from service.problems import DeadlinePassed, QueueFull
 
-# Weight of the newest batch in the measured rate: about the last twenty batches count.
-_RATE_WEIGHT = 0.05
+# Weight of the newest batch in the measured rate: about the last two hundred count, of bulk half a second, nearly as
+# long as what is foretold from it. A moment in which bodies arrive, and the network has a third of a core, says little.
+_RATE_WEIGHT = 0.005
 
 
 class RowQueue:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,15 @@ def test_a_mean_lies_among_what_was_measured(values: list[float], weight: float)
         average.add(value)
     assert average.value is not None
     assert min(values) - 1e-9 <= average.value <= max(values) + 1e-9
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=20))
+def test_the_first_values_count_the_same(values: list[float]) -> None:
+    """One odd value at the beginning is not the mean until all others have pushed it out."""
+    average = RunningAverage(0.05)
+    for value in values:
+        average.add(value)
+    assert average.value == pytest.approx(sum(values) / len(values))
 
 
 @given(SECONDS, SECONDS)

@@ -60,6 +60,22 @@ def test_the_wait_follows_from_what_batches_took() -> None:
     asyncio.run(story())
 
 
+def test_a_slow_moment_is_not_taken_for_the_rate() -> None:
+    """While bodies arrive, batches take three times as long for a tenth of a second; nobody has to wait for that."""
+
+    async def story() -> None:
+        queue = RowQueue(Metrics(), max_batch_size=64, limit_rows=1000, longest_wait_seconds=math.inf)
+        queue.add(request_of(loaded_version(), 640))
+        for seconds in [0.002] * 1000 + [0.006] * 20:
+            queue.measure(rows=64, seconds=seconds)
+        assert 0.02 <= queue.wait_seconds(batches_at_once=1) <= 0.03
+        for _ in range(1000):
+            queue.measure(rows=64, seconds=0.006)
+        assert queue.wait_seconds(batches_at_once=1) >= 0.055
+
+    asyncio.run(story())
+
+
 def test_rows_that_are_released_leave_room() -> None:
     """What nobody waits for any more is not counted, and not taken."""
     metrics = Metrics()

@@ -1,7 +1,7 @@
 """API keys: who may ask for anything below /v1/, when the operator has set keys.
 
-The page, its files, the reference, health and metrics stay open. Keys are held as digests only, so that
-neither a log line nor a traceback can show one.
+The page, its files, the reference, health and metrics stay open. Keys are compared by their digests, of
+which neither a log line nor a traceback can show one.
 """
 
 import hashlib

@@ -125,7 +125,7 @@ class _ClosedWhenLate(_FewQueued):
 
     So is one whose client has read nothing of an answer for as long, which would stay in memory. It is looked at a
     few times a minute, because a timer for each request costs too much. All else has limits of its own: a request its
-    deadline, and what is idle after an answer uvicorn's, or the next look after that.
+    deadline, and what is idle after an answer uvicorn's.
     """
 
     longest_header_seconds: float

@@ -103,8 +103,11 @@ def _serve(settings: Settings, system: str) -> int:
         return _serve_in_workers(settings, listeners, functools.partial(serve, settings))
     from service.metrics import Metrics
 
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(settings, listeners[0], Metrics())
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(settings, listeners[0], Metrics())
+    except SystemExit:  # uvicorn's, with 3, which is the quality gate's, if the app could not start
+        return FAILED
     return DONE
 
 
@@ -127,15 +130,17 @@ def _end_well_until_serving() -> None:
 
 def _what_to_choose(error: OSError) -> str:
     """What is wrong with the address, and which setting changes that."""
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{error.strerror}. Choose another DIGITS_HOST."
-    return f"{os.strerror(error.errno or 0)}. Choose another DIGITS_PORT."
+    if not isinstance(error, socket.gaierror) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return f"{os.strerror(error.errno)}. Choose another DIGITS_PORT."
+    return f"{error.strerror}. Choose another DIGITS_HOST."
 
 
 def _complain(error: ValidationError) -> None:
     for problem in error.errors(include_url=False, include_input=False):
         name = "_".join(["DIGITS", *(str(part).upper() for part in problem["loc"])])
-        _say(f"{name if problem['loc'] else 'Settings'}: {problem['msg']}", sys.stderr)
+        said = problem["msg"].removeprefix("Value error, ")
+        # What concerns several settings names them itself.
+        _say(f"{name}: {said}" if problem["loc"] else said, sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

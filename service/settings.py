@@ -92,6 +92,9 @@ class Settings(BaseSettings):
             except OSError as error:
                 msg = f"cannot be read: {error.strerror}"
                 raise ValueError(msg) from error
+            except UnicodeDecodeError:  # of which the message has some of the keys' bytes
+                msg = "is no text in UTF-8"
+                raise ValueError(msg) from None
         return _parse_keys(self.api_keys.get_secret_value().split(",")) if self.api_keys is not None else ()
 
     @field_validator("model_store", "cache", "host", mode="before")
@@ -107,12 +110,12 @@ class Settings(BaseSettings):
     def _keys_can_be_read(self) -> Self:
         """Keys that were meant to guard the service and do not are found out at the start."""
         if self.api_keys is not None and self.api_keys_file is not None:
-            msg = "give api_keys or api_keys_file, not both"
+            msg = "give DIGITS_API_KEYS or DIGITS_API_KEYS_FILE, not both"
             raise ValueError(msg)
         try:
             _ = self.accepted_keys
         except ValueError as error:
-            msg = f"{'api_keys_file' if self.api_keys_file else 'api_keys'} {error}"
+            msg = f"DIGITS_API_KEYS{'_FILE' if self.api_keys_file else ''} {error}"
             raise ValueError(msg) from None
         return self
 
@@ -120,7 +123,9 @@ class Settings(BaseSettings):
     def _queue_holds_the_largest_request(self) -> Self:
         """A request that is larger than the queue could never be admitted."""
         if self.queue_limit < self.max_instances:
-            msg = f"queue_limit ({self.queue_limit}) must be at least max_instances ({self.max_instances})"
+            msg = (
+                f"DIGITS_QUEUE_LIMIT ({self.queue_limit}) must be at least DIGITS_MAX_INSTANCES ({self.max_instances})"
+            )
             raise ValueError(msg)
         return self
 

@@ -133,6 +133,34 @@ def test_wrong_setting_is_named() -> None:
     assert "DIGITS_PORT" in ended.stderr
 
 
+def test_wrong_settings_together_are_named_as_they_are_set() -> None:
+    """What is wrong with two settings at once names both variables, not what they are called inside."""
+    ended = run(DIGITS_QUEUE_LIMIT="9")
+    assert ended.returncode == 2
+    assert ended.stderr == "DIGITS_QUEUE_LIMIT (9) must be at least DIGITS_MAX_INSTANCES (10000)\n"
+
+
+def test_an_app_that_cannot_start_ends_with_1() -> None:
+    """Not with uvicorn's own 3, which tells that the quality gate has refused a version."""
+    without_threads = (
+        "import sys, service.pool\n"
+        "def none(count, name): raise RuntimeError('no thread')\n"
+        "service.pool.background_threads = none\n"
+        "from service.__main__ import main\n"
+        "sys.exit(main([]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", without_threads],
+        env={"PATH": "/usr/bin:/bin", "DIGITS_PORT": "0", "DIGITS_WORKERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "no thread" in ended.stderr
+
+
 def test_taken_port_is_said_plainly() -> None:
     """A port that another program has ends the start with 1 and a sentence, not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -142,7 +170,7 @@ def test_taken_port_is_said_plainly() -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "fe80::1"])
 def test_an_address_that_this_machine_does_not_have_is_said_plainly(host: str) -> None:
     """A name that nobody knows, or another machine's address, ends the start with 1 and the setting to change."""
     ended = run(DIGITS_HOST=host)

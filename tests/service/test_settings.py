@@ -91,7 +91,7 @@ def test_every_wait_is_finite(name: str, value: str) -> None:
 def test_the_queue_holds_the_largest_request() -> None:
     """A queue smaller than one permitted request is refused with both numbers, one of the same size is not."""
     assert Settings(queue_limit=10, max_instances=10).queue_limit == 10
-    with pytest.raises(ValidationError, match=r"queue_limit \(9\) must be at least max_instances \(10\)"):
+    with pytest.raises(ValidationError, match=r"DIGITS_QUEUE_LIMIT \(9\) must be at least DIGITS_MAX_INSTANCES \(10\)"):
         Settings(queue_limit=9, max_instances=10)
 
 
@@ -118,7 +118,7 @@ def test_keys_that_would_not_guard_are_refused(tmp_path: Path, text: str) -> Non
     """Keys that are set, but to nothing or to what no header carries, end the start without being shown."""
     (tmp_path / "keys").write_text(text)
     for settings in ({"api_keys": text}, {"api_keys_file": tmp_path / "keys"}):
-        with pytest.raises(ValidationError, match="api_keys") as raised:
+        with pytest.raises(ValidationError, match="DIGITS_API_KEYS") as raised:
             Settings.model_validate(settings)
         assert not text.strip(" ,") or text not in str(raised.value)
 
@@ -143,6 +143,14 @@ def test_keys_are_given_once(tmp_path: Path) -> None:
         Settings.model_validate({"api_keys": "k", "api_keys_file": tmp_path})
     with pytest.raises(ValidationError, match="cannot be read"):
         Settings.model_validate({"api_keys_file": tmp_path / "none"})
+
+
+def test_a_file_that_is_no_text_shows_none_of_it(tmp_path: Path) -> None:
+    """What ends the start says which file is wrong, without a byte of a key."""
+    (tmp_path / "keys").write_bytes(b"key-\xff")
+    with pytest.raises(ValidationError, match="DIGITS_API_KEYS_FILE is no text in UTF-8") as raised:
+        Settings.model_validate({"api_keys_file": tmp_path / "keys"})
+    assert "xff" not in str(raised.value)
 
 
 def test_keys_are_not_shown() -> None:

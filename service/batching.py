@@ -23,7 +23,7 @@ from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
 from service.problems import client_gone
-from service.row_queue import RowQueue, deadline_passed
+from service.row_queue import RowQueue
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing
@@ -103,7 +103,7 @@ class Batcher:
 
         Raises:
             QueueFull: The rows don't fit into the queue, or would wait for too long.
-            DeadlinePassed: The deadline came before the answer.
+            TimeoutError: The deadline came before the answer.
             ClientGone: The caller left before the answer.
         """
         self._queue.check_room(len(pixels), self._bulk_running)
@@ -144,7 +144,7 @@ class Batcher:
             return inference
         if leaving.done():
             raise client_gone()
-        raise deadline_passed()
+        raise TimeoutError
 
     def _take_turn_soon(self) -> None:
         """Run what has come together when this turn of the loop is over."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from service.average import RunningAverage
 from service.inference import InferenceRequest, Slice
 from service.metrics import Metrics
-from service.problems import DeadlinePassed, QueueFull
+from service.problems import QueueFull
 
 # Weight of the newest batch in the measured rate: about the last two hundred count, of bulk half a second, nearly as
 # long as what is foretold from it. A moment in which bodies arrive, and the network has a third of a core, says little.
@@ -128,7 +128,7 @@ class RowQueue:
                 queue.popleft()
             elif time.monotonic() >= request.deadline:
                 queue.popleft()
-                request.fail(deadline_passed())
+                request.fail(TimeoutError())
             else:
                 yield request
 
@@ -144,8 +144,3 @@ class RowQueue:
     def _count(self, rows: int) -> None:
         self._rows += rows
         self._metrics.queue_rows.set(self._rows)
-
-
-def deadline_passed() -> DeadlinePassed:
-    """The problem of a request whose deadline came before its answer."""
-    return DeadlinePassed("The deadline passed before the answer was there; send fewer rows or allow more time.")

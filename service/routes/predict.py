@@ -36,7 +36,6 @@ from service.prediction import (
     unless_client_leaves,
     until_client_leaves,
 )
-from service.problems import DeadlinePassed
 from service.state import ServiceState, State
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
                 count, seen = len(rows), rows if asked.include_seen else None
                 del rows  # what nobody is shown is not kept while the answer is written
                 content = await _content(asked, chosen, inference, seen)
-    except (TimeoutError, DeadlinePassed):
+    except TimeoutError:
         raise deadline_passed(asked.seconds) from None
     state.metrics.predicted(chosen.number, inference.probabilities, inference.is_digit)
     asked.scope["state"]["access_fields"] = AccessFields(

@@ -30,7 +30,6 @@ from service.prediction import (
     given_headers,
     until_client_leaves,
 )
-from service.problems import DeadlinePassed
 from service.reading import check_touching, cut_digits, read_digits
 from service.state import ServiceState, State
 
@@ -81,7 +80,7 @@ async def read(
     try:
         async with asyncio.timeout(seconds):
             return await _answer(request, state, chosen, deadline)
-    except (TimeoutError, DeadlinePassed):
+    except TimeoutError:
         raise deadline_passed(seconds) from None
 
 

@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's business.
+settings.register_profile("digits", deadline=None)
+settings.load_profile("digits")
 
 
 @pytest.fixture(scope="session")

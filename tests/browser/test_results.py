@@ -315,8 +315,8 @@ def test_an_answer_that_never_comes_is_given_up(page: Page) -> None:
     """It is said that it takes too long, not that the service could not be reached."""
     page.clock.install()
     page.route("**/v1/predict*", lambda _: None)
-    draw(page, DIGITS[8])
-    page.wait_for_timeout(300)
+    with page.expect_request("**/v1/predict*"):
+        draw(page, DIGITS[8])
     page.clock.fast_forward("00:40")
     expect(page.locator("#sentence")).to_have_text("The service took too long.")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()

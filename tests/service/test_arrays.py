@@ -52,7 +52,7 @@ def with_value(value: Any, at: int = 5) -> list[Any]:
     return [*HALF[:at], value, *HALF[at + 1 :]]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(batches)
 def test_instances_arrive_as_they_were_sent(sent: NDArray[np.float64]) -> None:
     """A batch of numbers in [0, 1] arrives in order, within float32's precision."""
@@ -62,7 +62,7 @@ def test_instances_arrive_as_they_were_sent(sent: NDArray[np.float64]) -> None:
     np.testing.assert_array_equal(rows, sent.astype(np.float32))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(batches)
 def test_grids_equal_flat_rows(sent: NDArray[np.float64]) -> None:
     """28 rows of 28 mean the same as 784 values, and the two may stand side by side."""
@@ -75,7 +75,7 @@ def test_grids_equal_flat_rows(sent: NDArray[np.float64]) -> None:
     np.testing.assert_array_equal(from_json({"instances": mixed}), flat)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(arrays.arrays(np.uint8, (3, PIXELS), fill=st.integers(0, 255)))
 def test_levels_mean_the_same_as_bytes_and_as_numbers(levels: NDArray[np.uint8]) -> None:
     """0-255 as JSON, 0-255 as raw bytes and 0-1 as JSON are one picture."""
@@ -147,7 +147,7 @@ def test_a_level_out_of_range_is_told(value: float) -> None:
     assert f"is {value}; values lie in [0, 255]" in problem.detail
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(row=st.integers(0, 2), column=st.integers(0, PIXELS - 1), grid=st.booleans())
 def test_the_pointer_is_in_terms_of_what_was_sent(row: int, column: int, *, grid: bool) -> None:
     """In a grid the pointer counts rows and columns, in a flat row values."""
@@ -235,7 +235,7 @@ def test_what_is_not_json_is_malformed(body: str) -> None:
         from_json(body)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
 def test_any_bytes_are_refused_with_a_problem(body: bytes) -> None:
     """Whatever arrives, it is a problem of the client's and not a crash."""
@@ -251,7 +251,7 @@ members = st.sampled_from(["pixels", "instances", "max_value", "x/y"])
 documents = scalars | lists | st.dictionaries(members, scalars | lists, max_size=3)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(documents)
 def test_any_json_that_is_no_picture_is_refused_with_one_place(document: Any) -> None:
     """Whatever the structure, the problem has one place and a sentence."""
@@ -323,7 +323,7 @@ NUMBERS: st.SearchStrategy[object] = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     values=st.lists(NUMBERS, max_size=4),
     length=st.sampled_from([0, 28, 783, 784, 785, 812]),
@@ -400,7 +400,7 @@ def test_white_space_does_not_send_a_batch_the_long_way() -> None:
         assert without_pydantic(body).tolist() == [HALF] * 3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(sent=batches, indent=st.sampled_from([None, 1, "\t"]), alone=st.booleans())
 def test_grids_need_no_pydantic(sent: NDArray[np.float64], indent: int | str | None, *, alone: bool) -> None:
     """28 rows of 28 numbers are read as 784 are, alone and beside those, however they are indented."""
@@ -444,7 +444,7 @@ def with_numbers(text: str) -> str:
     return text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example(rows=["ROW"] * 2, separator=",\x0b", space="", at=0, document='{"instances":[ROWS]}')  # white space to Python
 @example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"instances":[ROWS\x0b]}')
 @example(rows=["ROW"] * 2, separator=",", space="", at=0, document='{"max_value":1,"instances":[ROWS],"max_value":255}')
@@ -600,7 +600,7 @@ def test_a_large_batch_is_read_into_its_rows(wide: int) -> None:
     assert peak_bytes < 2 * rows.nbytes + 500_000
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     data=st.data(),
     indent=st.sampled_from([None, 0, 2]),

@@ -145,7 +145,7 @@ def test_a_form_without_boundary_is_malformed() -> None:
         rows_of(form(("file", picture()))[0], FORM)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.sampled_from(
@@ -172,7 +172,7 @@ def test_any_form_is_refused_with_a_problem(pieces: list[bytes]) -> None:
     assert raised.value.status in (400, 413, 422)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     header=st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II", b""]),
     rest=st.binary(),

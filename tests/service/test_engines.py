@@ -36,7 +36,7 @@ def test_every_largest_batch_gives_the_golden_answers(
     golden.check(LiteRTEngine(released_program, max_batch_size).run, "the engine", tells_is_digit=tells)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), rows=st.integers(1, 40))
 def test_row_has_the_same_answer_alone_and_in_any_batch(engine: LiteRTEngine, data: st.DataObject, rows: int) -> None:
     """A row's probabilities don't depend on the rows beside it, nor on padding."""

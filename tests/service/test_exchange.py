@@ -197,7 +197,7 @@ async def _bare_request(app: FastAPI, method: str) -> None:
     await app(scope, receive, send)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(max_size=140))
 def test_a_request_id_is_kept_or_made(sent: bytes) -> None:
     """Only an id of 1 to 128 harmless characters is repeated; any other is replaced by one that is."""

@@ -158,7 +158,7 @@ def test_more_images_than_ours_are_read(version: Path) -> None:
     assert len(read_golden(version).pixels) == 1000
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_file_cut_anywhere_is_rejected(version: Path, data: st.DataObject) -> None:
     """However little of the file is left, an empty file included, the version is rejected with a reason."""
@@ -171,7 +171,7 @@ def test_a_file_cut_anywhere_is_rejected(version: Path, data: st.DataObject) -> 
         read_golden(version)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(min_value=0), bits=st.integers(min_value=1, max_value=255))
 def test_a_damaged_file_is_rejected_or_read(version: Path, at: int, bits: int) -> None:
     """Whatever byte of the file is wrong, there is a reason and no crash."""
@@ -203,7 +203,7 @@ def test_a_difference_within_the_tolerance_passes(sign: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(row=st.integers(0, 9), column=st.integers(0, 9))
 def test_one_probability_too_far_away_is_rejected(sign: int, row: int, column: int) -> None:
     """A single probability of a single image decides, and the reason has the figures."""

@@ -56,7 +56,7 @@ def centre_of_mass(row: NDArray[np.float32]) -> tuple[float, float]:
 class TestForm:
     """What comes out has the form of an MNIST image."""
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(
         strokes=st.sampled_from(DIGITS),
         left=st.integers(0, 180),
@@ -379,7 +379,7 @@ class TestRefusals:
         with pytest.raises(PictureError, match="blank"):
             cleaned(Image.new("RGBA", (100, 100), (0, 0, 0, 0)))
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(
         seed=st.integers(0, 2**32 - 1),
         side=st.sampled_from([20, 28, 64, 128, 300, 700]),

@@ -68,7 +68,7 @@ def test_cuts_are_unlike_each_other_and_bounded() -> None:
     assert len({each.tobytes() for each in rows}) == len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ink=st.tuples(st.integers(3, 90), st.integers(2, 90)).flatmap(
         lambda shape: arrays(np.uint8, shape, elements=st.sampled_from([0, 0, 100, 128, 255]))

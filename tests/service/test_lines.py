@@ -40,7 +40,7 @@ def found(
     return digits_from_picture(file.getvalue(), 4_000_000, max_digits)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     places=st.lists(st.tuples(st.integers(0, 25), st.integers(-12, 12), st.integers(50, 70)), min_size=1, max_size=7)
 )
@@ -334,7 +334,7 @@ def test_a_blank_page_is_refused(level: int) -> None:
         found(Image.new("L", (300, 200), level))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.sampled_from([(20, 20), (28, 28), (64, 64), (200, 130), (320, 240), (700, 500)]),

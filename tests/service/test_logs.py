@@ -55,7 +55,7 @@ def test_the_service_s_fields_are_members() -> None:
     assert "password" not in line
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(message=st.text(), reason=st.text())
 def test_a_record_is_always_one_line(message: str, reason: str) -> None:
     """Line breaks of every kind, in message or fields, stay inside the JSON."""

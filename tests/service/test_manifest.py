@@ -223,7 +223,7 @@ def test_a_file_of_another_size_is_named_with_both_sizes(version: Path, path: st
 
 
 @pytest.mark.parametrize("path", FILES)
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bit=st.integers(min_value=0, max_value=10_000))
 def test_any_flipped_bit_is_noticed(version: Path, path: str, bit: int) -> None:
     """A file of the right size that differs in one bit is rejected by its path."""

@@ -28,7 +28,7 @@ def pictures_of(content: bytes, content_type: bytes = CONTENT_TYPE) -> list[tupl
     return asyncio.run(form_pictures(content, content_type, 10_000))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

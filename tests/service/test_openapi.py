@@ -180,14 +180,14 @@ def test_what_an_answer_links_to_is_there(client: httpx.Client) -> None:
             case.validate_response(response, excluded_checks=[CHECKS.get_one(name) for name in TOO_STRICT])
             found.add((case.operation.path, response.status_code))
 
-    Stories.run(settings=settings(max_examples=30, stateful_step_count=5, deadline=None))
+    Stories.run(settings=settings(max_examples=30, stateful_step_count=5))
     assert {("/v1/models/{name}", 200), ("/v1/models/{name}/versions/{number}", 200)} <= found
 
 
 def checked_operation(operation: Any, base_url: str) -> None:
     """Check some made-up requests of one operation."""
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
         # A deadline that cannot be kept is answered with 504, as it should be.

@@ -258,7 +258,7 @@ class TestFiles:
         assert np.array_equal(cleaned(bmp_in_runs(page)), cleaned(encoded(Image.fromarray(page))))
 
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         start=st.sampled_from(
             [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF89a", b"II*\0", b"MM\0*"]
@@ -273,7 +273,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(share=st.floats(0, 0.7))
     def test_truncated_files(self, pillow_format: str, share: float) -> None:
         """A file of which the end is missing is never half read."""
@@ -283,7 +283,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1))
     def test_damaged_files(self, pillow_format: str, flips: list[tuple[float, int]]) -> None:
         """A file with changed bytes gives a row or a `PictureError`, nothing else."""

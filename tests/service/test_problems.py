@@ -62,7 +62,7 @@ def test_without_a_wait_there_is_no_retry_after() -> None:
     assert "Retry-After" not in answered(InvalidInput("No.")).headers
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text())
 def test_any_detail_survives_the_way(detail: str) -> None:
     """Line breaks, quotes and every alphabet arrive as they were written."""

@@ -400,7 +400,7 @@ def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
 
 
 CHUNKED_HEAD = request_head("POST", "/", ["Transfer-Encoding: chunked"])
-MANY_CHUNKS = 30_000
+MANY_CHUNKS = 60_000  # some fifteen turns, and nearly as many as may wait to be read
 
 
 @pytest.mark.parametrize("is_behind", [False, True])

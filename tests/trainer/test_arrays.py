@@ -89,7 +89,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of headers that Python 2 might have written
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 75), st.integers(0, 255)), min_size=1, max_size=3))
 def test_any_other_header_is_read_or_refused(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     """Whatever bytes a header has, it gives arrays or the one error."""

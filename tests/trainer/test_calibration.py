@@ -25,7 +25,7 @@ def draw(temperature: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np
     return logits.astype(np.float32), labels.astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(temperature=st.floats(0.3, 3.0), seed=st.integers(0, 1000))
 def test_hidden_temperature_is_found(temperature: float, seed: int) -> None:
     """Labels drawn at a temperature give it back, within what 4,000 of them can tell."""
@@ -33,7 +33,7 @@ def test_hidden_temperature_is_found(temperature: float, seed: int) -> None:
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), factor=st.floats(0.5, 2.0))
 def test_no_other_temperature_is_better(seed: int, factor: float) -> None:
     """Any other temperature makes the labels less likely."""

@@ -94,7 +94,7 @@ def test_tables_are_even(tmp_path: Path, findings: Findings) -> None:
         assert len(widths) == 1
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="<>&|`*_[]#\\\n$ab", min_size=1))
 def test_text_from_data_is_plain(tmp_path: Path, hostile: str) -> None:
     """Whatever a value is called, it makes no heading, row, cell, code, link or element of its own."""

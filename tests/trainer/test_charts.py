@@ -34,7 +34,7 @@ def assert_inside(root: ET.Element) -> None:
         assert all(0 <= float(y) <= height for y in down)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(values, values)
 def test_ticks_hold_the_values(one: float, other: float) -> None:
     """Ticks ascend evenly around the values, and are few."""
@@ -61,7 +61,7 @@ def test_ticks_are_round(low: float, high: float, marks: list[float]) -> None:
     assert ticks(low, high) == marks
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 60).flatmap(lambda count: st.lists(values, min_size=count, max_size=count)), st.text())
 def test_line_chart_is_sound(losses: list[float], name: str) -> None:
     """Any losses, of one epoch or many, under any name give a well-formed chart inside its frame."""
@@ -84,7 +84,7 @@ def test_better_is_higher() -> None:
     assert y1 > y2
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 10_000), min_size=15, max_size=15).filter(any), st.data())
 def test_reliability_chart_is_sound(counts: list[int], data: st.DataObject) -> None:
     """Any counts give a well-formed chart inside its frame, with a bar for each bin that is not empty."""

@@ -82,7 +82,7 @@ def test_no_images_stay_none(name: str) -> None:
     assert corrupt(name, np.zeros((0, 28, 28), np.uint8)).shape == (0, 28, 28)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_any_bytes_will_do(name: str, seed: int) -> None:

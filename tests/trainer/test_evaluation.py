@@ -28,7 +28,7 @@ def scored(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     return probabilities, generator.integers(0, 10, count).astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(trials=st.integers(1, 10_000), data=st.data())
 def test_wilson_interval_holds_the_proportion(trials: int, data: st.DataObject) -> None:
     """The interval lies in 0 to 1, holds the proportion, and never has zero width."""
@@ -43,7 +43,7 @@ def test_wilson_interval_is_the_published_formula() -> None:
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scored())
 def test_measures_agree_with_each_other(sample: tuple[NDArray[np.float32], NDArray[np.uint8]]) -> None:
     """Accuracy, errors, recall, precision and the histograms count the same rows."""
@@ -62,7 +62,7 @@ def test_measures_agree_with_each_other(sample: tuple[NDArray[np.float32], NDArr
     assert metrics["test_nll"] >= 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scored())
 def test_one_bin_bounds_calibration_error(sample: tuple[NDArray[np.float32], NDArray[np.uint8]]) -> None:
     """The error over bins is at least the distance of mean confidence from accuracy."""

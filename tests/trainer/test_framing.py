@@ -25,7 +25,7 @@ def inked_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(drawings())
 def test_mass_is_centred(ink: NDArray[np.float32]) -> None:
     """The centre of mass is within half a pixel of (14, 14), unless the ink would leave the image."""
@@ -39,7 +39,7 @@ def test_mass_is_centred(ink: NDArray[np.float32]) -> None:
         assert abs(centre - 14) <= 0.51 or (begin == 0 and centre > 14) or (end == 28 and centre < 14)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(drawings())
 def test_longest_side_is_twenty_pixels(ink: NDArray[np.float32]) -> None:
     """The ink's longest side is 20 pixels, and its sides keep their ratio."""
@@ -51,7 +51,7 @@ def test_longest_side_is_twenty_pixels(ink: NDArray[np.float32]) -> None:
     assert np.abs(sides - drawn * 20 / drawn.max()).max() <= 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(drawings(), st.integers(0, 40), st.integers(0, 40))
 def test_margin_does_not_matter(ink: NDArray[np.float32], above: int, beside: int) -> None:
     """Where on the page the ink lies changes nothing."""

@@ -21,7 +21,7 @@ def encode(array: NDArray[np.uint8]) -> bytes:
     return header + array.tobytes()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(array=arrays(np.uint8, array_shapes(max_dims=3, max_side=6)), pack=st.sampled_from([bytes, gzip.compress]))
 def test_reads_what_was_written(
     array: NDArray[np.uint8], pack: Callable[[bytes], bytes], tmp_path_factory: pytest.TempPathFactory

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.versions import damage, rewrite_manifest, store_of
@@ -13,7 +13,6 @@ from trainer.pruning import prune
 from trainer.store import Disk, ModelStore, StoreError
 
 
-@settings(deadline=None)  # it waits for the disk
 @given(count=st.integers(1, 6), keep=st.integers(1, 8), pin=st.integers(1, 6) | st.none())
 def test_newest_and_the_serving_one_stay(
     tmp_path_factory: pytest.TempPathFactory, count: int, keep: int, pin: int | None

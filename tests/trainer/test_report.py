@@ -161,7 +161,7 @@ def test_identifiers_and_regions_are_unique(tmp_path: Path) -> None:
     assert len(regions) == len(set(regions)) > 8
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="<>&\"'$/abc{}", min_size=1), st.text(alphabet="<>&\"'$/abc{}", min_size=1))
 def test_text_from_data_is_escaped(tmp_path: Path, name: str, value: str) -> None:
     """Whatever a recipe, a library or a slice is called, it is text on the page, and adds no element."""

@@ -35,7 +35,8 @@ _LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
 _LEAST_MARGIN = 0.03
 _FILLS = 0.6
 _SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
-_LEAST_LEFT = 0.05  # of the mask: less beside rulings is a bit of them
+_MANY = 6  # lines below each other, wherever they end: no digit has as many
+_LEAST_LEFT = 0.05  # of the mask: less beside what is surely paper is a bit of its lines
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class _Line:
 
 
 def without_rulings(mask: Mask) -> Mask:
-    """Remove lines of which each end meets the picture's edge or another such line.
+    """Remove lines of which each end meets the picture's edge or another such line, and many below each other.
 
-    No stroke of a digit does that at both ends, unless it is a box itself or fills the picture.
+    No stroke of a digit does that at both ends, unless it is a box itself or fills the picture; and none has as many.
 
     Args:
         mask: (height, width), true where there is ink.
@@ -184,15 +185,24 @@ def _lengthened(line: _Line, mask: Mask) -> _Line:
 
 
 def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:
-    """Leave out, again and again, the lines of which an end meets nothing."""
+    """Leave out, again and again, lines of which an end meets nothing; if none is left, keep many below each other."""
+    many = [] if upright else _many(across)
     near = max(2.0, _MEETS * min(shape))
     height, width = shape
     while True:
         kept_across = [line for line in across if _both_ends_meet(line, upright, width, near)]
         kept_upright = [line for line in upright if _both_ends_meet(line, across, height, near)]
         if len(kept_across) == len(across) and len(kept_upright) == len(upright):
-            return across, upright
+            return across or many, upright
         across, upright = kept_across, kept_upright
+
+
+def _many(lines: list[_Line]) -> list[_Line]:
+    """Those that run below each other, the same way and as thin, if they are many: faint rulings, seen in pieces."""
+    thin = np.median([line.thickness for line in lines]) + _SOFT_EDGE if lines else 0.0
+    alike = [line for line in lines if line.thickness <= thin]
+    apart = np.count_nonzero(np.diff(np.sort([line.row for line in alike])) > 2 * _BRIDGED)
+    return alike if apart + 1 >= _MANY and np.ptp([line.slope for line in alike]) <= _STEEPEST else []
 
 
 def _both_ends_meet(line: _Line, crossing: list[_Line], length: int, near: float) -> bool:
@@ -243,13 +253,15 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     top, left, bottom, right = (int(edge) for edge in strokes.boxes[int(np.argmax(strokes.areas))])
     size = max(bottom - top, right - left)
     from_edge_to_edge = _from_edge_to_edge(across, upright, kept.shape)
+    if from_edge_to_edge >= _SURELY_PAPER or (not upright and _many(across)):
+        return bool(size >= _LEAST_LEFT * height)
     if not from_edge_to_edge:
         # Of boxes in a row some lines are as long as the row, but those the other way as long as one box.
         box = min(max(line.length for line in lines) for lines in (across, upright) if lines)
         return size >= _LEAST_INSIDE * box
     clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN
     small = max((bottom - top) / height, (right - left) / width) < _FILLS
-    return bool(size >= _LEAST_HEIGHT * height and (clear or small or from_edge_to_edge >= _SURELY_PAPER))
+    return bool(size >= _LEAST_HEIGHT * height and (clear or small))
 
 
 def _from_edge_to_edge(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> int:

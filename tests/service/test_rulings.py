@@ -97,6 +97,24 @@ def test_a_row_of_boxes_goes(boxes: int, *, standing: bool) -> None:
     assert_only_the_digit(result, alone)
 
 
+def test_paper_goes_from_around_a_small_digit() -> None:
+    """Written between the lines of a whole sheet, a digit is a fifteenth as high as the picture."""
+    alone = drawn(((124, 101), (131, 101), (126, 113)), pen=2)
+
+    assert_only_the_digit(without_rulings(ruled(every=16) | alone), alone)
+
+
+def test_faint_rulings_go_in_pieces() -> None:
+    """Lines that are seen here and there, of which no end meets anything, are rulings where there are many."""
+    alone = drawn(SEVEN)
+    pieces = [((20 + 9 * at % 40, 14 + 24 * at), (120 + 31 * at % 90, 14 + 24 * at)) for at in range(7)]
+    faint = drawn(*pieces, pen=2)
+
+    assert is_ruled(faint | alone)
+    assert_only_the_digit(without_rulings(faint | alone), alone)
+    assert np.array_equal(without_rulings(drawn(*pieces[:4], pen=2) | alone), drawn(*pieces[:4], pen=2) | alone)
+
+
 def test_one_form_line_goes() -> None:
     """A single line from edge to edge, through the foot of the digit."""
     alone = drawn(SEVEN)

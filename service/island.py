@@ -30,7 +30,7 @@ _LEAST_PAPER = 0.55  # of the sheet; the rest is ink
 _LEAST_FILLED = 0.86
 # What it and the largest quadrilateral between its outermost points share, of what either covers. A sheet of which the
 # far edge looks shorter than 0.72 of the near one fills less of the rectangle: of 60 seen so from aslant on a desk all
-# are found in place of 38. One with a bent edge, on a photo of a stranger's, shares 0.92; an ellipse 0.64.
+# are found in place of 38. One with a bent edge, on a stranger's photo, shares 0.92; an ellipse 0.64.
 _LEAST_SHARED = 0.9
 # What is as the ground inside of it is no ink but the holes of a thick 8 or 0 if it is solid, by the area of an ellipse
 # that spreads as far, and no narrower by its length than that, as a 1 is. Of 31 drawings with thick strokes that were

@@ -186,7 +186,7 @@ def _lengthened(line: _Line, mask: Mask) -> _Line:
 
 def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:
     """Leave out, again and again, lines of which an end meets nothing; if none is left, keep many below each other."""
-    many = [] if upright else _many(across)
+    many = _many(across, upright)
     near = max(2.0, _MEETS * min(shape))
     height, width = shape
     while True:
@@ -197,10 +197,12 @@ def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]
         across, upright = kept_across, kept_upright
 
 
-def _many(lines: list[_Line]) -> list[_Line]:
+def _many(across: list[_Line], upright: list[_Line]) -> list[_Line]:
     """Those that run below each other, the same way and as thin, if they are many: faint rulings, seen in pieces."""
-    thin = np.median([line.thickness for line in lines]) + _SOFT_EDGE if lines else 0.0
-    alike = [line for line in lines if line.thickness <= thin]
+    if upright or len(across) < _MANY:
+        return []
+    thin = np.median([line.thickness for line in across]) + _SOFT_EDGE
+    alike = [line for line in across if line.thickness <= thin]
     apart = np.count_nonzero(np.diff(np.sort([line.row for line in alike])) > 2 * _BRIDGED)
     return alike if apart + 1 >= _MANY and np.ptp([line.slope for line in alike]) <= _STEEPEST else []
 
@@ -253,7 +255,7 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     top, left, bottom, right = (int(edge) for edge in strokes.boxes[int(np.argmax(strokes.areas))])
     size = max(bottom - top, right - left)
     from_edge_to_edge = _from_edge_to_edge(across, upright, kept.shape)
-    if from_edge_to_edge >= _SURELY_PAPER or (not upright and _many(across)):
+    if from_edge_to_edge >= _SURELY_PAPER or _many(across, upright):
         return bool(size >= _LEAST_LEFT * height)
     if not from_edge_to_edge:
         # Of boxes in a row some lines are as long as the row, but those the other way as long as one box.

@@ -54,8 +54,9 @@ _LEAST_MARGIN = 2  # pixels of the first look, where a digit of 12 has no more t
 _LEAST_MAIN_STROKE, _LEAST_OF_FEW = 0.15, 0.12
 _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
 # Of the main stroke's size: what is further away from it, and from what belongs to it, is something else. Two people's
-# own digits had parts 0.37 away, the stem of an open 4 that a ruled line was cut from, and a 5 that a pen skipped on.
-_FAR = 0.4
+# own digits had parts 0.37 away, the stem of an open 4 that a ruled line was cut from, and a 5 that a pen skipped on;
+# of 5,000 that a fine pen drew again a 5's bar and a 3's lower half were 0.43 away.
+_FAR = 0.48
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
 _CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
 # A stroke clear of the picture's rim that is as large as a digit, by the picture's side, and no hair, by the largest

@@ -132,6 +132,12 @@ class TestForm:
         with_bar, without = cleaned(drawn(FIVE_IN_TWO)), cleaned(drawn(FIVE_IN_TWO[:1]))
         assert difference(with_bar, without) > 0.3
 
+    def test_a_bar_that_is_far_apart_stays(self) -> None:
+        """Also if the gap is four tenths as large as the rest, as one writer's was that a fine pen drew again."""
+        below = FIVE_IN_TWO[0]
+        bar = ((0.4, -0.2), (0.95, -0.2))
+        assert difference(cleaned(drawn((below, bar), pen=3)), cleaned(drawn((below,), pen=3))) > 0.3
+
     def test_the_segments_of_a_display_are_one_digit(self) -> None:
         """An 8 of seven segments, each a seventh of its ink, keeps all of them."""
         page = Image.new("L", (200, 200), 0)

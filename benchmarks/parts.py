@@ -21,7 +21,7 @@ from service import logs
 from service.app import create_app
 from service.batching import Batcher
 from service.bodies import Announced, Body, BodyReader
-from service.exchange import CONNECTION, WHOLE
+from service.exchange import CONNECTION, IS_ALONE, WHOLE
 from service.inference import Inference
 from service.instruments import Counter, Gauge, Histogram
 from service.loading import Load, LoadedVersion
@@ -160,6 +160,7 @@ class _WithoutExchange:
         state = scope["state"]
         state["request_id"] = "none"
         connection = state.pop(CONNECTION, None)
+        state[IS_ALONE] = connection is not None and connection.is_alone
 
         async def send_whole(message: Message) -> None:
             if message["type"] != WHOLE:

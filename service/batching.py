@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference import Inference, InferenceRequest, Slice
+from service.inference import Inference, InferenceRequest, Slice, inference_of
 from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
@@ -91,6 +91,8 @@ class Batcher:
         deadline: float,
         leaves: Leaves = stays,
         trace: "RequestTrace | None" = None,
+        *,
+        is_alone: bool = False,
     ) -> Inference:
         """Run the network of `version` on pixels float32 [n, 784].
 
@@ -100,6 +102,7 @@ class Batcher:
             deadline: By the clock `time.monotonic`; rows still waiting then are dropped.
             leaves: Returns when the caller is gone; rows still waiting then are dropped.
             trace: Of the request, if it is traced.
+            is_alone: No other request is there whose rows could run together with these.
 
         Raises:
             QueueFull: The rows don't fit into the queue, or would wait for too long.
@@ -107,6 +110,9 @@ class Batcher:
             ClientGone: The caller left before the answer.
         """
         self._queue.check_room(len(pixels), self._bulk_running)
+        # A request that is traced shows how it went through the queue.
+        if is_alone and trace is None and self._queue.is_empty and self._queue.are_few(len(pixels), version):
+            return self._infer_at_once(version, pixels, deadline)
         request = InferenceRequest(version, pixels, deadline, trace)
         is_few = self._queue.add(request)
         if is_few:
@@ -119,6 +125,17 @@ class Batcher:
         finally:
             self._queue.release(request)
             request.close()
+
+    def _infer_at_once(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> Inference:
+        """Run few rows past the queue, which makes them wait for nobody but takes a tenth of a lone request's time."""
+        started = time.monotonic()
+        if started >= deadline:
+            raise TimeoutError
+        outputs = version.engine.run(pixels)
+        seconds = time.monotonic() - started
+        self._metrics.queue_wait.observe(0.0)
+        self._note_run(len(pixels), seconds)
+        return inference_of(version, outputs, 0.0, seconds)
 
     def check_room(self, rows: int) -> None:
         """Find out whether so many rows would be taken, before anything is done for them.
@@ -192,9 +209,7 @@ class Batcher:
             for part in batch:
                 part.request.fail(outcome)
             return
-        self._metrics.batch_rows.observe(len(outcome))
-        self._metrics.inference_duration.observe(seconds)
-        self._queue.measure(len(outcome), seconds)
+        self._note_run(len(outcome), seconds)
         at = 0
         for part in batch:
             rows = part.stop - part.start
@@ -202,6 +217,11 @@ class Batcher:
             part.request.receive(part.start, outcome[at : at + rows])
             part.request.answer()
             at += rows
+
+    def _note_run(self, rows: int, seconds: float) -> None:
+        self._metrics.batch_rows.observe(rows)
+        self._metrics.inference_duration.observe(seconds)
+        self._queue.measure(rows, seconds)
 
 
 _Outcome = tuple[NDArray[np.float32] | Exception, float]

@@ -58,6 +58,9 @@ Its value is a function that makes the connection take an answer again; until it
 WHOLE = "digits.response"
 """The type of an ASGI message that is a whole answer: `status`, `headers` (without a policy) and `body`."""
 
+IS_ALONE = "is_alone"
+"""The key in a request's state that is true if no other was being answered in this process when it began."""
+
 CONNECTION = "connection"
 """The key under which a request's state holds its connection; missing if another server than ours runs the app."""
 
@@ -73,6 +76,10 @@ class Connection(Protocol):
     @property
     def is_lost(self) -> bool:
         """Whether nothing that is sent arrives any more."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other connection has a request that is not answered."""
 
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """A function that writes a whole answer without uvicorn, which saves 15 us; None where uvicorn must do it.
@@ -153,7 +160,9 @@ class _Exchange:
         self.trace: RequestTrace | None = None
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        self._connection: Connection | None = state.pop(CONNECTION, None)  # which holds the state: no ring
+        connection: Connection | None = state.pop(CONNECTION, None)  # which holds the state: no ring
+        self._connection = connection
+        state[IS_ALONE] = connection is not None and connection.is_alone
 
     async def send(self, message: Message) -> None:
         if BROKEN_BODY in self._scope["state"]:

@@ -77,7 +77,7 @@ class InferenceRequest:
             return
         if self.trace is not None:
             self.trace.inferred()
-        self.answered.set_result(self._inference(self.outputs))
+        self.answered.set_result(inference_of(self.version, self.outputs, self.queue_seconds, self.run_seconds))
 
     def fail(self, error: BaseException) -> None:
         """Give the error, if somebody waits."""
@@ -95,14 +95,6 @@ class InferenceRequest:
         if not self.answered.cancel() and not self.answered.cancelled():
             self.answered.exception()  # looked at, so that asyncio does not report it as lost
 
-    def _inference(self, outputs: NDArray[np.float32]) -> Inference:
-        threshold = self.version.manifest.metrics.is_digit_threshold
-        if threshold is None:
-            return Inference(outputs, None, self.queue_seconds, self.run_seconds)
-        scores = outputs[:, 10].tolist()
-        is_digit = [score >= threshold for score in scores]
-        return Inference(outputs[:, :10], is_digit, self.queue_seconds, self.run_seconds, scores)
-
 
 class Slice(NamedTuple):
     """Rows `start` to `stop` of a request, as part of a batch."""
@@ -110,3 +102,15 @@ class Slice(NamedTuple):
     request: InferenceRequest
     start: int
     stop: int
+
+
+def inference_of(
+    version: LoadedVersion, outputs: NDArray[np.float32], queue_seconds: float, run_seconds: float
+) -> Inference:
+    """What the outputs float32 [n, 10 or 11] of a version's network say."""
+    threshold = version.manifest.metrics.is_digit_threshold
+    if threshold is None:
+        return Inference(outputs, None, queue_seconds, run_seconds)
+    scores = outputs[:, 10].tolist()
+    is_digit = [score >= threshold for score in scores]
+    return Inference(outputs[:, :10], is_digit, queue_seconds, run_seconds, scores)

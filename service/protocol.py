@@ -217,6 +217,14 @@ class _WrittenWhole(_ClosedWhenLate):
         """Whether nothing that is sent arrives any more."""
         return self.transport.is_closing()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other connection has a request that is not answered.
+
+        All that came in one turn of the event loop have a task before the first of these begins.
+        """
+        return len(self.tasks) == 1
+
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """What writes an answer to that request now; None if others wait behind it, or it is the last one.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from service.average import RunningAverage
 from service.inference import InferenceRequest, Slice
+from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.problems import QueueFull
 
@@ -37,6 +38,11 @@ class RowQueue:
         self._bulk: deque[InferenceRequest] = deque()
         self._rows = 0
         self._seconds_per_row = RunningAverage(_RATE_WEIGHT)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row waits."""
+        return not self._rows
 
     @property
     def has_few(self) -> bool:
@@ -70,9 +76,13 @@ class RowQueue:
         """Let a request's rows wait; tells whether they are few."""
         rows = request.waiting
         self._count(rows)
-        is_few = rows <= min(request.version.engine.inline_rows, self._max_batch_size)
+        is_few = self.are_few(rows, request.version)
         (self._few if is_few else self._bulk).append(request)
         return is_few
+
+    def are_few(self, rows: int, version: LoadedVersion) -> bool:
+        """Whether so many rows run in the event loop's own thread."""
+        return rows <= min(version.engine.inline_rows, self._max_batch_size)
 
     def release(self, request: InferenceRequest) -> None:
         """Forget rows that nobody waits for any more; without effect on a request whose rows have all been taken."""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
 from service.array_body import ArrayBody
 from service.bodies import Announced, BodyReader
-from service.exchange import BODY_IS_THERE, WHOLE
+from service.exchange import BODY_IS_THERE, IS_ALONE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.loading import LoadedVersion
@@ -153,7 +153,12 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
                 trace.add("decode", decode_seconds)
             with state.reader.keeping(rows, deadline) if asked.include_seen else _UNCOUNTED:
                 inference = await state.batcher.infer(
-                    chosen, rows, deadline, lambda: until_client_leaves(asked.receive), trace
+                    chosen,
+                    rows,
+                    deadline,
+                    lambda: until_client_leaves(asked.receive),
+                    trace,
+                    is_alone=asked.scope["state"][IS_ALONE],
                 )
                 count, seen = len(rows), rows if asked.include_seen else None
                 del rows  # what nobody is shown is not kept while the answer is written

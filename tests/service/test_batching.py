@@ -56,6 +56,83 @@ def test_lone_request_is_answered_with_its_own_rows() -> None:
     assert engine.batches == [3]
 
 
+def test_few_rows_that_are_alone_do_not_wait_for_a_turn() -> None:
+    """Where there is nothing to share a batch with, the answer is there before the event loop goes on."""
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=FirstPixelEngine(inline_rows=4))
+        answering = batcher.infer(version, rows_of(3, 1), soon(), is_alone=True)
+        with pytest.raises(StopIteration) as answered:
+            answering.send(None)
+        assert answered.value.value.probabilities.argmax(axis=1).tolist() == [3, 1]
+
+    run_with(batcher, story)
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_rows_are_counted_whether_they_are_alone_or_not(*, is_alone: bool) -> None:
+    """A batch, its size and its time, and a wait for each request."""
+    metrics = Metrics()
+    batcher = Batcher(metrics, max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=FirstPixelEngine(inline_rows=4))
+        await batcher.infer(version, rows_of(3, 1), soon(), is_alone=is_alone)
+
+    run_with(batcher, story)
+    counted = metrics.registry.get_sample_value
+    assert counted("digits_batch_rows_sum") == 2
+    for name in ("digits_batch_rows", "digits_inference_duration_seconds", "digits_queue_wait_seconds"):
+        assert counted(f"{name}_count") == 1
+
+
+def test_rows_that_find_others_waiting_share_their_batch() -> None:
+    """Who was alone when its request began may have company by now."""
+    engine = FirstPixelEngine(inline_rows=4)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        first = asyncio.create_task(read(batcher, version, 1))
+        await asyncio.sleep(0)
+        second = await batcher.infer(version, rows_of(2), soon(), is_alone=True)
+        assert second.probabilities.argmax() == 2
+        assert await first == [1]
+
+    run_with(batcher, story)
+    assert engine.batches == [2]
+
+
+def test_many_rows_that_are_alone_run_in_a_thread() -> None:
+    """The event loop is not held up for anybody's bulk."""
+    engine = FirstPixelEngine(gate=threading.Event(), inline_rows=4)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        version = loaded_version(engine=engine)
+        bulk = asyncio.create_task(batcher.infer(version, rows_of(*range(8)), soon(), is_alone=True))
+        await turns(3)
+        assert engine.gate is not None
+        engine.gate.set()
+        assert (await bulk).probabilities.argmax(axis=1).tolist() == [*range(8)]
+
+    run_with(batcher, story)
+
+
+def test_rows_that_are_alone_have_a_deadline_too() -> None:
+    """What is too late when it could run is not run."""
+    engine = FirstPixelEngine(inline_rows=4)
+    batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
+
+    async def story() -> None:
+        with pytest.raises(TimeoutError):
+            await batcher.infer(loaded_version(engine=engine), rows_of(1), time.monotonic(), is_alone=True)
+
+    run_with(batcher, story)
+    assert engine.batches == []
+
+
 def test_rows_that_arrive_while_a_batch_runs_share_the_next_one() -> None:
     """Requests that arrive while the network is busy are run together, not one by one."""
     engine = FirstPixelEngine(gate=threading.Event())

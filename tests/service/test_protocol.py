@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.exchange import WHOLE, ExchangeMiddleware
+from service.exchange import IS_ALONE, WHOLE, ExchangeMiddleware
 from service.lingering import Turns
 from service.metrics import Metrics
 from service.protocol import counting_protocol
@@ -326,6 +326,35 @@ def test_as_many_requests_as_clients_pipeline_are_answered_again_and_again(clien
                 received += connection.recv(65_536)
             connection.sendall(bytes(784))
             assert read_answer(connection).status == 200
+
+
+def test_a_request_is_alone_if_no_other_came_in_its_turn() -> None:
+    """Of those that come to two connections in one turn of the loop none is alone; one that comes later is."""
+    alone: list[bool] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            alone.append(scope["state"][IS_ALONE])
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+    async def story() -> None:
+        exchange = ExchangeMiddleware(app, Metrics(), draining=lambda: False)
+        config = uvicorn.Config(exchange, log_config=None, access_log=False, ws="none")
+        config.load()
+        kind, state = counting_protocol(Metrics(), WAIT_SECONDS), ServerState()
+        protocols = [kind(config=config, server_state=state, app_state={}) for _ in range(2)]
+        for protocol in protocols:
+            protocol.connection_made(Line(protocol))
+        for served in (protocols, protocols[:1]):
+            for protocol in served:
+                protocol.data_received(request_head("GET", "/", []))
+            await settle()
+        for protocol in protocols:
+            protocol.connection_lost(None)
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+    assert alone == [False, False, True]
 
 
 def test_while_requests_are_queued_no_more_is_read() -> None:

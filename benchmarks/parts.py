@@ -43,7 +43,7 @@ PARTS = {
     "exchange": "ids, safety headers, log and count of each request",
     "checks": "the checks of bodies",
     "batching": "the queue: batches, deadlines, limits, cancellation",
-    "connections": "the connections' own limits, and answers in one piece",
+    "connections": "the connections' own limits, answers in one piece, and whether a request is alone",
 }
 """Each part that can be switched off, and what it is."""
 

@@ -102,7 +102,7 @@ class Batcher:
             deadline: By the clock `time.monotonic`; rows still waiting then are dropped.
             leaves: Returns when the caller is gone; rows still waiting then are dropped.
             trace: Of the request, if it is traced.
-            is_alone: No other request is there whose rows could run together with these.
+            is_alone: No other request was being answered when this one began.
 
         Raises:
             QueueFull: The rows don't fit into the queue, or would wait for too long.
@@ -127,13 +127,13 @@ class Batcher:
             request.close()
 
     def _infer_at_once(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> Inference:
-        """Run few rows past the queue, which makes them wait for nobody but takes a tenth of a lone request's time."""
+        """Run few rows past the queue, which takes a tenth of a lone request's time for a batch that nobody shares."""
         started = time.monotonic()
         if started >= deadline:
             raise TimeoutError
+        self._metrics.queue_wait.observe(0.0)
         outputs = version.engine.run(pixels)
         seconds = time.monotonic() - started
-        self._metrics.queue_wait.observe(0.0)
         self._note_run(len(pixels), seconds)
         return inference_of(version, outputs, 0.0, seconds)
 

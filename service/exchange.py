@@ -79,7 +79,7 @@ class Connection(Protocol):
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other connection has a request that is not answered."""
+        """Whether the request that begins is the only one that this process is busy with."""
 
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """A function that writes a whole answer without uvicorn, which saves 15 us; None where uvicorn must do it.

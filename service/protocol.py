@@ -219,9 +219,9 @@ class _WrittenWhole(_ClosedWhenLate):
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other connection has a request that is not answered.
+        """Whether the request that begins is the only one that this process is busy with.
 
-        All that came in one turn of the event loop have a task before the first of these begins.
+        The first on each connection that came in one turn of the event loop has a task before any of these begins.
         """
         return len(self.tasks) == 1
 

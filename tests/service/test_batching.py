@@ -412,7 +412,8 @@ def test_deadline_is_kept_while_the_network_is_busy() -> None:
     assert engine.batches == [1, 4]
 
 
-def test_failing_engine_fails_its_batch_only() -> None:
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_failing_engine_fails_its_batch_only(*, is_alone: bool) -> None:
     """An exception in the network reaches the callers of that batch; the next one runs as usual."""
 
     class FailingOnce(FirstPixelEngine):
@@ -423,15 +424,17 @@ def test_failing_engine_fails_its_batch_only() -> None:
                 raise RuntimeError(msg)
             return answer
 
-    batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=100)
+    metrics = Metrics()
+    batcher = Batcher(metrics, max_batch_size=4, queue_limit=100)
 
     async def story() -> None:
-        version = loaded_version(engine=FailingOnce())
+        version = loaded_version(engine=FailingOnce(inline_rows=4))
         with pytest.raises(RuntimeError, match="broken"):
-            await read(batcher, version, 1)
+            await batcher.infer(version, rows_of(1), soon(), is_alone=is_alone)
         assert await read(batcher, version, 2) == [2]
 
     run_with(batcher, story)
+    assert metrics.registry.get_sample_value("digits_queue_wait_seconds_count") == 2
 
 
 def test_a_machine_without_threads_holds_nothing_up() -> None:

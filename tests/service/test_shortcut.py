@@ -50,6 +50,15 @@ def both_answers(
     return answers
 
 
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("more", [{}, {"X-Request-Timeout-Seconds": "30"}])
+def test_a_lone_request_passes_the_queue_by(start_service: StartService, more: dict[str, str]) -> None:
+    """Whichever way it comes; its time in the queue is none at all."""
+    client = start_service(FakeLoader(FirstPixelEngine(inline_rows=4)))
+    answer = client.post(PATH, content=PIXELS, headers=JSON_HEADERS | more)
+    assert "queue;dur=0.000," in answer.headers["server-timing"]
+
+
 @pytest.mark.parametrize(
     ("content", "content_type"),
     [

@@ -109,8 +109,18 @@ def linked(span: ReadableSpan) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("query", ["", "?version=1"])
-def test_a_request_has_a_span_and_its_parts_below_it(traced: Traced, query: str) -> None:
-    """Past routing and through it: decode, queue and inference lie inside the request's span, one after the other."""
+@pytest.mark.parametrize("inline_rows", [0, 4])
+def test_a_request_has_a_span_and_its_parts_below_it(tmp_path: Path, query: str, inline_rows: int) -> None:
+    """Past routing and through it: decode, queue and inference lie inside the request's span, one after the other.
+
+    That is so also for a few rows, which would run past the queue if nobody looked.
+    """
+    with traced_service(tmp_path, FirstPixelEngine(inline_rows=inline_rows)) as traced:
+        assert_a_span_and_its_parts(traced, query)
+
+
+def assert_a_span_and_its_parts(traced: Traced, query: str) -> None:
+    """Ask once, and look at the request's span and the three below it."""
     answer = traced.client.post(PATH + query, content=ROW, headers=HEADERS | {"X-Request-ID": "mine"})
     request = traced.the(f"POST {PATH}")
 

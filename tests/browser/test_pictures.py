@@ -332,6 +332,7 @@ def test_what_is_done_meanwhile_is_not_replaced(open_page: OpenPage, act: str) -
     else:
         page.get_by_role("button", name="Clear").click()
     expect(page.locator("#notice")).to_have_text("")
+    page.evaluate(NEXT_FRAME)
     before = page.locator("#pad").evaluate(PAPER)
     page.evaluate("window.release()")
     page.wait_for_timeout(300)

@@ -22,7 +22,7 @@ from service.app import create_app
 from service.batching import Batcher
 from service.bodies import Announced, Body, BodyReader
 from service.exchange import CONNECTION, IS_ALONE, WHOLE
-from service.inference import Inference
+from service.inference import Inference, inference_of
 from service.instruments import Counter, Gauge, Histogram
 from service.loading import Load, LoadedVersion
 from service.media_types import BYTES, JSON, RawHeaders
@@ -184,10 +184,7 @@ class _AtOnce(Batcher):
         """Run the network; for whom and until when makes no difference where nothing waits."""
         started = time.perf_counter()
         outputs = version.engine.run(pixels)
-        seconds = time.perf_counter() - started
-        threshold = version.manifest.metrics.is_digit_threshold or 0.0
-        scores = outputs[:, 10].tolist()
-        return Inference(outputs[:, :10], [score >= threshold for score in scores], 0.0, seconds, scores)
+        return inference_of(version, outputs, 0.0, time.perf_counter() - started)
 
     def check_room(self, rows: int) -> None:
         """There is room."""

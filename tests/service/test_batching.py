@@ -412,9 +412,12 @@ def test_deadline_is_kept_while_the_network_is_busy() -> None:
     assert engine.batches == [1, 4]
 
 
-@pytest.mark.parametrize("is_alone", [False, True])
-def test_failing_engine_fails_its_batch_only(*, is_alone: bool) -> None:
-    """An exception in the network reaches the callers of that batch; the next one runs as usual."""
+@pytest.mark.parametrize(("inline_rows", "is_alone"), [(0, False), (4, False), (4, True)])
+def test_failing_engine_fails_its_batch_only(inline_rows: int, *, is_alone: bool) -> None:
+    """An exception in the network reaches the callers of that batch; the next one runs as usual.
+
+    So it is in a thread, in the event loop, and past the queue.
+    """
 
     class FailingOnce(FirstPixelEngine):
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -428,7 +431,7 @@ def test_failing_engine_fails_its_batch_only(*, is_alone: bool) -> None:
     batcher = Batcher(metrics, max_batch_size=4, queue_limit=100)
 
     async def story() -> None:
-        version = loaded_version(engine=FailingOnce(inline_rows=4))
+        version = loaded_version(engine=FailingOnce(inline_rows=inline_rows))
         with pytest.raises(RuntimeError, match="broken"):
             await batcher.infer(version, rows_of(1), soon(), is_alone=is_alone)
         assert await read(batcher, version, 2) == [2]

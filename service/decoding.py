@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
-from service.form import grown
+from service.form import grown_by
 from service.picture_files import DECODER_ERRORS, PictureError, check_size, open_picture
 
 if TYPE_CHECKING:
@@ -219,8 +219,6 @@ def _is_sheet(luminance: Grey, is_opaque: NDArray[np.bool_]) -> bool:
     if lightest - darkest < _STROKE_CONTRAST:
         return False
     strokes = np.abs(luminance - np.float32(median)) > np.float32((lightest - darkest) / 2)
-    edge = ~is_opaque
-    for step in range(_EDGE):
-        edge = grown(edge, with_corners=step % 2 == 1)
+    edge = grown_by(~is_opaque, _EDGE)
     along, within = strokes[is_opaque & edge], strokes[is_opaque & ~edge]
     return bool(within.size and along.sum() * within.size <= _ALONG_EDGE * within.sum() * along.size)

@@ -57,7 +57,7 @@ def box_of(ink: Grey, threshold: float = 0.5) -> Box:
 
 
 def grown(ink: Inked, *, with_corners: bool = False) -> Inked:
-    """Let ink, grey or a mask, grow by a pixel; growing with and without corners by turns makes octagons."""
+    """Let ink, grey or a mask, grow by a pixel."""
     upright = ink.copy()
     np.maximum(upright[1:], ink[:-1], out=upright[1:])
     np.maximum(upright[:-1], ink[1:], out=upright[:-1])
@@ -65,6 +65,13 @@ def grown(ink: Inked, *, with_corners: bool = False) -> Inked:
     np.maximum(grown[:, 1:], across[:, :-1], out=grown[:, 1:])
     np.maximum(grown[:, :-1], across[:, 1:], out=grown[:, :-1])
     return grown
+
+
+def grown_by(ink: Inked, pixels: int) -> Inked:
+    """Let ink grow by so many pixels, with and without corners by turns: what is round stays nearly so."""
+    for pixel in range(pixels):
+        ink = grown(ink, with_corners=pixel % 2 == 1)
+    return ink
 
 
 def _with_usual_strokes(ink: Grey) -> Grey:
@@ -78,11 +85,9 @@ def _with_usual_strokes(ink: Grey) -> Grey:
     unit = _STROKE_SIDE / DIGIT_SIDE
     width = _stroke_width(ink) / unit
     if width < _THIN:
-        for step in range(round((_THIN_BECOMES - width) * unit / 2)):
-            ink = grown(ink, with_corners=step % 2 == 1)
+        ink = grown_by(ink, round((_THIN_BECOMES - width) * unit / 2))
     elif width > _THICK:
-        for step in range(round((width - _THICK_BECOMES) * unit / 2)):
-            ink = 1 - grown(1 - ink, with_corners=step % 2 == 1)
+        ink = 1 - grown_by(1 - ink, round((width - _THICK_BECOMES) * unit / 2))
     top, left, bottom, right = box_of(ink)
     return ink[top:bottom, left:right]
 

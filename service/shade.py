@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.form import grown
+from service.form import grown, grown_by
 from service.paper import ink_of, median, relief_of, steadied
 from service.strokes import connected_strokes, rim_of
 
@@ -62,7 +62,7 @@ def out_of_shade(seen: Grey, ink: Ink) -> Ink | None:
     left = ink_of(-unshaded(seen, np.float32(-1)), ink.noise)
     if left.is_faint or left.is_noise or not _is_digit_left(left.mask):
         return None
-    return left if _is_shade(ink.mask & ~_around(left.mask, _EDGE), left.mask, darkness) else None
+    return left if _is_shade(ink.mask & ~grown_by(left.mask, _EDGE), left.mask, darkness) else None
 
 
 def unshaded(seen: Grey, polarity: np.float32) -> Grey:
@@ -90,24 +90,18 @@ def _is_apart(gone: Mask, kept: Mask) -> Mask:
     """The parts of what is gone that do not meet the ink."""
     parts = connected_strokes(gone)
     is_apart = np.ones(parts.count, dtype=np.bool_)
-    is_apart[parts.numbers[gone & _around(kept, _EDGE + 1)]] = False
+    is_apart[parts.numbers[gone & grown_by(kept, _EDGE + 1)]] = False
     return parts.mask_of(is_apart)
 
 
 def _lies_on(gone: Mask, kept: Mask, darkness: Grey, shade: float) -> bool:
     """Whether the ink, too, is darker in the shadow, by as much as the paper."""
     inner = _inner(kept)
-    within, beyond = darkness[inner & _around(gone, _WITHIN)], darkness[inner & ~_around(gone, _BEYOND)]
+    within, beyond = darkness[inner & grown_by(gone, _WITHIN)], darkness[inner & ~grown_by(gone, _BEYOND)]
     if min(within.size, beyond.size) < _LEAST_INK:
         return False
     in_shade, in_light = 1 - np.percentile(within, 80), 1 - np.percentile(beyond, 80)
     return bool(in_shade <= (1 - _ALIKE * shade) * in_light)
-
-
-def _around(mask: Mask, pixels: int) -> Mask:
-    for place in range(pixels):
-        mask = grown(mask, with_corners=place % 2 == 1)
-    return mask
 
 
 def _inner(mask: Mask) -> Mask:

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.form import box_of, grown, is_mnist_format, row_of
+from service.form import box_of, grown, grown_by, is_mnist_format, row_of
 
 Grey = NDArray[np.float32]
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans())
@@ -71,6 +71,15 @@ def test_ink_grows_by_one_pixel_to_each_side(mask: NDArray[np.bool_], *, with_co
     assert np.array_equal(grown(mask, with_corners=with_corners), expected)
     assert np.array_equal(grown(mask.astype(np.float32), with_corners=with_corners), expected)
     assert np.array_equal(mask, before)
+
+
+@pytest.mark.parametrize("pixels", range(6))
+def test_a_dot_grows_to_an_octagon(pixels: int) -> None:
+    """As far as asked along the axes, and half as far again along both together."""
+    down, right = np.abs(np.mgrid[-8:9, -8:9])
+    octagon = (np.maximum(down, right) <= pixels) & (down + right <= pixels + pixels // 2)
+
+    assert np.array_equal(grown_by((down == 0) & (right == 0), pixels), octagon)
 
 
 @given(MASKS.filter(lambda mask: bool(mask.any())))

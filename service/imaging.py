@@ -16,6 +16,7 @@ from service.circles import LEAST_MARKED, marked_by
 from service.decoding import page_from_picture
 from service.first_look import NO_INK, ONLY_NOISE, first_look
 from service.form import SIDE, box_of, grown, is_mnist_format, row_of
+from service.pale_strokes import with_pale_strokes
 from service.paper import ink_of, look
 from service.picture_files import MEDIA_TYPES, PictureError, PictureTooLarge
 from service.rulings import without_rulings
@@ -131,6 +132,7 @@ def _digit_in(ink: Ink, mask: Mask) -> Grey:
     """Ink in [0, 1] of those strokes of the mask that make the digit; 0 elsewhere."""
     if ink.is_faint:
         raise PictureError(NO_INK)
+    ink, mask = with_pale_strokes(ink, mask)
     digit = _digit_mask(mask)
     if ink.is_noise or digit is None:
         raise PictureError(ONLY_NOISE)

@@ -16,6 +16,7 @@ from service.decoding import page_and_size
 from service.first_look import NO_INK, ONLY_LINES, ONLY_NOISE, first_look
 from service.form import grown, row_of
 from service.joints import LEAST_WIDTH
+from service.pale_strokes import with_pale_strokes
 from service.picture_files import PictureError
 from service.reading_order import text_lines
 from service.strokes import connected_strokes
@@ -108,7 +109,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     """
     page, size = page_and_size(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
-    strokes = _strokes_of(sight)
+    ink, strokes = _ink_and_strokes(sight)
     kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
     if len(kept) > _MOST_STROKES:
         detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
@@ -123,22 +124,23 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     kept_bytes = 0
     for number, line in enumerate(text_lines(boxes)):
         for index in line:
-            own = _own_ink(sight.ink, strokes, groups[index])
-            ink = _kept(own, _MOST_INK_BYTES - kept_bytes)
-            kept_bytes += 0 if ink is None else ink.nbytes
-            found.append(FoundDigit(row_of(own), _box_on_picture(sight, boxes[index], size), number, ink))
+            own = _own_ink(ink, strokes, groups[index])
+            kept_ink = _kept(own, _MOST_INK_BYTES - kept_bytes)
+            kept_bytes += 0 if kept_ink is None else kept_ink.nbytes
+            found.append(FoundDigit(row_of(own), _box_on_picture(sight, boxes[index], size), number, kept_ink))
     for place, digit in enumerate(found):
         if digit.width_by_height > _TOO_WIDE:
             raise TouchingDigits(place)
     return found
 
 
-def _strokes_of(sight: Sight) -> Strokes:
+def _ink_and_strokes(sight: Sight) -> tuple[Ink, Strokes]:
     if sight.ink.is_faint:
         raise PictureError(NO_INK)
     if sight.ink.is_noise:
         raise PictureError(ONLY_NOISE)
-    return connected_strokes(sight.mask)
+    ink, mask = with_pale_strokes(sight.ink, sight.mask)
+    return ink, connected_strokes(mask)
 
 
 def _without_lines(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:

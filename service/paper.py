@@ -74,6 +74,8 @@ class Ink:
     Attributes:
         mask: (height, width); where there is ink.
         soft: (height, width) float32 in [0, 1]: the same with soft edges, 0.5 at the mask's edge.
+        strength: (height, width) float32; 1 is full ink, 0 paper.
+        threshold: The strength from which on the mask counts it.
         contrast: Grey levels between paper and full ink.
         noise: Grey levels; the standard deviation of what is no stroke.
         against: Grey levels by which something stands out of the paper to the other side than ink does.
@@ -81,6 +83,8 @@ class Ink:
 
     mask: Mask
     soft: Grey
+    strength: Grey
+    threshold: float
     contrast: float
     noise: float
     against: float
@@ -99,9 +103,14 @@ class Ink:
         return self.contrast < _LEAST_INK
 
     @property
+    def peak_of_noise(self) -> float:
+        """The strength that noise may have here and there; 1 is full ink."""
+        return _LEAST_INK_TO_NOISE * self.noise / max(self.contrast, 1e-6)
+
+    @property
     def is_noise(self) -> bool:
         """Whether what stands out is no more than peaks of noise."""
-        return self.contrast < _LEAST_INK_TO_NOISE * self.noise
+        return self.peak_of_noise > 1
 
 
 def look(page: Image.Image, window: Window, side: int) -> Grey:
@@ -226,12 +235,13 @@ def ink_of(relief: Grey, noise: float) -> Ink:
     """Split a relief in which ink is positive into ink and paper."""
     relief = _smoothed(relief, rounds=0 if noise < _LEAST_NOISE else 2 if noise < 10 else 4)
     contrast = _full_ink(relief)
-    relative = relief / np.float32(max(contrast, 1e-6))
-    threshold = min(max(_otsu(relative), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
-    soft = np.clip(relative / np.float32(threshold) - np.float32(0.5), 0, 1)
+    strength = relief / np.float32(max(contrast, 1e-6))
+    threshold = min(max(_otsu(strength), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
+    soft = np.clip(strength / np.float32(threshold) - np.float32(0.5), 0, 1)
     quarter = relief[::2, ::2].reshape(-1)  # it tells as much
     place = int(_FEW * quarter.size)
-    return Ink(relative > threshold, soft, contrast, noise, -float(np.partition(quarter, place)[place]))
+    against = -float(np.partition(quarter, place)[place])
+    return Ink(strength > threshold, soft, strength, threshold, contrast, noise, against)
 
 
 def _smoothed(relief: Grey, rounds: int) -> Grey:
@@ -251,9 +261,9 @@ def _full_ink(relief: Grey) -> float:
     return float(np.partition(strong, place)[place])
 
 
-def _otsu(relative: Grey) -> float:
+def _otsu(strength: Grey) -> float:
     """The threshold that splits values in [0, 1] best into two classes (Otsu, 1979)."""
-    bins = np.clip(relative * np.float32(_OTSU_BINS), 0, _OTSU_BINS - 1).astype(np.uint8)
+    bins = np.clip(strength * np.float32(_OTSU_BINS), 0, _OTSU_BINS - 1).astype(np.uint8)
     counts = np.array(Image.fromarray(bins).histogram()[:_OTSU_BINS], dtype=np.float64)
     below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * np.arange(_OTSU_BINS))
     above = counts.sum() - below

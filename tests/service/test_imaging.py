@@ -151,6 +151,13 @@ class TestForm:
         assert ink_box(rows) == (20, 10)
         assert (rows[[5, 14, 23], 14] > 0.5).all()  # the segments that lie
 
+    def test_where_a_pen_runs_dry_the_stroke_goes_on(self) -> None:
+        """The loop of a 9 that is hardly there on one side stays closed."""
+        picture = drawn(NINE)
+        dry = Image.new("L", picture.size, 255)
+        ImageDraw.Draw(dry).rectangle((50, 50, 90, 80), fill=45)
+        assert difference(cleaned(ImageChops.multiply(picture, dry)), cleaned(picture)) < 0.1
+
     def test_specks_are_dropped(self) -> None:
         """Dust in the corner doesn't shrink the digit."""
         dusty = drawn()

@@ -126,6 +126,20 @@ def test_a_digit_in_many_bits_is_one() -> None:
     assert len(found(image)) == 3
 
 
+def test_a_digit_that_is_pale_in_two_places_is_one() -> None:
+    """Two halves of a 0 may be taken for two 1s."""
+    image = page((30, 60, 50, 70))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((150, 60, 200, 130), outline=20, width=7)
+    for begin in (65, 245):
+        draw.arc((150, 60, 200, 130), begin, begin + 50, fill=200, width=7)
+
+    seven, zero = found(image)
+
+    assert seven.box == pytest.approx((33, 57, 36, 74), abs=7)
+    assert zero.box == pytest.approx((150, 60, 50, 70), abs=5)
+
+
 def test_a_digit_in_thin_bits_beside_a_filled_one_is_found() -> None:
     """Each of its bits is less than a twentieth of the blot."""
     image = page((300, 60, 60, 90))

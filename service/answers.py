@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from service import imaging
-from service.lines import FoundDigit
+from service.imaging.lines import FoundDigit
 from service.manifest import Manifest
 from service.prediction_text import each_prediction, predictions_text
 from service.statuses import State, VersionStatus

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from python_multipart.multipart import parse_options_header
 
-from service.picture_files import MEDIA_TYPES as PICTURES
+from service.imaging.picture_files import MEDIA_TYPES as PICTURES
 from service.problems import UnsupportedMediaType
 
 RawHeaders = Mapping[bytes, bytes]

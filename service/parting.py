@@ -1,6 +1,6 @@
 """Parts digits that touch: which ones may be two, and whether the network reads a cut's halves surely enough.
 
-Where to cut is for `service.joints` to say, when to ask the network for the route.
+Where to cut is for `service.imaging.joints` to say, when to ask the network for the route.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.imaging.joints import cuts_of
+from service.imaging.lines import FoundDigit
 from service.inference import Inference
-from service.joints import cuts_of
-from service.lines import FoundDigit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from service.joints import Part
+    from service.imaging.joints import Part
 
     Cuts: TypeAlias = list[tuple[Part, Part]]
     Told = TypeVar("Told", bool, float)

@@ -1,6 +1,6 @@
 """From the body of /v1/read to the rows of its digits, or to the problem that says what is wrong with it.
 
-Finding the digits is `service.lines`' business, reading bodies `service.bodies`'.
+Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies`'.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service import lines
-from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge
+from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge, lines
 from service.media_types import FORM, RawHeaders
 from service.parting import cuts_of_each
 from service.prediction import unless_client_leaves
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
     from service.bodies import Body, BodyReader
+    from service.imaging.lines import FoundDigit
     from service.inference import Inference
-    from service.lines import FoundDigit
     from service.parting import Cuts
 
 _READ = (*MEDIA_TYPES, FORM)

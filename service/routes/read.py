@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from service.answers import ModelVersion, ReadAnswer, read_json
 from service.imaging import MEDIA_TYPES
+from service.imaging.lines import FoundDigit
 from service.inference import Inference
-from service.lines import FoundDigit
 from service.loading import LoadedVersion
 from service.media_types import FORM
 from service.multipart import FIELDS

@@ -14,7 +14,7 @@ from benchmarks.drawing import file_of
 from benchmarks.reader import Answer, Reader, answers
 from benchmarks.strings import on_white, string_picture, touching_picture
 from service.imaging import picture_from_pixels
-from service.strokes import connected_strokes
+from service.imaging.strokes import connected_strokes
 
 LABELS = np.array([1, 1, 1], np.uint8)
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from service.imaging.picture_files import MEDIA_TYPES
 from service.media_types import BYTES, FORM, JSON
-from service.picture_files import MEDIA_TYPES
 from tests.service.assertions import assert_problem
 from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import running_service

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from service.engines.litert import LiteRTEngine
+from service.imaging.joints import Part
+from service.imaging.lines import FoundDigit, digits_from_picture
 from service.inference import Inference
-from service.joints import Part
-from service.lines import FoundDigit, digits_from_picture
 from service.parting import cuts_of_each, may_be_two, parted, rows_of
 from tests.service.drawn_pictures import DIGITS, EIGHT, FIVE_IN_TWO, FOUR, MAX_PIXELS, NINE, SEVEN, drawn, encoded
 from tests.service.drawn_pictures import inverted as dark_on_light

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from starlette.types import Message
 
 from service.bodies import BodyReader, Limits
+from service.imaging.lines import FoundDigit
 from service.inference import Inference
-from service.lines import FoundDigit
 from service.pool import Pool
 from service.problems import ClientGone, InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
 from service.reading import check_touching, cut_digits, read_digits

@@ -1,0 +1,75 @@
+"""Puts the digits of a picture into lines of text, and into order on each line; the lines may be tilted.
+
+Knows only the digits' boxes; which strokes are a digit is for `lines` to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
+
+# Of the usual height. Digits less far apart are on one line if each overlaps with the next, however the line is tilted.
+_WORD_GAP = 4.0
+_SAME_LINE = 0.4  # of the lower digit's height: two that overlap by that much are on one line
+# Where lines are tilted, a digit far away may overlap with those of two lines: being a pixel higher or lower counts as
+# much as being this many pixels further away.
+_ASLANT = 8.0
+
+
+def text_lines(boxes: Boxes) -> list[list[int]]:
+    """Put the digits into lines of text, top to bottom, and into order on each, left to right.
+
+    Returns:
+        For each line the places of its digits in `boxes`.
+    """
+    line = _across_gaps(boxes, _words(boxes))
+    members = [np.flatnonzero(line == number) for number in np.unique(line)]
+    members.sort(key=lambda own: float(boxes[own, ::2].mean()))
+    return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
+
+
+def _words(boxes: Boxes) -> NDArray[np.int64]:
+    """For each digit a number that it shares with those on its line that no wide gap parts from it."""
+    heights = boxes[:, 2] - boxes[:, 0]
+    usual = float(np.median(heights))
+    word = np.arange(len(boxes))
+    for index, (top, left, bottom, right) in enumerate(boxes):
+        common = np.minimum(boxes[:, 2], bottom) - np.maximum(boxes[:, 0], top)
+        apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
+        beside = (common >= _SAME_LINE * np.minimum(heights, bottom - top)) & (apart <= _WORD_GAP * usual)
+        word[np.isin(word, word[beside])] = word[index]
+    return word
+
+
+def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Join words into lines; gives each digit a number that it shares with the others on its line.
+
+    Two words are on one line if the last digit of the left one and the first of the right one overlap in height. The
+    nearest are joined first. Words are not joined if that would put one digit above another on the same line: on a
+    tilted page the end of a line may be as high as the beginning of the next.
+    """
+    words = [np.flatnonzero(word == number) for number in np.unique(word)]
+    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]][:, None]
+    first = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
+    gap = first[:, 1] - last[..., 3]
+    common = np.minimum(last[..., 2], first[:, 2]) - np.maximum(last[..., 0], first[:, 0])
+    lower = np.minimum(last[..., 2] - last[..., 0], first[:, 2] - first[:, 0])
+    off = np.abs(last[..., 2] + last[..., 0] - first[:, 2] - first[:, 0]) / 2
+    left, right = np.nonzero((gap > 0) & (common >= _SAME_LINE * lower))
+    line = word.copy()
+    for pair in np.argsort((gap + _ASLANT * off)[left, right], kind="stable"):
+        one, other = line[words[left[pair]][0]], line[words[right[pair]][0]]
+        if one != other and not _above_each_other(boxes[line == one], boxes[line == other]):
+            line[line == other] = one
+    return line
+
+
+def _above_each_other(boxes: Boxes, others: Boxes) -> bool:
+    """Whether some box has one of the others above or below it."""
+    return bool(((boxes[:, None, 1] < others[:, 3]) & (others[:, 1] < boxes[:, None, 3])).any())

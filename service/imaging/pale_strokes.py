@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.imaging.strokes import Strokes
 
 # Found on 1,727 pictures of single digits and 145 of numbers that strangers had published: one and three are read that
-# were not, and all that were. Of 26,400 pictures of the kinds in `benchmarks` one is lost, and of 4,500 more with folds
+# were not, and all that were. Of 26,400 pictures of made-up kinds one is lost, and of 4,500 more that have folds
 # and shadows three; without `_LEADING` it is one and eight, without `_LONG` two; if rulings may be strokes, five.
 _PALE = 0.3  # of the threshold
 _SOFTEST = 4  # pixels that edges may be wide: they are pale, and to grow by more takes time

@@ -22,7 +22,7 @@ from benchmarks.digits import Released, digits, single_loads
 from benchmarks.figures import Run
 from benchmarks.machine import conditions
 from benchmarks.processes import ServerError, end_by_sigterm
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 _FOLDER = Path(__file__).parents[1] / "build" / "bench"
 _WORKERS = (1, 2)

@@ -17,7 +17,7 @@ from benchmarks.figures import Point, Run, ServerFigures
 from benchmarks.machine import package_versions
 from benchmarks.processes import Server, ServerError
 from benchmarks.requests import Answer, Request, send
-from service.golden import GOLDEN_TOLERANCE, GoldenImages
+from service.versions.golden import GOLDEN_TOLERANCE, GoldenImages
 
 # Ray needs most of a minute on two busy cores, and TensorFlow ten seconds in each worker.
 START_SECONDS = 180.0

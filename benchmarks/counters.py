@@ -22,7 +22,7 @@ from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, ServerError, end_by_sigterm
 from benchmarks.requests import json_image, octets, png
 from benchmarks.stress.running import wait_until
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 _MOST_ROWS = 512
 # Small limits, so that requests over them are small too; two of the largest requests do not fit into the queue.

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import requests
 from benchmarks.contenders import Contender, Load
 from benchmarks.machine import cores
-from service.golden import GoldenImages, read_golden
+from service.versions.golden import GoldenImages, read_golden
 
 _ROOT = Path(__file__).parents[1]
 _SINGLE = (1, 8, 32, 64, 128)

@@ -24,7 +24,6 @@ from service.bodies import Announced, Body, BodyReader
 from service.exchange import CONNECTION, IS_ALONE, WHOLE
 from service.inference import Inference, inference_of
 from service.instruments import Counter, Gauge, Histogram
-from service.loading import Load, LoadedVersion
 from service.media_types import BYTES, JSON, RawHeaders
 from service.metrics import Metrics
 from service.protocol import counting_protocol
@@ -32,6 +31,7 @@ from service.routes.predict import PredictShortcut
 from service.server import serve_app
 from service.settings import Settings
 from service.state import Drain, ServiceState
+from service.versions.loading import Load, LoadedVersion
 
 if TYPE_CHECKING:
     import simdjson

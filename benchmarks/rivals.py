@@ -7,7 +7,7 @@ from benchmarks.contenders import Contender, Load
 from benchmarks.digits import Released
 from benchmarks.environments import Environments
 from benchmarks.peers import PROGRAMS, Peer
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 _CONNECTIONS = (32, 1)
 

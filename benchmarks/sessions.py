@@ -16,7 +16,7 @@ from benchmarks.parts import PARTS
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import ServerError
 from benchmarks.rivals import rival
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 # Fixed, so that two sessions can be compared; the first rate that is not reached ends the series.
 _RATES_PER_SECOND = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.0, 12000.0)

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from service import logs
 from service.cores import usable_cores
-from service.manifest import VersionRejected
-from service.model_store import ModelStore, Snapshot, StoredVersion
 from service.settings import Settings
+from service.versions.manifest import VersionRejected
+from service.versions.model_store import ModelStore, Snapshot, StoredVersion
 
 if TYPE_CHECKING:
     from service.worker import Serve
@@ -68,7 +68,7 @@ def _followed(snapshot: Snapshot, whole: list[int]) -> str:
 
 def _check_version(stored: StoredVersion) -> bool:
     # Imported here: a process that only looks after workers needs no NumPy.
-    from service.loading import read_whole
+    from service.versions.loading import read_whole
 
     try:
         manifest, _, _ = read_whole(stored)

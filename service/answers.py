@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from service import imaging
 from service.imaging.lines import FoundDigit
-from service.manifest import Manifest
 from service.prediction_text import each_prediction, predictions_text
-from service.statuses import State, VersionStatus
+from service.versions.manifest import Manifest
+from service.versions.statuses import State, VersionStatus
 
 # Rows that are written in one turn of the event loop: 0.5 to 0.8 ms of it.
 _AT_ONCE, _PICTURES_AT_ONCE = 1024, 4

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference import Inference, InferenceRequest, Slice, inference_of
-from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.pool import background_threads
 from service.problems import client_gone
 from service.row_queue import RowQueue
+from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace, Tracing

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from service.manifest import Baseline
 from service.tally import Memory
+from service.versions.manifest import Baseline
 
 # The current minute comes on top, so that there are never less than these.
 WINDOW_MINUTES = 15

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.loading import LoadedVersion
+from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace

@@ -28,9 +28,9 @@ from prometheus_client.registry import Collector
 
 from service.drift import Drift
 from service.instruments import Counter, Gauge, Histogram, RequestHistogram
-from service.loading import LoadedVersion
 from service.problems import BY_STATUS, ClientGone, Internal, QueueFull
 from service.tally import OTHER, Memory
+from service.versions.loading import LoadedVersion
 
 # A request takes 0.3 ms alone and some milliseconds under load: the usual buckets start at 5 ms and would see nothing.
 SECONDS_BUCKETS = (

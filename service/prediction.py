@@ -9,7 +9,6 @@ from fastapi import Header, Query
 from starlette.types import Receive, Scope
 
 from service.inference import Inference
-from service.loading import LoadedVersion
 from service.media_types import RawHeaders
 from service.problems import (
     DeadlinePassed,
@@ -20,8 +19,9 @@ from service.problems import (
     documented,
     header_reference,
 )
-from service.registry import Registry
 from service.state import PLAIN_NUMBER
+from service.versions.loading import LoadedVersion
+from service.versions.registry import Registry
 
 Answer = TypeVar("Answer")
 Headers = list[tuple[bytes, bytes]]

@@ -17,9 +17,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from service.golden import GoldenImages, read_golden
-from service.manifest import VersionRejected, first_line, first_line_without, read_manifest, verify_files
 from service.memory import CGROUP_ROOT, memory_left_bytes
+from service.versions.golden import GoldenImages, read_golden
+from service.versions.manifest import VersionRejected, first_line, first_line_without, read_manifest, verify_files
 
 # The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
 PROGRAM_TOLERANCE = 1e-5

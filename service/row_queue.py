@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from service.average import RunningAverage
 from service.inference import InferenceRequest, Slice
-from service.loading import LoadedVersion
 from service.metrics import Metrics
 from service.problems import QueueFull
+from service.versions.loading import LoadedVersion
 
 # Weight of the newest batch in the measured rate: about the last two hundred count, of bulk half a second, nearly as
 # long as what is foretold from it. A moment in which bodies arrive, and the network has a third of a core, says little.

@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 from service.batching import Batcher
 from service.bodies import BodyReader
 from service.metrics import Metrics
-from service.model_store import ModelStore
-from service.reads import Reads
-from service.registry import Registry
 from service.settings import Settings
+from service.versions.model_store import ModelStore
+from service.versions.reads import Reads
+from service.versions.registry import Registry
 
 
 class Drain:

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.requests import Request, json_image, multipart, octet_image, png, send_over
 from benchmarks.stress.answers import Published, Question, bulk_question, own_questions
 from benchmarks.stress.threads import threads_of
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 _BULK_ROWS = 1000
 _WAIT_SECONDS = 20.0

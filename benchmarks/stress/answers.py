@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.requests import Request, json_image, octet_image, octets, send
-from service.golden import GOLDEN_TOLERANCE, GoldenImages
+from service.versions.golden import GOLDEN_TOLERANCE, GoldenImages
 
 Published = Mapping[int, bool]
 """The versions that were published, and whether they have the mirrored network."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.manifest import GOLDEN_PATH, MANIFEST_PATH
+from service.versions.manifest import GOLDEN_PATH, MANIFEST_PATH
 from trainer import manifest
 
 _OF_DIGITS = ("probabilities", "logits")

@@ -17,9 +17,9 @@ from benchmarks.contenders import free_ports
 from benchmarks.digits import Released, digits
 from benchmarks.processes import Server, descendants
 from benchmarks.stress.answers import RELEASED_ONLY
-from service.golden import GoldenImages
-from service.manifest import MANIFEST_PATH, read_manifest
 from service.prepare import program_name
+from service.versions.golden import GoldenImages
+from service.versions.manifest import MANIFEST_PATH, read_manifest
 
 _LONGEST_WAIT_SECONDS = 120.0
 _ESTABLISHED = "01"  # in /proc/net/tcp

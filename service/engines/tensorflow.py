@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from service.manifest import VersionRejected, first_line_without
+from service.versions.manifest import VersionRejected, first_line_without
 
 SIGNATURE = "serving_default"
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError

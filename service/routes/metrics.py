@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from service.state import ServiceState, State
-from service.statuses import State as VersionState
+from service.versions.statuses import State as VersionState
 
 router = APIRouter(tags=["metrics"])
 

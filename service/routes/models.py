@@ -8,10 +8,10 @@ from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
 from service.answers import ModelAnswer, ModelsAnswer, VersionDetailAnswer, version_answer
-from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, is_machine_fault, read_manifest
-from service.model_store import StoredVersion
 from service.problems import DeadlinePassed, NotFound, documented
 from service.state import PLAIN_NUMBER, ServiceState, State
+from service.versions.manifest import MANIFEST_PATH, Manifest, VersionRejected, is_machine_fault, read_manifest
+from service.versions.model_store import StoredVersion
 
 Result = TypeVar("Result")
 

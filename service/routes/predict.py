@@ -18,7 +18,6 @@ from service.bodies import Announced, BodyReader
 from service.exchange import BODY_IS_THERE, IS_ALONE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
-from service.loading import LoadedVersion
 from service.media_types import BYTES, FORM, JSON, RawHeaders
 from service.multipart import FIELDS
 from service.prediction import (
@@ -37,6 +36,7 @@ from service.prediction import (
     until_client_leaves,
 )
 from service.state import ServiceState, State
+from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace

@@ -14,7 +14,6 @@ from service.answers import ModelVersion, ReadAnswer, read_json
 from service.imaging import MEDIA_TYPES
 from service.imaging.lines import FoundDigit
 from service.inference import Inference
-from service.loading import LoadedVersion
 from service.media_types import FORM
 from service.multipart import FIELDS
 from service.parting import may_be_two, parted, rows_of
@@ -32,6 +31,7 @@ from service.prediction import (
 )
 from service.reading import check_touching, cut_digits, read_digits
 from service.state import ServiceState, State
+from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
     from service.tracing import RequestTrace

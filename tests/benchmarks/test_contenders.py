@@ -12,7 +12,7 @@ from benchmarks import contenders, requests
 from benchmarks.contenders import Contender, serving, take_turns
 from benchmarks.processes import ServerError, descendants
 from benchmarks.requests import Answer
-from service.golden import GoldenImages
+from service.versions.golden import GoldenImages
 
 GOLDEN = GoldenImages(np.zeros((2, 784), np.float32), np.full((2, 10), 0.1, np.float32))
 SERVER = textwrap.dedent("""

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.counters import ENVIRONMENT, OUTCOMES, compare
-from service.golden import read_golden
+from service.versions.golden import read_golden
 from tests.service.process import Process
 
 

@@ -11,8 +11,8 @@ from benchmarks.requests import Request
 from benchmarks.stress.answers import Question, asked, bulk_question, own_questions
 from benchmarks.stress.mirror import write_mirrored
 from service.engines.tensorflow import TensorFlowEngine
-from service.golden import GOLDEN_TOLERANCE, read_golden
-from service.manifest import read_manifest, verify_files
+from service.versions.golden import GOLDEN_TOLERANCE, read_golden
+from service.versions.manifest import read_manifest, verify_files
 from tests.benchmarks.made_up import SEVEN, answering, prediction
 from trainer.release import RELEASED_FOLDER
 

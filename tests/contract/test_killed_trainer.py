@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from service.manifest import read_manifest, verify_files
-from service.model_store import ModelStore
+from service.versions.manifest import read_manifest, verify_files
+from service.versions.model_store import ModelStore
 
 KILLS = 50
 # What the trainer does to publish, again and again: one that is killed at any instant is at some point of it.

@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from service import golden
-from service import manifest as read
-from service.loading import read_whole
-from service.model_store import StoredVersion
+from service.versions import golden
+from service.versions import manifest as read
+from service.versions.loading import read_whole
+from service.versions.model_store import StoredVersion
 from trainer import answering, errors
 from trainer import manifest as written
 from trainer.damage import damage_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.model_store import ModelStore as ReadStore
+from service.versions.model_store import ModelStore as ReadStore
 from trainer.policy import read_pin, write_pin
 from trainer.release import release
 from trainer.store import ModelStore, StoreError

@@ -9,7 +9,7 @@ import pytest
 
 from service.drift import MINIMUM_ROWS
 from service.metrics import Metrics
-from service.statuses import State
+from service.versions.statuses import State
 from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 
 _LINES = (Path(__file__).parents[2] / "docs/capacity.md").read_text().replace("*", "").splitlines()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from service.golden import GOLDEN_TOLERANCE
 from service.problems import BY_STATUS
 from service.settings import Settings
+from service.versions.golden import GOLDEN_TOLERANCE
 from tests.service.process import READY_SECONDS, Process
 from tests.service.running import wait_until
 from trainer.cli import app

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.loading import LoadedVersion
-from service.manifest import MANIFEST_PATH, Manifest, VersionRejected
-from service.model_store import StoredVersion
+from service.versions.loading import LoadedVersion
+from service.versions.manifest import MANIFEST_PATH, Manifest, VersionRejected
+from service.versions.model_store import StoredVersion
 
 NO_DIGEST = "0" * 64
 # Of the versions with an engine that tells.

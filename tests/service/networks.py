@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.manifest import MANIFEST_PATH
+from service.versions.manifest import MANIFEST_PATH
 from tests.service.fakes import manifest_document
 
 Network = Callable[[Any], dict[str, Any]]

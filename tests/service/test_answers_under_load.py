@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.engines.tensorflow import TensorFlowEngine
-from service.golden import read_golden
+from service.versions.golden import read_golden
 from tests.service.networks import outputs, write_model
 from tests.service.process import READY_SECONDS, Process
 from tests.service.raw_http import connect, request_head

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from service.golden import read_golden
-from service.loading import Loader, PreparingFailed
-from service.manifest import GOLDEN_PATH, MANIFEST_PATH, VersionRejected
-from service.model_store import ModelStore
+from service.versions.golden import read_golden
+from service.versions.loading import Loader, PreparingFailed
+from service.versions.manifest import GOLDEN_PATH, MANIFEST_PATH, VersionRejected
+from service.versions.model_store import ModelStore
 from tests.service.fakes import manifest_document
 from tests.service.networks import Network, outputs, write_model
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.drift import MINIMUM_ROWS, WINDOW_MINUTES, Drift, population_stability_index
-from service.manifest import Baseline
 from service.metrics import Metrics
 from service.tally import Memory, file_for
+from service.versions.manifest import Baseline
 from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 
 EVEN = Baseline(class_counts=[100] * 10, confidence_counts=[0] * 19 + [1000])

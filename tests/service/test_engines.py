@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from service.engines import litert
 from service.engines.litert import LiteRTEngine
-from service.golden import GoldenImages, read_golden
+from service.versions.golden import GoldenImages, read_golden
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from service.manifest import MANIFEST_PATH
 from service.settings import Settings
+from service.versions.manifest import MANIFEST_PATH
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import write_version
 

@@ -9,14 +9,14 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from service.loading import LoadedVersion
-from service.manifest import Manifest
 from service.media_types import BYTES
 from service.metrics import CONFIDENCE_BUCKETS, Metrics
-from service.model_store import StoredVersion
 from service.problems import BY_STATUS, ClientGone
-from service.statuses import State
 from service.tally import Memory, file_for
+from service.versions.loading import LoadedVersion
+from service.versions.manifest import Manifest
+from service.versions.model_store import StoredVersion
+from service.versions.statuses import State
 from tests.service.conftest import StartService
 from tests.service.fakes import (
     FakeLoader,

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.manifest import MANIFEST_PATH
+from service.versions.manifest import MANIFEST_PATH
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.failing import fail, needs_a_failing_file

@@ -10,7 +10,7 @@ import pytest
 from service.inference import Inference
 from service.prediction import answer_headers, choose_version, unless_client_leaves
 from service.problems import NotFound, NotReady, Problem
-from service.registry import Registry
+from service.versions.registry import Registry
 from tests.service.fakes import loaded_version
 
 

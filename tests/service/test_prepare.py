@@ -11,9 +11,9 @@ import pytest
 
 from service.engines.litert import LiteRTEngine
 from service.engines.tensorflow import TensorFlowEngine
-from service.golden import read_golden
-from service.manifest import MANIFEST_PATH, VersionRejected
 from service.prepare import MAX_MEMORY_BYTES, PROGRAM_TOLERANCE, PreparingPostponed, memory_limit_bytes, prepare
+from service.versions.golden import read_golden
+from service.versions.manifest import MANIFEST_PATH, VersionRejected
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.wrapping import write_wrapped
 

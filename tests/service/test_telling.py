@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.golden import read_golden
+from service.versions.golden import read_golden
 from tests.service.process import READY_SECONDS, Process
 from tests.service.running import wait_until
 from tests.service.scraping import scrape

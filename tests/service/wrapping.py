@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.manifest import GOLDEN_PATH, MANIFEST_PATH
+from service.versions.manifest import GOLDEN_PATH, MANIFEST_PATH
 
 # Their score is the largest probability: that of most golden images is over this, that of the hard ones below.
 THRESHOLD = 0.9

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from service.loading import PreparingFailed
-from service.manifest import VersionRejected
-from service.model_store import Fingerprint, StoredVersion
-from service.preparing import LoadPostponed
+from service.versions.loading import PreparingFailed
+from service.versions.manifest import VersionRejected
+from service.versions.model_store import Fingerprint, StoredVersion
+from service.versions.preparing import LoadPostponed
 
 # What this machine could not do now, because the disk was full or another worker was at it, is tried again after this
 # long, then after twice as long, up to 40 s: whoever makes room, or pins such a version, waits no longer than that.

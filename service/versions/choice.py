@@ -6,9 +6,9 @@ Decides only: when versions are loaded is for `schedule` to say, and when one be
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from service.loading import LoadedVersion
-from service.model_store import Snapshot, StoredVersion
-from service.verdicts import Verdicts
+from service.versions.loading import LoadedVersion
+from service.versions.model_store import Snapshot, StoredVersion
+from service.versions.verdicts import Verdicts
 
 # Versions that stay loaded: the one that serves and the newest others, so that `?version=` can compare
 # and a rollback is instant. A loaded version takes about 8 MB.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.manifest import (
+from service.versions.manifest import (
     GOLDEN_PATH,
     MANIFEST_PATH,
     Manifest,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.program_cache import MAX_PROGRAMS, prune, remove_leftovers
+from service.versions.program_cache import MAX_PROGRAMS, prune, remove_leftovers
 
 DAY_SECONDS = 24 * 3600
 SHA = "a" * 64

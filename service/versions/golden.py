@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import GOLDEN_PATH, VersionRejected, first_line, is_machine_fault
+from service.versions.manifest import GOLDEN_PATH, VersionRejected, first_line, is_machine_fault
 
 # What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4

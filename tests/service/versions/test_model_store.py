@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import MANIFEST_PATH
-from service.model_store import ModelStore, Policy, Snapshot
+from service.versions.manifest import MANIFEST_PATH
+from service.versions.model_store import ModelStore, Policy, Snapshot
 from tests.service.fakes import write_version
 from tests.service.running import wait_until
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from service.engines import Engine
-from service.golden import GoldenImages, read_golden
-from service.manifest import Manifest, VersionRejected, read_manifest, verify_files
-from service.model_store import StoredVersion, fingerprint_of
 from service.prepare import program_name
-from service.preparing import LoadPostponed, NoVerdict, run_preparing
-from service.program_cache import prune, remove_leftovers
-from service.reads import Reads
-from service.rejections import Rejections
+from service.versions.golden import GoldenImages, read_golden
+from service.versions.manifest import Manifest, VersionRejected, read_manifest, verify_files
+from service.versions.model_store import StoredVersion, fingerprint_of
+from service.versions.preparing import LoadPostponed, NoVerdict, run_preparing
+from service.versions.program_cache import prune, remove_leftovers
+from service.versions.reads import Reads
+from service.versions.rejections import Rejections
 
 # Preparing takes 5 to 10 seconds on a core of its own, and took 4 minutes beside ten busy processes on two slow
 # ones; a SavedModel that takes longer hangs.

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.golden import GOLDEN_TOLERANCE, GoldenImages, read_golden
-from service.manifest import GOLDEN_PATH, VersionRejected
+from service.versions.golden import GOLDEN_TOLERANCE, GoldenImages, read_golden
+from service.versions.manifest import GOLDEN_PATH, VersionRejected
 from tests.service.failing import fail, needs_a_failing_file, no_descriptors
 from tests.service.fakes import FirstPixelEngine, row_of
 

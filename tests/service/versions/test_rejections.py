@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.model_store import Fingerprint
-from service.rejections import Rejections
+from service.versions.model_store import Fingerprint
+from service.versions.rejections import Rejections
 
 SHA = "a" * 64
 FILES = (("saved_model.pb", 3, 1_700_000_000_000_000_001, 5),)

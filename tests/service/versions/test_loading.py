@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service import loading
 from service.engines.tensorflow import TensorFlowEngine
-from service.golden import GoldenImages
-from service.loading import LoadedVersion, Loader, PreparingFailed, read_whole
-from service.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
-from service.model_store import Fingerprint, ModelStore, StoredVersion
 from service.prepare import program_name
-from service.preparing import LoadPostponed
-from service.program_cache import MAX_PROGRAMS
+from service.versions import loading
+from service.versions.golden import GoldenImages
+from service.versions.loading import LoadedVersion, Loader, PreparingFailed, read_whole
+from service.versions.manifest import MANIFEST_PATH, Manifest, VersionRejected, read_manifest
+from service.versions.model_store import Fingerprint, ModelStore, StoredVersion
+from service.versions.preparing import LoadPostponed
+from service.versions.program_cache import MAX_PROGRAMS
 from tests.service.wrapping import write_wrapped
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.reads import Reads
+from service.versions.reads import Reads
 
 
 @pytest.fixture

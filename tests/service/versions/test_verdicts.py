@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from service.loading import PreparingFailed
-from service.manifest import VersionRejected
-from service.model_store import StoredVersion
-from service.preparing import LoadPostponed
-from service.verdicts import Verdicts
+from service.versions.loading import PreparingFailed
+from service.versions.manifest import VersionRejected
+from service.versions.model_store import StoredVersion
+from service.versions.preparing import LoadPostponed
+from service.versions.verdicts import Verdicts
 
 
 def version(number: int = 1, size: int = 3) -> StoredVersion:

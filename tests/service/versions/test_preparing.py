@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import VersionRejected
-from service.preparing import LoadPostponed, NoVerdict, run_preparing
+from service.versions.manifest import VersionRejected
+from service.versions.preparing import LoadPostponed, NoVerdict, run_preparing
 
 Command = Callable[[str], list[str]]
 

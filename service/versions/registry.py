@@ -12,14 +12,14 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from service.choice import Choice
-from service.loading import Load, LoadedVersion
 from service.metrics import Metrics
-from service.model_store import ModelStore, Snapshot, StoredVersion
-from service.reads import Reads
-from service.schedule import Schedule
-from service.statuses import State, VersionStatus
-from service.verdicts import POSTPONED_SECONDS, UNFORESEEN_SECONDS, Verdicts
+from service.versions.choice import Choice
+from service.versions.loading import Load, LoadedVersion
+from service.versions.model_store import ModelStore, Snapshot, StoredVersion
+from service.versions.reads import Reads
+from service.versions.schedule import Schedule
+from service.versions.statuses import State, VersionStatus
+from service.versions.verdicts import POSTPONED_SECONDS, UNFORESEEN_SECONDS, Verdicts
 
 # With its program in the cache a version serves within this time, and no request is refused at the start.
 _OPENING_SECONDS = 2.0

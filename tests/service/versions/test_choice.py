@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from service.choice import LOADED_VERSIONS, Choice
-from service.loading import LoadedVersion
-from service.model_store import Policy, Snapshot, StoredVersion
-from service.verdicts import Verdicts
+from service.versions.choice import LOADED_VERSIONS, Choice
+from service.versions.loading import LoadedVersion
+from service.versions.model_store import Policy, Snapshot, StoredVersion
+from service.versions.verdicts import Verdicts
 from tests.service.fakes import loaded_version
 
 

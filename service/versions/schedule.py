@@ -11,8 +11,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from service.loading import Load, LoadedVersion
-from service.model_store import StoredVersion
+from service.versions.loading import Load, LoadedVersion
+from service.versions.model_store import StoredVersion
 
 _LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 

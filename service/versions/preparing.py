@@ -13,7 +13,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 
-from service.manifest import VersionRejected
+from service.versions.manifest import VersionRejected
 
 # One line of JSON is expected; a process that says more than this is not read on.
 _MAX_REPORT_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.model_store import Fingerprint
+from service.versions.model_store import Fingerprint
 
 # The first wait is as long as preparing may take: what hangs takes half of a core at most, and soon a twelfth.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 300.0, 3600.0

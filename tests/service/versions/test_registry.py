@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from service.choice import LOADED_VERSIONS
-from service.loading import LoadedVersion, Loader, PreparingFailed
-from service.manifest import MANIFEST_PATH, VersionRejected
 from service.metrics import Metrics
-from service.model_store import ModelStore, Snapshot, StoredVersion
-from service.preparing import LoadPostponed
-from service.registry import NothingToServe, Registry
-from service.statuses import State
 from service.tally import Memory, file_for
+from service.versions.choice import LOADED_VERSIONS
+from service.versions.loading import LoadedVersion, Loader, PreparingFailed
+from service.versions.manifest import MANIFEST_PATH, VersionRejected
+from service.versions.model_store import ModelStore, Snapshot, StoredVersion
+from service.versions.preparing import LoadPostponed
+from service.versions.registry import NothingToServe, Registry
+from service.versions.statuses import State
 from tests.service.failing import fail, needs_a_failing_file
 from tests.service.fakes import FakeLoader, loaded_version, write_version
 

@@ -2,10 +2,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from service.loading import LoadedVersion
-from service.manifest import VersionRejected
-from service.model_store import StoredVersion
-from service.schedule import Schedule
+from service.versions.loading import LoadedVersion
+from service.versions.manifest import VersionRejected
+from service.versions.model_store import StoredVersion
+from service.versions.schedule import Schedule
 from tests.service.fakes import FakeLoader
 
 ONE, TWO, THREE = (StoredVersion(number, Path(), (("saved_model.pb", 3, 1, 1),)) for number in (1, 2, 3))

@@ -17,20 +17,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks.bare import in_processes, listening, row_from_octets
-from service import logs
 from service.app import create_app
 from service.batching import Batcher
 from service.bodies import Announced, Body, BodyReader
 from service.exchange import CONNECTION, IS_ALONE, WHOLE
 from service.inference import Inference, inference_of
-from service.instruments import Counter, Gauge, Histogram
 from service.media_types import BYTES, JSON, RawHeaders
-from service.metrics import Metrics
 from service.protocol import counting_protocol
 from service.routes.predict import PredictShortcut
 from service.server import serve_app
 from service.settings import Settings
 from service.state import Drain, ServiceState
+from service.telemetry import logs
+from service.telemetry.instruments import Counter, Gauge, Histogram
+from service.telemetry.metrics import Metrics
 from service.versions.loading import Load, LoadedVersion
 
 if TYPE_CHECKING:

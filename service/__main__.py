@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from pydantic import ValidationError
 
-from service import logs
 from service.cores import usable_cores
 from service.settings import Settings
+from service.telemetry import logs
 from service.versions.manifest import VersionRejected
 from service.versions.model_store import ModelStore, Snapshot, StoredVersion
 
@@ -101,7 +101,7 @@ def _serve(settings: Settings, system: str) -> int:
 
     if workers > 1:
         return _serve_in_workers(settings, listeners, functools.partial(serve, settings))
-    from service.metrics import Metrics
+    from service.telemetry.metrics import Metrics
 
     try:
         with contextlib.suppress(KeyboardInterrupt):

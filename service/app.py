@@ -16,7 +16,6 @@ from service.cores import usable_cores
 from service.exchange import ExchangeMiddleware
 from service.head import HeadAsGet
 from service.keys import KeyGuard, Keys
-from service.metrics import Metrics
 from service.openapi import DESCRIPTION, complete_document
 from service.pool import Pool
 from service.problems import add_problem_handlers
@@ -24,14 +23,15 @@ from service.routes import docs, health, models, page, predict, read
 from service.routes import metrics as metrics_route
 from service.settings import Settings
 from service.state import Drain, ServiceState
-from service.tally import BEAT_SECONDS, Memory
+from service.telemetry.metrics import Metrics
+from service.telemetry.tally import BEAT_SECONDS, Memory
 from service.versions.loading import Load, Loader
 from service.versions.model_store import ModelStore
 from service.versions.reads import Reads
 from service.versions.registry import Registry
 
 if TYPE_CHECKING:
-    from service.tracing import Tracing
+    from service.telemetry.tracing import Tracing
 
 # FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference import Inference, InferenceRequest, Slice, inference_of
-from service.metrics import Metrics
 from service.pool import background_threads
 from service.problems import client_gone
 from service.row_queue import RowQueue
+from service.telemetry.metrics import Metrics
 from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
-    from service.tracing import RequestTrace, Tracing
+    from service.telemetry.tracing import RequestTrace, Tracing
 
 # For so long a caller with few rows watches neither its deadline nor its client: to watch takes 30 us, a third of a
 # request under load, and the deadline is looked at anyway before the rows run. Five turns of 16 rows take about that.

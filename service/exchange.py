@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import problems
-from service.logs import Sampler
-from service.metrics import Metrics
 from service.problems import ClientGone, MalformedBody, Problem
+from service.telemetry.logs import Sampler
+from service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from service.tracing import RequestTrace, Tracing
+    from service.telemetry.tracing import RequestTrace, Tracing
 
 Header = tuple[bytes, bytes]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
-    from service.tracing import RequestTrace
+    from service.telemetry.tracing import RequestTrace
 
 
 class Inference(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 
 from service.average import RunningAverage
 from service.holding import HeldBody
-from service.metrics import Metrics
 from service.problems import QueueFull
+from service.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
 

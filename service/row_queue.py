@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from service.average import RunningAverage
 from service.inference import InferenceRequest, Slice
-from service.metrics import Metrics
 from service.problems import QueueFull
+from service.telemetry.metrics import Metrics
 from service.versions.loading import LoadedVersion
 
 # Weight of the newest batch in the measured rate: about the last two hundred count, of bulk half a second, nearly as

@@ -22,13 +22,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
-from service.metrics import Metrics
 from service.protocol import counting_protocol
 from service.settings import Settings
 from service.state import Drain
+from service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from service.tracing import Tracing
+    from service.telemetry.tracing import Tracing
 
 # What macOS allows at most where it says that there is no limit; it refuses to be told so.
 _FILES_WITHOUT_LIMIT = 10_240
@@ -91,7 +91,7 @@ def _tracing(environment: Mapping[str, str]) -> "Tracing | None":
     if disabled or environment.get("OTEL_TRACES_EXPORTER") == "none" or not any(map(environment.get, _ENDPOINTS)):
         return None
     try:
-        from service.tracing import tracing_to_collector
+        from service.telemetry.tracing import tracing_to_collector
     except ImportError as error:
         log.warning("no traces: %s is not installed; the extra `otel` brings it", error.name)
         return None

@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from service.batching import Batcher
 from service.bodies import BodyReader
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from service.versions.model_store import ModelStore
 from service.versions.reads import Reads
 from service.versions.registry import Registry

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from service.metrics import Metrics
-from service.tally import Memory
+from service.telemetry.metrics import Metrics
+from service.telemetry.tally import Memory
 
 _STANDARD_ERROR = 2
 

@@ -15,8 +15,8 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from service import tally
 from service.listeners import bind_beside
+from service.telemetry import tally
 from service.worker import Forked, Place, Serve, fork
 
 # Starting takes a second at most: what ends sooner than this has hardly served, and its replacement waits for longer

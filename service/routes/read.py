@@ -34,7 +34,7 @@ from service.state import ServiceState, State
 from service.versions.loading import LoadedVersion
 
 if TYPE_CHECKING:
-    from service.tracing import RequestTrace
+    from service.telemetry.tracing import RequestTrace
 
 router = APIRouter(tags=["predict"])
 

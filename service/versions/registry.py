@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 from service.versions.choice import Choice
 from service.versions.loading import Load, LoadedVersion
 from service.versions.model_store import ModelStore, Snapshot, StoredVersion

@@ -102,7 +102,7 @@ def test_keys_and_traces_reach_the_service(stack: Stack) -> None:
     """What an operator sets beside `up` is the container's environment, and the image has what traces need."""
     told = replace(stack, environment={**stack.environment, "DIGITS_API_KEYS": "a-key"}).compose("config", "service")
     assert "DIGITS_API_KEYS: a-key" in told
-    check = "import os, service.tracing; print('DIGITS_API_KEYS' in os.environ)"
+    check = "import os, service.telemetry.tracing; print('DIGITS_API_KEYS' in os.environ)"
     assert stack.python("service", check) == "False"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.drift import MINIMUM_ROWS
-from service.metrics import Metrics
+from service.telemetry.drift import MINIMUM_ROWS
+from service.telemetry.metrics import Metrics
 from service.versions.statuses import State
 from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from service.drift import MINIMUM_ROWS, WINDOW_MINUTES
-from service.metrics import Metrics
+from service.telemetry.drift import MINIMUM_ROWS, WINDOW_MINUTES
+from service.telemetry.metrics import Metrics
 from tests.service.fakes import loaded_version
 
 _DOCUMENT = (Path(__file__).parents[2] / "docs/metrics.md").read_text()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from service.drift import MINIMUM_ROWS
+from service.telemetry.drift import MINIMUM_ROWS
 from tests.prometheus.conftest import Start
 from tests.prometheus.server import Prometheus
 from tests.service.running import wait_until

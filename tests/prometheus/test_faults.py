@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.drift import MINIMUM_ROWS
+from service.telemetry.drift import MINIMUM_ROWS
 from tests.prometheus.conftest import Start
 from tests.prometheus.server import Prometheus
 from tests.service.process import READY_SECONDS, Process

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from tests.service.fakes import FakeLoader, write_version
 from tests.service.running import client_of, listening, wait_until
 

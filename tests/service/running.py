@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
-from service.metrics import Metrics
 from service.protocol import counting_protocol
 from service.settings import Settings
 from service.state import Drain
+from service.telemetry.metrics import Metrics
 from tests.service.fakes import FakeLoader, write_version
 
 # Milliseconds on an idle machine; the limit is for a busy one.

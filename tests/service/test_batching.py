@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.batching import Batcher, stays
-from service.metrics import Metrics
 from service.problems import ClientGone, QueueFull
+from service.telemetry.metrics import Metrics
 from service.versions.loading import LoadedVersion
 from tests.service.failing import no_threads
 from tests.service.fakes import IS_DIGIT_THRESHOLD, FirstPixelEngine, loaded_version, row_of

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from service.exchange import ExchangeMiddleware
-from service.metrics import Metrics
 from service.problems import NotReady, add_problem_handlers
+from service.telemetry.metrics import Metrics
 from tests.service.assertions import assert_problem
 
 INSIDE = "row 17 of the inside"

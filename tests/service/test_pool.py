@@ -6,9 +6,9 @@ import weakref
 import pytest
 
 from service.holding import BodyMemory, HeldBody
-from service.metrics import Metrics
 from service.pool import Pool
 from service.problems import QueueFull
+from service.telemetry.metrics import Metrics
 from tests.service.failing import no_threads
 from tests.service.fakes import Clock
 from tests.service.test_batching import turns

@@ -19,8 +19,8 @@ from uvicorn.server import ServerState
 
 from service.exchange import IS_ALONE, WHOLE, ExchangeMiddleware
 from service.lingering import Turns
-from service.metrics import Metrics
 from service.protocol import counting_protocol
+from service.telemetry.metrics import Metrics
 from service.wire import BoundedHeads
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, request_head

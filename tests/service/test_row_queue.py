@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.inference import InferenceRequest
-from service.metrics import Metrics
 from service.row_queue import RowQueue
+from service.telemetry.metrics import Metrics
 from service.versions.loading import LoadedVersion
 from tests.service.fakes import FirstPixelEngine, loaded_version
 

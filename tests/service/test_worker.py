@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="on
 PROGRAM = """
 import os, signal, socket, sys
 from pathlib import Path
-from service import tally
+from service.telemetry import tally
 from service.worker import Place, fork
 
 def serve(listener, metrics):

@@ -209,7 +209,7 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
 IMPATIENT = """
 import functools
 import sys
-from service import logs
+from service.telemetry import logs
 from service.listeners import address, listen
 from service.server import serve
 from service.settings import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.metrics import Metrics
-from service.tally import Memory, file_for
+from service.telemetry.metrics import Metrics
+from service.telemetry.tally import Memory, file_for
 from service.versions.choice import LOADED_VERSIONS
 from service.versions.loading import LoadedVersion, Loader, PreparingFailed
 from service.versions.manifest import MANIFEST_PATH, VersionRejected

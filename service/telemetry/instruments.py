@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from service.exemplars import Exemplars
-from service.tally import Memory
+from service.telemetry.exemplars import Exemplars
+from service.telemetry.tally import Memory
 
 # More combinations of labels than a service makes by itself: 8 methods, 15 routes, 15 statuses, few of them together.
 _ROWS = 512

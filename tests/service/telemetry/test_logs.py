@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.logs import JsonFormatter, Sampler, TextFormatter
 from service.media_types import BYTES
-from service.metrics import Metrics
+from service.telemetry.logs import JsonFormatter, Sampler, TextFormatter
+from service.telemetry.metrics import Metrics
 from tests.service.conftest import StartService
 from tests.service.fakes import Clock
 from tests.service.running import wait_until
@@ -35,7 +35,7 @@ def formatted(message: str, **fields: Any) -> str:
 
 def configured(log_format: str, statements: str) -> str:
     """What a process with these logs writes to standard error."""
-    program = f"import logging; from service import logs; logs.configure({log_format!r}); {statements}"
+    program = f"import logging; from service.telemetry import logs; logs.configure({log_format!r}); {statements}"
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stderr
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tally import OTHER, Memory, beats, file_for, has_served, note_closed, note_ended
+from service.telemetry.tally import OTHER, Memory, beats, file_for, has_served, note_closed, note_ended
 
 
 def shared(workers: int) -> list[Memory]:
@@ -105,7 +105,7 @@ def test_what_the_others_serve_is_known() -> None:
 def test_a_worker_that_has_only_begun_serves_nothing() -> None:
     """What the one before it in its place served is not what it serves, however that one ended."""
     file = file_for(2)
-    program = "import sys; from service.tally import Memory; Memory(2, 0, int(sys.argv[1])).note_served(7)"
+    program = "import sys; from service.telemetry.tally import Memory; Memory(2, 0, int(sys.argv[1])).note_served(7)"
     subprocess.run([sys.executable, "-c", program, str(file)], pass_fds=(file,), check=True, timeout=60)
     assert Memory(2, 1, file).served_by_others == 7  # nobody has noticed yet that it has ended
     Memory(2, 0, file)

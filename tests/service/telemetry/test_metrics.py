@@ -10,9 +10,9 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.media_types import BYTES
-from service.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.problems import BY_STATUS, ClientGone
-from service.tally import Memory, file_for
+from service.telemetry.metrics import CONFIDENCE_BUCKETS, Metrics
+from service.telemetry.tally import Memory, file_for
 from service.versions.loading import LoadedVersion
 from service.versions.manifest import Manifest
 from service.versions.model_store import StoredVersion
@@ -192,7 +192,7 @@ def test_loads_are_counted_by_outcome(store: Path, start_service: StartService) 
 
 def test_failures_are_counted_from_zero() -> None:
     """What the objectives are measured by is there before the first failure, which a rate would leave out else."""
-    rules = (Path(__file__).parents[2] / "deploy/prometheus/rules/objectives.yml").read_text()
+    rules = (Path(__file__).parents[3] / "deploy/prometheus/rules/objectives.yml").read_text()
     routes, statuses = (set(re.findall(f'{label}=~"(.*?)"', rules)) for label in ("route", "status"))
     (route,), (status,) = routes, statuses
     counted: dict[tuple[str, ...], float] = {

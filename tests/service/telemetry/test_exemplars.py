@@ -8,11 +8,11 @@ from prometheus_client.openmetrics import exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from service.exemplars import _RECORD, Exemplars
-from service.instruments import Histogram, RequestHistogram
-from service.tally import Memory, file_for
+from service.telemetry.exemplars import _RECORD, Exemplars
+from service.telemetry.instruments import Histogram, RequestHistogram
+from service.telemetry.tally import Memory, file_for
 from tests.service.fakes import Clock
-from tests.service.test_instruments import registry_of, written
+from tests.service.telemetry.test_instruments import registry_of, written
 
 BOUNDS = (0.1, 1.0, 10.0)
 LABELS = ("/v1/predict",)

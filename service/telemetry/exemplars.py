@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from prometheus_client.samples import Exemplar
 
-from service.tally import Memory
+from service.telemetry.tally import Memory
 
 # OpenMetrics allows an exemplar 128 characters, names included: the two names take 18 and a trace's id 32. Ids that the
 # service makes have 32; longer ones of callers than this are left out.

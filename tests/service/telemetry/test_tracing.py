@@ -27,9 +27,9 @@ from pydantic import SecretStr
 from service.app import create_app
 from service.cores import usable_cores
 from service.media_types import BYTES
-from service.metrics import Metrics
 from service.settings import Settings
-from service.tracing import Tracing, tracing_to_collector
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing, tracing_to_collector
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
 from tests.service.process import READY_SECONDS, Process
 from tests.service.running import client_of, listening, wait_until
@@ -433,7 +433,7 @@ import json, sys
 from service.app import create_app
 from service.server import _tracing
 from service.settings import Settings
-parts = ("service.tracing", "opentelemetry.sdk", "opentelemetry.exporter")
+parts = ("service.telemetry.tracing", "opentelemetry.sdk", "opentelemetry.exporter")
 for variables in {OFF!r}:
     tracing = _tracing(variables)
     create_app(Settings(), tracing=tracing)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.drift import MINIMUM_ROWS, WINDOW_MINUTES, Drift, population_stability_index
-from service.metrics import Metrics
-from service.tally import Memory, file_for
+from service.telemetry.drift import MINIMUM_ROWS, WINDOW_MINUTES, Drift, population_stability_index
+from service.telemetry.metrics import Metrics
+from service.telemetry.tally import Memory, file_for
 from service.versions.manifest import Baseline
 from tests.service.fakes import FirstPixelEngine, loaded_version, row_of
 

@@ -26,10 +26,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.drift import Drift
-from service.instruments import Counter, Gauge, Histogram, RequestHistogram
 from service.problems import BY_STATUS, ClientGone, Internal, QueueFull
-from service.tally import OTHER, Memory
+from service.telemetry.drift import Drift
+from service.telemetry.instruments import Counter, Gauge, Histogram, RequestHistogram
+from service.telemetry.tally import OTHER, Memory
 from service.versions.loading import LoadedVersion
 
 # A request takes 0.3 ms alone and some milliseconds under load: the usual buckets start at 5 ms and would see nothing.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from service.tally import Memory
+from service.telemetry.tally import Memory
 from service.versions.manifest import Baseline
 
 # The current minute comes on top, so that there are never less than these.

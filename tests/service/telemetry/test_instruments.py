@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.instruments import Counter, Gauge, Histogram
-from service.tally import Memory, file_for
+from service.telemetry.instruments import Counter, Gauge, Histogram
+from service.telemetry.tally import Memory, file_for
 
 BOUNDS = (0.1, 1.0, 10.0)
 

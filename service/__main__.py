@@ -81,7 +81,7 @@ def _check_version(stored: StoredVersion) -> bool:
 
 def _serve(settings: Settings, system: str) -> int:
     # Imported here: `check` and `--help` need none of it.
-    from service.listeners import address, listen
+    from service.connections.listeners import address, listen
 
     # No other system spreads connections over the sockets of several workers.
     workers = settings.workers or (usable_cores() if system == "Linux" else 1)

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
-from service.protocol import counting_protocol
+from service.connections.protocol import counting_protocol
 from service.settings import Settings
 from service.state import Drain
 from service.telemetry.metrics import Metrics

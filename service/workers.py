@@ -15,7 +15,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from service.listeners import bind_beside
+from service.connections.listeners import bind_beside
 from service.telemetry import tally
 from service.worker import Forked, Place, Serve, fork
 

@@ -210,7 +210,7 @@ IMPATIENT = """
 import functools
 import sys
 from service.telemetry import logs
-from service.listeners import address, listen
+from service.connections.listeners import address, listen
 from service.server import serve
 from service.settings import Settings
 from service.workers import Workers

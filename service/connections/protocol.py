@@ -21,12 +21,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import problems
+from service.connections.lingering import Turns
+from service.connections.pieces import InOnePiece
+from service.connections.wire import BoundedHeads
 from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED, headers_of_every_answer
-from service.lingering import Turns
-from service.pieces import InOnePiece
 from service.problems import MalformedBody
 from service.telemetry.metrics import Metrics
-from service.wire import BoundedHeads
 
 # Clients that pipeline send 16 or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
 _MOST_QUEUED = 32

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from service.listeners import address, bind_beside, listen
+from service.connections.listeners import address, bind_beside, listen
 
 
 def test_several_sockets_listen_on_one_free_port() -> None:

@@ -17,11 +17,11 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from service.connections.lingering import Turns
+from service.connections.protocol import counting_protocol
+from service.connections.wire import BoundedHeads
 from service.exchange import IS_ALONE, WHOLE, ExchangeMiddleware
-from service.lingering import Turns
-from service.protocol import counting_protocol
 from service.telemetry.metrics import Metrics
-from service.wire import BoundedHeads
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until

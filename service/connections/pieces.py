@@ -6,7 +6,7 @@ What is an answer, and which connections end, is for `protocol` to say; how one 
 import asyncio
 from typing import Protocol, cast
 
-from service.lingering import Lingering, Turns
+from service.connections.lingering import Lingering, Turns
 
 # Sent as they are, larger pieces are the same for all who ask for one file: of a copy each, clients that do not read
 # would keep as many as they are. The largest file has 1.5 MB.

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 if TYPE_CHECKING:
     from array import array
 
-    from service.lingering import Turns
+    from service.connections.lingering import Turns
 
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
 # It counts from the second part on, because the first may be another request's body for the most part.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.lingering import Lingering, Turns
+from service.connections.lingering import Lingering, Turns
 from tests.service.fakes import Clock
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, read_status, request_head

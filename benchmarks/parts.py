@@ -19,11 +19,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks.bare import in_processes, listening, row_from_octets
 from service.app import create_app
 from service.batching import Batcher
-from service.bodies import Announced, Body, BodyReader
+from service.bodies.media_types import BYTES, JSON, RawHeaders
+from service.bodies.reader import Announced, Body, BodyReader
 from service.connections.protocol import counting_protocol
 from service.exchange import CONNECTION, IS_ALONE, WHOLE
 from service.inference import Inference, inference_of
-from service.media_types import BYTES, JSON, RawHeaders
 from service.routes.predict import PredictShortcut
 from service.server import serve_app
 from service.settings import Settings

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.batching import Batcher
-from service.bodies import BodyReader, Limits
+from service.bodies.reader import BodyReader, Limits
 from service.cores import usable_cores
 from service.exchange import ExchangeMiddleware
 from service.head import HeadAsGet

@@ -1,7 +1,7 @@
 """One request's rows on their way through the network: how many have been taken into batches, the answers so far.
 
 When they are taken, and with which others, is `service.row_queue`'s business. What each request makes is a NamedTuple,
-here and in `bodies`: a frozen dataclass takes three times as long to make.
+here and in `bodies.reader`: a frozen dataclass takes three times as long to make.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from service.average import RunningAverage
-from service.holding import HeldBody
+from service.bodies.holding import HeldBody
 from service.problems import QueueFull
 from service.telemetry.metrics import Metrics
 

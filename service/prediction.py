@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from fastapi import Header, Query
 from starlette.types import Receive, Scope
 
+from service.bodies.media_types import RawHeaders
 from service.inference import Inference
-from service.media_types import RawHeaders
 from service.problems import (
     DeadlinePassed,
     MalformedBody,

@@ -1,6 +1,6 @@
 """From the body of /v1/read to the rows of its digits, or to the problem that says what is wrong with it.
 
-Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies`'.
+Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies.reader`'.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.bodies.media_types import FORM, RawHeaders
 from service.imaging import MEDIA_TYPES, PictureError, PictureTooLarge, lines
-from service.media_types import FORM, RawHeaders
 from service.parting import cuts_of_each
 from service.prediction import unless_client_leaves
 from service.problems import InvalidInput, Pointer, TooLarge
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive
 
-    from service.bodies import Body, BodyReader
+    from service.bodies.reader import Body, BodyReader
     from service.imaging.lines import FoundDigit
     from service.inference import Inference
     from service.parting import Cuts

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from service.batching import Batcher
-from service.bodies import BodyReader
+from service.bodies.reader import BodyReader
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.versions.model_store import ModelStore

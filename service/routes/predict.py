@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answers import PredictAnswer, model_json, prediction_json, rows_at_once
-from service.array_body import ArrayBody
-from service.bodies import Announced, BodyReader
+from service.bodies.array_body import ArrayBody
+from service.bodies.media_types import BYTES, FORM, JSON, RawHeaders
+from service.bodies.multipart import FIELDS
+from service.bodies.reader import Announced, BodyReader
 from service.exchange import BODY_IS_THERE, IS_ALONE, WHOLE
 from service.imaging import MEDIA_TYPES
 from service.inference import Inference
-from service.media_types import BYTES, FORM, JSON, RawHeaders
-from service.multipart import FIELDS
 from service.prediction import (
     DOCUMENTED,
     TIMEOUT_HEADER,

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from service.answers import ModelVersion, ReadAnswer, read_json
+from service.bodies.media_types import FORM
+from service.bodies.multipart import FIELDS
 from service.imaging import MEDIA_TYPES
 from service.imaging.lines import FoundDigit
 from service.inference import Inference
-from service.media_types import FORM
-from service.multipart import FIELDS
 from service.parting import may_be_two, parted, rows_of
 from service.prediction import (
     DOCUMENTED,

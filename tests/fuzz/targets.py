@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.array_body import PIXELS
-from service.arrays import rows_from_bytes, rows_from_json
-from service.bodies import Body, BodyReader, Limits
+from service.bodies.array_body import PIXELS
+from service.bodies.arrays import rows_from_bytes, rows_from_json
+from service.bodies.media_types import FORM
+from service.bodies.reader import Body, BodyReader, Limits
 from service.imaging import PictureError, pixels_from_picture
 from service.imaging.joints import Part, cuts_of
 from service.imaging.lines import FoundDigit, digits_from_picture
-from service.media_types import FORM
 from service.pool import Pool
 from service.problems import Problem
 

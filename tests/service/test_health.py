@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.media_types import BYTES
+from service.bodies.media_types import BYTES
 from service.state import Drain
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService

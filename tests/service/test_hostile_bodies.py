@@ -14,12 +14,12 @@ import httpx
 import pytest
 from PIL import Image
 
+from service.bodies.media_types import BYTES, FORM, JSON
 from service.imaging.picture_files import MEDIA_TYPES
-from service.media_types import BYTES, FORM, JSON
 from tests.service.assertions import assert_problem
+from tests.service.bodies.test_reader import form, picture
 from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import running_service
-from tests.service.test_bodies import form, picture
 from tests.service.test_predict import ONE_ROW, PATH, digits_of, enormous_png, predict
 
 # Over the limit of 25 million pixels, in files of at most some hundred kilobytes.

@@ -13,9 +13,9 @@ from service.app import create_app
 from service.problems import BY_STATUS
 from service.routes import health, metrics, models, predict, read
 from service.settings import Settings
+from tests.service.bodies.test_reader import picture
 from tests.service.fakes import FakeLoader
 from tests.service.running import running_service
-from tests.service.test_bodies import picture
 
 # A schema cannot say everything: that a picture has ink on it, or that 784 bytes make an image.
 TOO_STRICT = ["positive_data_acceptance"]

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from service.holding import BodyMemory, HeldBody
+from service.bodies.holding import BodyMemory, HeldBody
 from service.pool import Pool
 from service.problems import QueueFull
 from service.telemetry.metrics import Metrics

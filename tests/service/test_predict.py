@@ -19,16 +19,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.bodies.media_types import BYTES, JSON
 from service.cores import usable_cores
 from service.imaging import MEDIA_TYPES
-from service.media_types import BYTES, JSON
 from tests.service.assertions import assert_problem
+from tests.service.bodies.test_reader import form, picture
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of, write_version
 from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import running_service, wait_until
 from tests.service.scraping import scrape
-from tests.service.test_bodies import form, picture
 
 PATH = "/v1/predict"
 # In a request; the last ones are numbers for Python.

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from service.bodies.media_types import BYTES, JSON
 from service.imaging import MEDIA_TYPES
-from service.media_types import BYTES, JSON
 from tests.service.assertions import assert_problem
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, write_version

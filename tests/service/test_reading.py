@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message
 
-from service.bodies import BodyReader, Limits
+from service.bodies.reader import BodyReader, Limits
 from service.imaging.lines import FoundDigit
 from service.inference import Inference
 from service.pool import Pool
 from service.problems import ClientGone, InvalidInput, QueueFull, TooLarge, UnsupportedMediaType
 from service.reading import check_touching, cut_digits, read_digits
-from tests.service.test_bodies import in_pieces
+from tests.service.bodies.test_reader import in_pieces
 from tests.service.test_pool import settle
 
 Answer = TypeVar("Answer")

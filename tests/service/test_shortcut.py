@@ -14,13 +14,13 @@ import httpx
 import numpy as np
 import pytest
 
-from service.media_types import BYTES, JSON
+from service.bodies.media_types import BYTES, JSON
+from tests.service.bodies.test_reader import form, picture
 from tests.service.conftest import StartService
 from tests.service.fakes import FakeLoader, FirstPixelEngine, row_of
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import running_service
 from tests.service.scraping import scrape
-from tests.service.test_bodies import form, picture
 from tests.service.test_predict import BYTES_HEADERS, JSON_HEADERS, PATH, waiting_rows
 
 ROWS = np.stack([row_of(digit) for digit in (3, 1, 4)])

@@ -22,11 +22,11 @@ from service.connections.protocol import counting_protocol
 from service.connections.wire import BoundedHeads
 from service.exchange import IS_ALONE, WHOLE, ExchangeMiddleware
 from service.telemetry.metrics import Metrics
+from tests.service.bodies.test_reader import picture
 from tests.service.line import Line
 from tests.service.raw_http import connect, everything_from, request_head
 from tests.service.running import WAIT_SECONDS, running_service, wait_until
 from tests.service.scraping import scrape
-from tests.service.test_bodies import picture
 from tests.service.test_pool import settle
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.media_types import BYTES
+from service.bodies.media_types import BYTES
 from service.telemetry.logs import JsonFormatter, Sampler, TextFormatter
 from service.telemetry.metrics import Metrics
 from tests.service.conftest import StartService

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from service.media_types import BYTES
+from service.bodies.media_types import BYTES
 from service.problems import BY_STATUS, ClientGone
 from service.telemetry.metrics import CONFIDENCE_BUCKETS, Metrics
 from service.telemetry.tally import Memory, file_for

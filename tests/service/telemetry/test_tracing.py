@@ -25,8 +25,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import SecretStr
 
 from service.app import create_app
+from service.bodies.media_types import BYTES
 from service.cores import usable_cores
-from service.media_types import BYTES
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, tracing_to_collector

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.holding import BodyMemory, HeldBody
+from service.bodies.holding import BodyMemory, HeldBody
 from service.problems import QueueFull
 from tests.service.fakes import Clock
 

@@ -1,6 +1,6 @@
 import pytest
 
-from service.media_types import media_type_of
+from service.bodies.media_types import media_type_of
 
 
 @pytest.mark.parametrize("content_type", [b"image/jpg", b"IMAGE/JPG", b"image/jpg; charset=binary"])

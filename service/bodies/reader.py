@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from starlette.types import Message, Receive
 
 from service import imaging
-from service.array_body import PIXELS, check_count
-from service.arrays import rows_from_bytes, rows_from_json
-from service.holding import BodyMemory, HeldBody
-from service.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, media_type_of
-from service.multipart import form_pictures
+from service.bodies.array_body import PIXELS, check_count
+from service.bodies.arrays import rows_from_bytes, rows_from_json
+from service.bodies.holding import BodyMemory, HeldBody
+from service.bodies.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, media_type_of
+from service.bodies.multipart import form_pictures
 from service.pool import Pool
 from service.preemption import Preemption
 from service.problems import (

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from service.array_body import PIXELS, SIDE, ArrayBody
-from service.arrays import _validated_rows, rows_from_bytes, rows_from_json
+from service.bodies.array_body import PIXELS, SIDE, ArrayBody
+from service.bodies.arrays import _validated_rows, rows_from_bytes, rows_from_json
 from service.problems import InvalidInput, MalformedBody, Problem, TooLarge
 
 MAX_INSTANCES = 5

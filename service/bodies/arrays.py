@@ -10,7 +10,7 @@ import simdjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from service.array_body import (
+from service.bodies.array_body import (
     PIXELS,
     ArrayBody,
     Validate,
@@ -22,7 +22,7 @@ from service.array_body import (
     problem_of,
     row_lengths_of,
 )
-from service.instances import rows_from_batch
+from service.bodies.instances import rows_from_batch
 from service.problems import InvalidInput
 
 _FULL_INK = np.float32(255)

@@ -13,7 +13,7 @@ import simdjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from service.array_body import (
+from service.bodies.array_body import (
     PIXELS,
     Validate,
     check_count,

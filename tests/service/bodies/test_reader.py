@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from starlette.types import Message, Receive
 
-from service.bodies import Announced, Body, BodyReader, Limits
+from service.bodies.media_types import BYTES, FORM, JSON
+from service.bodies.reader import Announced, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
-from service.media_types import BYTES, FORM, JSON
 from service.pool import Pool
 from service.preemption import Preemption
 from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.multipart import form_pictures
+from service.bodies.multipart import form_pictures
 from service.problems import MalformedBody
 from tests.service.turns import turns_of_others
 

@@ -1,4 +1,4 @@
-"""Of what kind a request's body is, by its headers, and which kinds are read; what they mean, `bodies` says."""
+"""Of what kind a request's body is, by its headers, and which kinds are read; what they mean, `reader` says."""
 
 from collections.abc import Mapping, Sequence
 

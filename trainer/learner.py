@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from trainer.augmentation import augment
 from trainer.data import DIGITS
-from trainer.disturbances import disturb
+from trainer.images.disturbances import disturb
+from trainer.images.training_images import TrainingImages
 from trainer.network import build_strided
 from trainer.optimiser import AdamW, update_average
 from trainer.profiles import StridedRecipe
 from trainer.runtime import training_precision
-from trainer.training_images import TrainingImages
 
 
 class Learner:

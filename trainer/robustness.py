@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from trainer.corruptions import CORRUPTIONS
 from trainer.data import scale
 from trainer.evaluation import Answerer, count_errors
-from trainer.nondigits import NON_DIGITS
+from trainer.images.nondigits import NON_DIGITS
 
 # Of each corruption: 2,000 tell 2 % from 3 %, in ten seconds for all fifteen.
 _CORRUPTED_IMAGES = 2_000

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.synthetic import draw_digits
 from trainer.corruptions import CORRUPTIONS, STRENGTHS
-from trainer.framing import frame
+from trainer.images.framing import frame
 
 Images = NDArray[np.uint8]
 

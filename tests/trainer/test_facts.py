@@ -8,7 +8,7 @@ import pytest
 from tests.trainer.made_up import bare_findings, full_findings
 from trainer import facts
 from trainer.evaluation import Answers
-from trainer.nondigits import NON_DIGITS
+from trainer.images.nondigits import NON_DIGITS
 
 
 def test_clean_images_are_those_that_are_corrupted() -> None:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
+from trainer.images.training_images import TrainingImages, gather
 from trainer.learner import Learner
 from trainer.profiles import StridedRecipe
-from trainer.training_images import TrainingImages, gather
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.synthetic import draw_digits
 from trainer.corruptions import CORRUPTIONS
 from trainer.data import scale
 from trainer.evaluation import Answers
-from trainer.nondigits import NON_DIGITS
+from trainer.images.nondigits import NON_DIGITS
 from trainer.robustness import corruption_errors, non_digits_accepted, sample
 
 IMAGES, LABELS = draw_digits(40, seed=9)

@@ -19,9 +19,9 @@ from trainer.data import Dataset, scale
 from trainer.export import load, save
 from trainer.fitting import DivergedError, fit
 from trainer.gate import Gate, GateRefusedError
+from trainer.images.outliers import make_outliers
 from trainer.interruption import Interruption
 from trainer.manifest import EpochMetrics, GateFacts, Metrics, code_sha256, describe_files, read
-from trainer.outliers import make_outliers
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress, Watchers
 from trainer.run import Run

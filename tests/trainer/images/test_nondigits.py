@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.synthetic import draw_digits
-from trainer.nondigits import CLEAR_LETTERS, NON_DIGITS
+from trainer.images.nondigits import CLEAR_LETTERS, NON_DIGITS
 
 Make = Callable[..., NDArray[np.uint8]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.synthetic import draw_digits
-from trainer.outliers import make_outliers
+from trainer.images.outliers import make_outliers
 
 
 def test_as_many_as_asked() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.drawings import draw_digits
+from trainer.images.drawings import draw_digits
 
 
 def test_as_many_of_each() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from trainer.data import Dataset
+from trainer.images.training_images import TrainingImages, gather
 from trainer.profiles import StridedRecipe
-from trainer.training_images import TrainingImages, gather
 
 
 @pytest.fixture(scope="module")

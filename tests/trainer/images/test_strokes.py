@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.framing import CENTRE
-from trainer.strokes import Figure, Hand, draw
+from trainer.images.framing import CENTRE
+from trainer.images.strokes import Figure, Hand, draw
 
 BAR: Figure = [[(0.5, 0.0), (0.5, 1.0)]]
 BOW: Figure = [[(0.0, 0.0), (0.5, 0.4), (1.0, 0.0)]]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.framing import frame
+from trainer.images.framing import frame
 
 
 @st.composite

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import IMAGE_SIDE
-from trainer.framing import CENTRE, INK_SIDE
+from trainer.images.framing import CENTRE, INK_SIDE
 
 Stroke: TypeAlias = Sequence[tuple[float, float]]
 Figure: TypeAlias = Sequence[Stroke]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import IMAGE_SIDE
-from trainer.framing import INK_SIDE
-from trainer.strokes import Figure, Hand, draw
+from trainer.images.framing import INK_SIDE
+from trainer.images.strokes import Figure, Hand, draw
 
 Images: TypeAlias = NDArray[np.uint8]
 Maker: TypeAlias = Callable[[int, Images, np.random.Generator], Images]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from trainer.data import IMAGE_SIDE
-from trainer.framing import INK_SIDE, frame
+from trainer.images.framing import INK_SIDE, frame
 
 Images: TypeAlias = NDArray[np.uint8]
 NonDigits: TypeAlias = Callable[[int, Images, np.random.Generator], Images]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import IMAGE_SIDE
-from trainer.strokes import Figure, Hand, Stroke, draw
+from trainer.images.strokes import Figure, Hand, Stroke, draw
 
 _HAND = Hand()
 _OVAL = ((0.5, 0.0), (0.15, 0.2), (0.05, 0.55), (0.25, 0.95), (0.65, 0.97), (0.93, 0.6), (0.85, 0.2), (0.5, 0.0))

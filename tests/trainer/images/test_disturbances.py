@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tests.synthetic import draw_digits
 from trainer.data import scale
-from trainer.disturbances import disturb
+from trainer.images.disturbances import disturb
 
 
 def disturbed(fraction: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.drawings import draw_digits
-from trainer.outliers import make_outliers
+from trainer.images.drawings import draw_digits
+from trainer.images.outliers import make_outliers
 from trainer.profiles import StridedRecipe
 
 _OUTLIERS = 12_000  # each comes up every second to fourth epoch, never twice in the same variation

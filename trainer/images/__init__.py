@@ -1,0 +1,1 @@
+"""Images that are made, not found: drawn digits, disturbed ones, and what is no digit."""

@@ -8,12 +8,10 @@ from typing import TypeAlias
 
 from trainer.answering import stored_probabilities
 from trainer.calibration import choose_threshold, fit_temperature
-from trainer.card import write_card
 from trainer.cost import NOT_TIMED, microseconds_per_image
 from trainer.data import DIGITS, Dataset, scale
 from trainer.evaluation import Answerer, Answers, baseline, count_errors, measure
 from trainer.export import load, save, save_golden
-from trainer.findings import Findings
 from trainer.fitting import Fitted, fit
 from trainer.gate import Gate
 from trainer.manifest import (
@@ -30,7 +28,9 @@ from trainer.manifest import (
 from trainer.network import multiply_accumulates
 from trainer.profiles import Recipe, recipe_facts
 from trainer.progress import Watcher
-from trainer.report import write_report
+from trainer.reports.card import write_card
+from trainer.reports.findings import Findings
+from trainer.reports.report import write_report
 from trainer.robustness import corruption_errors, non_digits_accepted, sample
 from trainer.run import METRICS_FILE, Run, encode_history
 from trainer.runtime import training_precision

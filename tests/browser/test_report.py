@@ -16,8 +16,8 @@ from tests.browser.conftest import PATIENCE
 from tests.browser.test_accessibility import NARROW, WIDE, assert_accessible, lightness
 from tests.trainer.made_up import bare_findings, full_findings
 from trainer.corruptions import STRENGTHS
-from trainer.findings import Findings
-from trainer.report import REPORT_PATH, write_report
+from trainer.reports.findings import Findings
+from trainer.reports.report import REPORT_PATH, write_report
 
 pytestmark = pytest.mark.browser
 

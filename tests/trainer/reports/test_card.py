@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.made_up import bare_findings, full_findings
-from trainer.card import CARD_PATH, write_card
-from trainer.findings import Findings
+from trainer.reports.card import CARD_PATH, write_card
+from trainer.reports.findings import Findings
 
 
 def written(folder: Path, findings: Findings) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.trainer.made_up import bare_findings, full_findings
-from trainer import facts
 from trainer.evaluation import Answers
 from trainer.images.nondigits import NON_DIGITS
+from trainer.reports import facts
 
 
 def test_clean_images_are_those_that_are_corrupted() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.facts import Table
+from trainer.reports.facts import Table
 
 _BARS = 2  # columns before them
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from trainer.corruptions import STRENGTHS
 from trainer.evaluation import CALIBRATION_BINS, count_errors, wilson_interval
-from trainer.findings import Findings
 from trainer.manifest import Manifest
+from trainer.reports.findings import Findings
 from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
 
 _TIMED = "LiteRT, one thread, on the machine that trained it"  # as cost.py does it

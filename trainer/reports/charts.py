@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer.diagnosis import Bin
 from trainer.evaluation import wilson_interval
-from trainer.markup import Html, element
+from trainer.reports.diagnosis import Bin
+from trainer.reports.markup import Html, element
 
 _WIDTH, _HEIGHT = 320.0, 220.0  # units are CSS pixels on a phone
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 20.0, 26.0, 38.0

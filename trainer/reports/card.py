@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from string import Template
 
-from trainer import facts
-from trainer.diagnosis import confusion
-from trainer.facts import Table
-from trainer.findings import Findings
+from trainer.reports import facts
+from trainer.reports.diagnosis import confusion
+from trainer.reports.facts import Table
+from trainer.reports.findings import Findings
 from trainer.writing import written_to
 
 CARD_PATH = Path("assets.extra") / "model_card.md"

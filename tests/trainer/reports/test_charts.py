@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.charts import Line, line_chart, reliability_chart, ticks
-from trainer.diagnosis import Bin
+from trainer.reports.charts import Line, line_chart, reliability_chart, ticks
+from trainer.reports.diagnosis import Bin
 
 values = st.floats(-1e9, 1e9, allow_subnormal=False)
 

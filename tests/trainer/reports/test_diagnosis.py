@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.made_up import bare_findings
-from trainer.diagnosis import confident_mistakes, confusion, reliability
 from trainer.evaluation import count_errors, expected_calibration_error, per_class
+from trainer.reports.diagnosis import confident_mistakes, confusion, reliability
 
 
 def test_confusion_rows_are_true_digits() -> None:

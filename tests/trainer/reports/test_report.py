@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.trainer.made_up import GATE, bare_findings, epoch, full_findings
-from trainer.diagnosis import confident_mistakes
-from trainer.findings import Findings
-from trainer.report import REPORT_PATH, write_report
+from trainer.reports.diagnosis import confident_mistakes
+from trainer.reports.findings import Findings
+from trainer.reports.report import REPORT_PATH, write_report
 
 VOID = {"meta", "link", "img"}
 

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.damage import DamagedVersionError, damage_of
 from trainer.data import DIGITS
 from trainer.errors import MachineError, is_machine_fault
 from trainer.export import GOLDEN_PATH, probabilities_of
+from trainer.versions.damage import DamagedVersionError, damage_of
 
 Predict: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 """Runs the SavedModel in a folder on pixels float32 [N, 784] in 0 to 1: probabilities float32 [N, 10]."""

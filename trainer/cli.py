@@ -13,7 +13,6 @@ from trainer.console import load_dataset, reported, say_accuracy
 from trainer.data import Dataset, DataUnavailableError
 from trainer.gate import MIN_ACCURACY, Gate
 from trainer.interruption import Interruption
-from trainer.manifest import Manifest, Metrics, code_sha256, read, same_training
 from trainer.options import (
     DEFAULT_NAME,
     DEFAULT_STORE,
@@ -35,7 +34,8 @@ from trainer.progress import FittingProgress, Watchers
 from trainer.release import release as release_into
 from trainer.run import RunTakenError
 from trainer.runtime import prepare_tensorflow, silenced_stderr
-from trainer.store import ModelStore
+from trainer.versions.manifest import Manifest, Metrics, code_sha256, read, same_training
+from trainer.versions.store import ModelStore
 
 app = typer.Typer(
     help="Trains a digit network on MNIST and publishes it into a model store.",

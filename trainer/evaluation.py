@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import DIGITS
-from trainer.manifest import Baseline, ClassMetrics, TestMetrics
+from trainer.versions.manifest import Baseline, ClassMetrics, TestMetrics
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv:1706.04599
 _CONFIDENCE_BINS = 20

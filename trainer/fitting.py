@@ -20,11 +20,11 @@ from trainer.errors import TrainerError
 from trainer.evaluation import count_errors, negative_log_likelihood
 from trainer.images.training_images import gather
 from trainer.learner import Learner
-from trainer.manifest import EpochMetrics
 from trainer.network import build, build_tutorial, fold_normalisation
 from trainer.profiles import Recipe, StridedRecipe, TutorialRecipe
 from trainer.progress import Watcher
 from trainer.run import Checkpoint, Run
+from trainer.versions.manifest import EpochMetrics
 
 _SCORING_BATCH = 1_000  # images at once when nothing is learned: big enough to be fast, 20 MB of maps
 

@@ -12,11 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.damage import DamagedVersionError
 from trainer.errors import TrainerError
 from trainer.evaluation import wrong_answers
-from trainer.manifest import GateFacts
-from trainer.store import ModelStore
+from trainer.versions.damage import DamagedVersionError
+from trainer.versions.manifest import GateFacts
+from trainer.versions.store import ModelStore
 
 MIN_ACCURACY = 0.99  # every profile promises it but `tutorial`, which needs --min-accuracy; less is a run gone wrong
 # The test is two-sided, but only the worse side is refused: of equally good networks, one in 200 is refused by chance.

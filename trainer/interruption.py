@@ -9,7 +9,7 @@ import signal
 import threading
 from typing import Self
 
-from trainer.manifest import EpochMetrics
+from trainer.versions.manifest import EpochMetrics
 
 
 class Interruption:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from trainer.manifest import RecipeFacts
+from trainer.versions.manifest import RecipeFacts
 
 
 class Profile(StrEnum):

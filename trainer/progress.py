@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainer.manifest import EpochMetrics
+from trainer.versions.manifest import EpochMetrics
 
 _STATE = "epoch {task.fields[epoch]}/{task.fields[epochs]}  loss {task.fields[loss]:.4f}  {task.fields[scored]}"
 

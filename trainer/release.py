@@ -7,8 +7,8 @@ start.
 import shutil
 from pathlib import Path
 
-from trainer.manifest import describe_files, read
-from trainer.store import ModelStore, OvertakenError, StoreError
+from trainer.versions.manifest import describe_files, read
+from trainer.versions.store import ModelStore, OvertakenError, StoreError
 
 RELEASED_FOLDER = Path(__file__).parent / "released"
 

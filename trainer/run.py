@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trainer.arrays import ArraysError, read_arrays
 from trainer.errors import TrainerError
-from trainer.manifest import EpochMetrics
+from trainer.versions.manifest import EpochMetrics
 from trainer.writing import written_to
 
 METRICS_FILE = "metrics.jsonl"

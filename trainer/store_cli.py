@@ -7,16 +7,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trainer import pruning
 from trainer.console import load_dataset, reported, say_accuracy
-from trainer.damage import DamagedVersionError, damage_of
 from trainer.data import scale
 from trainer.evaluation import measure
-from trainer.manifest import ClassMetrics, read
 from trainer.options import DEFAULT_NAME, DEFAULT_STORE, DataOption, NameOption, StoreOption
-from trainer.policy import serving_version, write_pin
 from trainer.runtime import prepare_tensorflow, silenced_stderr
-from trainer.store import VERSION_NAME, ModelStore, StoreError
+from trainer.versions import pruning
+from trainer.versions.damage import DamagedVersionError, damage_of
+from trainer.versions.manifest import ClassMetrics, read
+from trainer.versions.policy import serving_version, write_pin
+from trainer.versions.store import VERSION_NAME, ModelStore, StoreError
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainer.manifest import EpochMetrics
+from trainer.versions.manifest import EpochMetrics
 from trainer.writing import written_to
 
 _SCALAR = tf.compat.v1.SummaryMetadata(

@@ -14,7 +14,16 @@ from trainer.evaluation import Answerer, Answers, baseline, count_errors, measur
 from trainer.export import load, save, save_golden
 from trainer.fitting import Fitted, fit
 from trainer.gate import Gate
-from trainer.manifest import (
+from trainer.network import multiply_accumulates
+from trainer.profiles import Recipe, recipe_facts
+from trainer.progress import Watcher
+from trainer.reports.card import write_card
+from trainer.reports.findings import Findings
+from trainer.reports.report import write_report
+from trainer.robustness import corruption_errors, non_digits_accepted, sample
+from trainer.run import METRICS_FILE, Run, encode_history
+from trainer.runtime import training_precision
+from trainer.versions.manifest import (
     SCHEMA_VERSION,
     Baseline,
     GateFacts,
@@ -25,16 +34,7 @@ from trainer.manifest import (
     library_versions,
     now,
 )
-from trainer.network import multiply_accumulates
-from trainer.profiles import Recipe, recipe_facts
-from trainer.progress import Watcher
-from trainer.reports.card import write_card
-from trainer.reports.findings import Findings
-from trainer.reports.report import write_report
-from trainer.robustness import corruption_errors, non_digits_accepted, sample
-from trainer.run import METRICS_FILE, Run, encode_history
-from trainer.runtime import training_precision
-from trainer.store import ModelStore, OvertakenError, StoreError
+from trainer.versions.store import ModelStore, OvertakenError, StoreError
 from trainer.writing import written_to
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE

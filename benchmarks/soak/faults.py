@@ -15,8 +15,8 @@ from benchmarks.soak.load import Exchange
 from benchmarks.stress.crowd import SlowBodies
 from benchmarks.stress.overload import flood
 from benchmarks.stress.running import Running, is_ready, wait_until
-from trainer.policy import write_pin
-from trainer.store import ModelStore
+from trainer.versions.policy import write_pin
+from trainer.versions.store import ModelStore
 
 _TIMES_ASKED = 8
 _SLOW_CLIENTS = 50

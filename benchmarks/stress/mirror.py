@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from service.versions.manifest import GOLDEN_PATH, MANIFEST_PATH
-from trainer import manifest
+from trainer.versions import manifest
 
 _OF_DIGITS = ("probabilities", "logits")
 

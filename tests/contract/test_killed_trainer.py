@@ -16,8 +16,8 @@ KILLS = 50
 PUBLISH_FOR_EVER = """
 import shutil, sys
 from pathlib import Path
-from trainer.manifest import read
-from trainer.store import ModelStore
+from trainer.versions.manifest import read
+from trainer.versions.store import ModelStore
 source, store = Path(sys.argv[1]), ModelStore(Path(sys.argv[2]), "digits")
 print(flush=True)
 while True:

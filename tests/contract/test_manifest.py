@@ -15,8 +15,8 @@ from service.versions import manifest as read
 from service.versions.loading import read_whole
 from service.versions.model_store import StoredVersion
 from trainer import answering, errors
-from trainer import manifest as written
-from trainer.damage import damage_of
+from trainer.versions import manifest as written
+from trainer.versions.damage import damage_of
 
 LEFT_OUT = object()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from service.versions.model_store import ModelStore as ReadStore
-from trainer.policy import read_pin, write_pin
 from trainer.release import release
-from trainer.store import ModelStore, StoreError
+from trainer.versions.policy import read_pin, write_pin
+from trainer.versions.store import ModelStore, StoreError
 
 
 @pytest.fixture

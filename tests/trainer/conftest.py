@@ -10,11 +10,11 @@ from rich.console import Console
 from tests.synthetic import write_npz
 from trainer.data import Dataset, read
 from trainer.gate import Gate
-from trainer.manifest import Metrics
 from trainer.profiles import RECIPES, Profile, StridedRecipe
 from trainer.progress import FittingProgress
 from trainer.runtime import prepare_tensorflow
-from trainer.store import ModelStore
+from trainer.versions.manifest import Metrics
+from trainer.versions.store import ModelStore
 
 prepare_tensorflow()  # before any test module imports it
 

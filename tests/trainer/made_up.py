@@ -4,8 +4,8 @@ import numpy as np
 
 from tests.synthetic import draw_digits
 from trainer.evaluation import Answers, baseline, measure
-from trainer.manifest import EpochMetrics, GateFacts, Manifest, RecipeFacts
 from trainer.reports.findings import Findings
+from trainer.versions.manifest import EpochMetrics, GateFacts, Manifest, RecipeFacts
 
 GATE: GateFacts = {
     "min_accuracy": 0.985,

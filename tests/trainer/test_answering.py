@@ -9,15 +9,15 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tests.trainer.versions import damage, store_of
+from tests.trainer.made_versions import damage, store_of
 from trainer.answering import stored_probabilities, trouble_of
-from trainer.damage import DamagedVersionError
 from trainer.data import Dataset, scale
 from trainer.errors import MachineError
 from trainer.evaluation import count_errors
-from trainer.manifest import Metrics, read
 from trainer.release import RELEASED_FOLDER
-from trainer.store import ModelStore
+from trainer.versions.damage import DamagedVersionError
+from trainer.versions.manifest import Metrics, read
+from trainer.versions.store import ModelStore
 
 
 def test_whole_version_answers(trained: tuple[Path, Metrics], dataset: Dataset) -> None:

@@ -14,13 +14,13 @@ from tests.synthetic import draw_arrays, write_npz
 from trainer import cli
 from trainer.data import Dataset
 from trainer.gate import Gate
-from trainer.manifest import code_sha256, read
-from trainer.policy import serving_version
 from trainer.profiles import Profile, recipe_facts, recipe_for
 from trainer.release import release
 from trainer.run import Run
-from trainer.store import ModelStore
 from trainer.training import _run_key
+from trainer.versions.manifest import code_sha256, read
+from trainer.versions.policy import serving_version
+from trainer.versions.store import ModelStore
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from trainer.cost import _compile, microseconds_per_image
 from trainer.export import probabilities_of
-from trainer.manifest import Metrics
+from trainer.versions.manifest import Metrics
 
 
 def test_compiled_program_answers_as_the_saved_model(trained: tuple[Path, Metrics]) -> None:

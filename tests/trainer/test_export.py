@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainer.data import Dataset, scale
 from trainer.export import GOLDEN_PATH, probabilities_of, save
-from trainer.manifest import Metrics
+from trainer.versions.manifest import Metrics
 
 
 def test_signature(trained: tuple[Path, Metrics]) -> None:

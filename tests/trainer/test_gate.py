@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.damage import DamagedVersionError
 from trainer.errors import MachineError
 from trainer.gate import Compared, Gate, GateRefusedError, judge, mcnemar_p_value
-from trainer.store import ModelStore
+from trainer.versions.damage import DamagedVersionError
+from trainer.versions.store import ModelStore
 
 COUNTS = st.integers(0, 200)
 LABELS = (np.arange(1_000) % 10).astype(np.uint8)

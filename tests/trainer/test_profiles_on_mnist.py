@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.manifest import read
+from trainer.versions.manifest import read
 
 
 @pytest.mark.training

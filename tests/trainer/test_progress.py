@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from trainer.manifest import EpochMetrics
 from trainer.progress import DownloadProgress, FittingProgress
+from trainer.versions.manifest import EpochMetrics
 
 
 def metrics(epoch: int, loss: float) -> EpochMetrics:

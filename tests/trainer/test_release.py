@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.manifest import describe_files, read
 from trainer.release import RELEASED_FOLDER, release
-from trainer.store import Disk, ModelStore, StoreError
+from trainer.versions.manifest import describe_files, read
+from trainer.versions.store import Disk, ModelStore, StoreError
 
 
 def test_empty_store_gets_it(tmp_path: Path) -> None:

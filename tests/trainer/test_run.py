@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.manifest import EpochMetrics
 from trainer.run import METRICS_FILE, Checkpoint, Run, RunTakenError
+from trainer.versions.manifest import EpochMetrics
 
 EPOCH: EpochMetrics = {
     "epoch": 1,

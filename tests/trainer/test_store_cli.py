@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.trainer.versions import damage, store_of
+from tests.trainer.made_versions import damage, store_of
 from trainer.cli import app
-from trainer.manifest import MANIFEST_PATH, Metrics, read
-from trainer.policy import read_pin
 from trainer.release import release
-from trainer.store import ModelStore
+from trainer.versions.manifest import MANIFEST_PATH, Metrics, read
+from trainer.versions.policy import read_pin
+from trainer.versions.store import ModelStore
 
 
 def run(store: ModelStore, *arguments: str) -> Result:

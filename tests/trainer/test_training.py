@@ -14,19 +14,19 @@ from rich.console import Console
 from tensorflow.lite.python.convert import ConverterError
 
 from tests.trainer.made_up import GATE, full_findings
-from tests.trainer.versions import store_of
+from tests.trainer.made_versions import store_of
 from trainer.data import Dataset, scale
 from trainer.export import load, save
 from trainer.fitting import DivergedError, fit
 from trainer.gate import Gate, GateRefusedError
 from trainer.images.outliers import make_outliers
 from trainer.interruption import Interruption
-from trainer.manifest import EpochMetrics, GateFacts, Metrics, code_sha256, describe_files, read
 from trainer.profiles import StridedRecipe, TutorialRecipe, recipe_facts
 from trainer.progress import FittingProgress, Watchers
 from trainer.run import Run
-from trainer.store import Disk, ModelStore, StoreError
 from trainer.training import _publish_compared, _time_image, train
+from trainer.versions.manifest import EpochMetrics, GateFacts, Metrics, code_sha256, describe_files, read
+from trainer.versions.store import Disk, ModelStore, StoreError
 
 
 def test_run_learns_and_says_so(trained: tuple[Path, Metrics], dataset: Dataset, recipe: StridedRecipe) -> None:

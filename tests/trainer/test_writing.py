@@ -12,13 +12,13 @@ import pytest
 from tests.trainer.made_up import epoch, full_findings
 from trainer.data import scale
 from trainer.export import GOLDEN_PATH, save_golden
-from trainer.manifest import MANIFEST_PATH, read
 from trainer.release import RELEASED_FOLDER
 from trainer.reports.card import CARD_PATH, write_card
 from trainer.reports.report import REPORT_PATH, write_report
 from trainer.run import Checkpoint, Run
-from trainer.store import ModelStore
 from trainer.training import METRICS_PATH, _write_beside
+from trainer.versions.manifest import MANIFEST_PATH, read
+from trainer.versions.store import ModelStore
 from trainer.writing import written_to
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from trainer.corruptions import STRENGTHS
 from trainer.evaluation import CALIBRATION_BINS, count_errors, wilson_interval
-from trainer.manifest import Manifest
 from trainer.reports.findings import Findings
 from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
+from trainer.versions.manifest import Manifest
 
 _TIMED = "LiteRT, one thread, on the machine that trained it"  # as cost.py does it
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.evaluation import Answers
-from trainer.manifest import EpochMetrics, Manifest
+from trainer.versions.manifest import EpochMetrics, Manifest
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,13 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.manifest import Manifest
 from trainer.reports import facts
 from trainer.reports.charts import Line, line_chart, reliability_chart
 from trainer.reports.diagnosis import Bin, Mistake, confident_mistakes, confusion, reliability
 from trainer.reports.facts import Table, percent
 from trainer.reports.findings import Findings
 from trainer.reports.markup import Html, element, figure, picture, scrolling, section, table, to_html
+from trainer.versions.manifest import Manifest
 from trainer.writing import written_to
 
 REPORT_PATH = Path("assets.extra") / "report.html"

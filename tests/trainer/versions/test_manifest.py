@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.manifest import MANIFEST_PATH, code_sha256, describe_files, git_commit, library_versions, read
 from trainer.release import RELEASED_FOLDER
+from trainer.versions.manifest import MANIFEST_PATH, code_sha256, describe_files, git_commit, library_versions, read
 
 
 def test_every_file_but_the_manifest_is_described(tmp_path: Path) -> None:

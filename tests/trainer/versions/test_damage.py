@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.versions import damage, rewrite_manifest, store_of
-from trainer.damage import damage_of
-from trainer.manifest import MANIFEST_PATH
+from tests.trainer.made_versions import damage, rewrite_manifest, store_of
+from trainer.versions.damage import damage_of
+from trainer.versions.manifest import MANIFEST_PATH
 
 
 def test_whole_version_has_none(tmp_path: Path) -> None:

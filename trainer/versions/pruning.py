@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from trainer.damage import damage_of
-from trainer.policy import TroubleOf, newest_whole, serving_version
-from trainer.store import ModelStore, StoreError
+from trainer.versions.damage import damage_of
+from trainer.versions.policy import TroubleOf, newest_whole, serving_version
+from trainer.versions.store import ModelStore, StoreError
 
 
 def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> list[int]:

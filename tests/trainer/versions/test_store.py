@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.versions import damage, store_of
-from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, read
+from tests.trainer.made_versions import damage, store_of
 from trainer.release import RELEASED_FOLDER
-from trainer.store import Disk, ModelStore, OvertakenError, StoreError
+from trainer.versions.manifest import MANIFEST_PATH, Manifest, describe_files, read
+from trainer.versions.store import Disk, ModelStore, OvertakenError, StoreError
 
 
 @pytest.fixture
@@ -180,9 +180,9 @@ def test_concurrent_publishers_get_a_number_each(store: ModelStore, manifest: Ma
 PUBLISH_FOREVER = """
 import sys
 from pathlib import Path
-from trainer.manifest import read
+from trainer.versions.manifest import read
 from trainer.release import RELEASED_FOLDER
-from trainer.store import ModelStore
+from trainer.versions.store import ModelStore
 store = ModelStore(Path(sys.argv[1]), "digits")
 while True:
     with store.publication() as folder:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.versions import damage, store_of
-from trainer.policy import read_pin, serving_version, write_pin
-from trainer.store import Disk, ModelStore, StoreError
+from tests.trainer.made_versions import damage, store_of
+from trainer.versions.policy import read_pin, serving_version, write_pin
+from trainer.versions.store import Disk, ModelStore, StoreError
 
 
 def test_pin_is_read_as_it_was_written(tmp_path: Path) -> None:

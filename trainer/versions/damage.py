@@ -8,10 +8,10 @@ import hashlib
 from pathlib import Path
 from typing import Any, cast
 
-from trainer.documents import parse
 from trainer.errors import TrainerError, is_machine_fault
-from trainer.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
-from trainer.schema import misfit
+from trainer.versions.documents import parse
+from trainer.versions.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
+from trainer.versions.schema import misfit
 
 _REQUIRED_FILES = ("saved_model.pb", "assets.extra/golden.npz")  # as servers do
 _MAX_MANIFEST_BYTES = 1024 * 1024  # servers read no larger one

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainer.manifest import MANIFEST_PATH, read
 from trainer.release import RELEASED_FOLDER
-from trainer.store import ModelStore
+from trainer.versions.manifest import MANIFEST_PATH, read
+from trainer.versions.store import ModelStore
 
 
 def store_of(root: Path, count: int) -> ModelStore:

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypedDict, cast
 
-from trainer.documents import parse
-from trainer.schema import (
+from trainer.versions.documents import parse
+from trainer.versions.schema import (
     Amount,
     Count,
     Digit,
@@ -30,7 +30,7 @@ from trainer.schema import (
 
 SCHEMA_VERSION = 1
 MANIFEST_PATH = Path("assets.extra") / "manifest.json"
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _GIT_TIMEOUT_SECONDS = 5.0
 
 RecipeFacts: TypeAlias = dict[str, str | int | float | list[int]]

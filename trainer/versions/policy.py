@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from trainer.damage import damage_of
-from trainer.documents import parse
 from trainer.errors import is_machine_fault
-from trainer.store import ModelStore, StoreError
+from trainer.versions.damage import damage_of
+from trainer.versions.documents import parse
+from trainer.versions.store import ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
 _LATEST = "latest"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from trainer.schema import Count, Fraction, RelativePath, Sha256, Time, misfit, of_length
+from trainer.versions.schema import Count, Fraction, RelativePath, Sha256, Time, misfit, of_length
 
 
 class Inner(TypedDict):

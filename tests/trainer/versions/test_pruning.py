@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.versions import damage, rewrite_manifest, store_of
-from trainer.policy import write_pin
-from trainer.pruning import prune
-from trainer.store import Disk, ModelStore, StoreError
+from tests.trainer.made_versions import damage, rewrite_manifest, store_of
+from trainer.versions.policy import write_pin
+from trainer.versions.pruning import prune
+from trainer.versions.store import Disk, ModelStore, StoreError
 
 
 @given(count=st.integers(1, 6), keep=st.integers(1, 8), pin=st.integers(1, 6) | st.none())

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.damage import damage_of
 from trainer.errors import TrainerError
-from trainer.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
+from trainer.versions.damage import damage_of
+from trainer.versions.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
 from trainer.writing import written_to
 
 # As the service reads them: a number in plain digits, and few enough of them for 64 bits.

@@ -91,17 +91,21 @@ def picture_from_pixels(pixels: Grey) -> bytes:
 def _digit_on(page: Image.Image) -> Grey:
     """Find the digit's ink in [0, 1], cropped to its box; look twice if it is small."""
     sight = first_look(page, _LOOK_SIDE, _RULED_LOOK_SIDE)
-    digit = _digit_in(sight.ink, sight.mask)
+    ink, mask = with_pale_strokes(sight.ink, sight.mask)
+    digit = _digit_in(ink, mask)
     top, left, bottom, right = box_of(digit)
     close_enough = _CLOSE_ENOUGH_BY_LINES if sight.has_lines else _CLOSE_ENOUGH
     if max(bottom - top, right - left) < close_enough * max(digit.shape):
-        digit = _second_look(sight, digit)
+        digit = _second_look(sight, digit, goes_on_pale=ink is not sight.ink)
         top, left, bottom, right = box_of(digit)
     return digit[top:bottom, left:right]
 
 
-def _second_look(first: Sight, digit: Grey) -> Grey:
-    """Look from close at the part of the page around the digit, for the strokes found in the first look only."""
+def _second_look(first: Sight, digit: Grey, *, goes_on_pale: bool) -> Grey:
+    """Look from close at the part of the page around the digit, for the strokes found in the first look only.
+
+    Pale ones, too: rulings that are pale cannot be told from strokes here, because only pieces of them are near.
+    """
     top, left, bottom, right = box_of(digit)
     margin = max(_LEAST_MARGIN, max(bottom - top, right - left) // 2)
     height, width = digit.shape
@@ -113,18 +117,18 @@ def _second_look(first: Sight, digit: Grey) -> Grey:
     size = (relief.shape[1], relief.shape[0])
     near = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.NEAREST)) > 0
     ink = ink_of(np.where(near, relief, np.float32(0)), first.ink.noise)
-    if not first.has_lines:
-        return _digit_in(ink, ink.mask)
-    # The lines are looked for among all ink: what is near to the digit has only pieces of them.
-    unruled = without_rulings(ink_of(relief, first.ink.noise).mask) & ink.mask
-    return _digit_in(ink, unruled if unruled.any() else ink.mask)
+    mask = ink.mask
+    if first.has_lines:
+        # The lines are looked for among all ink: what is near to the digit has only pieces of them.
+        unruled = without_rulings(ink_of(relief, first.ink.noise).mask) & mask
+        mask = unruled if unruled.any() else mask
+    return _digit_in(*with_pale_strokes(ink, mask)) if goes_on_pale else _digit_in(ink, mask)
 
 
 def _digit_in(ink: Ink, mask: Mask) -> Grey:
     """Ink in [0, 1] of those strokes of the mask that make the digit; 0 elsewhere."""
     if ink.is_faint:
         raise PictureError(NO_INK)
-    ink, mask = with_pale_strokes(ink, mask)
     digit = _digit_mask(mask)
     if ink.is_noise or digit is None:
         raise PictureError(ONLY_NOISE)

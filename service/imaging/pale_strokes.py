@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from service.imaging.paper import Ink, Mask
     from service.imaging.strokes import Strokes
 
-# Found on 1,727 pictures of single digits and 145 of numbers that strangers had published: one and three are read that
-# were not, and all that were. Of 26,400 pictures of made-up kinds one is lost, and of 4,500 more that have folds
-# and shadows three; without `_LEADING` it is one and eight, without `_LONG` two; if rulings may be strokes, five.
+# Chosen on 1,727 pictures of single digits and 145 of numbers that strangers had published, of which one and three are
+# read that were not, and all that were; and on 26,400 pictures of made-up kinds and 4,500 that have folds and shadows,
+# of which one and three are lost. Without `_LONG` one more of the 26,400 is, and four more if rulings may be strokes;
+# without `_LEADING` five more of the 4,500.
 _PALE = 0.3  # of the threshold
-_SOFTEST = 4  # pixels that edges may be wide: they are pale, and to grow by more takes time
-_LONG = 2.0  # by the width of the digit's own strokes: less is between two soft edges
-_LEADING = 0.25  # of what is pale: where more leads nowhere, there are folds or shadows
-_MOST = 0.25  # of the digit: more is a shadow
+_SOFTEST = 4  # pixels that edges may be wide: they are pale themselves, and growing by more takes time
+_LONG = 2.0  # by the usual width of strokes: less is between two soft edges
+_LEADING = 0.25  # of the area of all that is pale and long: where less leads on, there are folds or shadows
+_MOST = 0.25  # of the area of what may be a digit, or several: more is a shadow
 
 
 def with_pale_strokes(ink: Ink, mask: Mask) -> tuple[Ink, Mask]:
@@ -49,7 +50,7 @@ def with_pale_strokes(ink: Ink, mask: Mask) -> tuple[Ink, Mask]:
 
 
 def _leading_on(pale: Strokes, mask: Mask, edge: int) -> Mask:
-    """Which pale strokes lead from one place of the mask to another, no thicker than its own; none if most do not."""
+    """Which pale strokes lead from one place of the mask to another, no thicker than its own; none if too few do."""
     width = _width_of(mask)
     long = (pale.boxes[:, 2:] - pale.boxes[:, :2]).max(axis=1) >= _LONG * width
     leading_on = long.copy()
@@ -61,8 +62,8 @@ def _leading_on(pale: Strokes, mask: Mask, edge: int) -> Mask:
         owners = np.zeros(connected.count, dtype=np.int64)
         owners[connected.numbers[places]] = pale.numbers[places]
         leading_on &= np.bincount(owners, minlength=pale.count) > 1
-    are_most = pale.areas[leading_on].sum() >= _LEADING * pale.areas[long].sum()
-    return leading_on if are_most else np.zeros_like(leading_on)
+    are_enough = pale.areas[leading_on].sum() >= _LEADING * pale.areas[long].sum()
+    return leading_on if are_enough else np.zeros_like(leading_on)
 
 
 def _width_of(mask: Mask) -> float:

@@ -1,6 +1,6 @@
 """One look at a part of a page: the ink that is seen there, with which polarity and in which light.
 
-Where to look, and whether to look again, is for `first_look`, `light` and `imaging` to say.
+Where to look, and whether to look again, is for `first_look`, `light` and `digit` to say.
 """
 
 from __future__ import annotations

@@ -158,6 +158,15 @@ class TestForm:
         ImageDraw.Draw(dry).rectangle((50, 50, 90, 80), fill=45)
         assert difference(cleaned(ImageChops.multiply(picture, dry)), cleaned(picture)) < 0.1
 
+    def test_pale_rulings_do_not_cross_a_small_zero(self) -> None:
+        """From close they are seen in pieces only, which lead from one side of it to the other."""
+        plain = Image.new("L", (600, 600), 250)
+        ImageDraw.Draw(plain).ellipse((270, 240, 310, 300), outline=30, width=6)
+        lines = Image.new("L", plain.size, 255)
+        for y in range(35, 600, 36):
+            ImageDraw.Draw(lines).line((0, y, 600, y), fill=210, width=2)
+        assert difference(cleaned(ImageChops.multiply(plain, lines)), cleaned(plain)) < 0.05
+
     def test_specks_are_dropped(self) -> None:
         """Dust in the corner doesn't shrink the digit."""
         dusty = drawn()

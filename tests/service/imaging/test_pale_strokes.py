@@ -128,7 +128,7 @@ def test_pale_rulings_are_none(box: Box) -> None:
 
 
 def test_a_ring_that_is_pale_somewhere_stays_open_among_folds() -> None:
-    """Where most of what is pale leads nowhere, so may the rest."""
+    """Where nearly all that is pale leads nowhere, so may the rest."""
     page = ring((20, 75))
     for y in (10, 16, 80, 86):
         ImageDraw.Draw(page).line((30, y, 110, y + 4), fill=PALE + 10, width=4)

@@ -1,6 +1,6 @@
 """A bound on the memory of all request bodies together: while they arrive, wait and are decoded.
 
-The rows that answers show count too. What is read, and who uses it, is for `reader` and `pool` to say.
+The rows that answers show count too. What is read, and who uses it, is for `reader` and `service.pool` to say.
 """
 
 import time

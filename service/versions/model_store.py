@@ -1,6 +1,6 @@
 """The model store as the service sees it: which versions lie there, and which one its policy asks for.
 
-Looks only; whether a version is whole and sane is for `manifest` and `prepare` to say.
+Looks only; whether a version is whole and sane is for `manifest` and `service.prepare` to say.
 """
 
 import contextlib

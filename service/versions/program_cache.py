@@ -1,6 +1,6 @@
 """The folder of compiled programs, which all workers share: how much it keeps.
 
-What is put into it, and when it is tidied, is for `loading`, `prepare` and `rejections` to say.
+What is put into it, and when it is tidied, is for `loading`, `rejections` and `service.prepare` to say.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""Images that are made, not found: drawn digits, disturbed ones, and what is no digit."""
+"""What is learned from, and tested with, beside MNIST: drawn digits, disturbed ones, and what is no digit."""

@@ -1,6 +1,6 @@
 """What happens to digits between the paper and the network: grounds, fog, noise, blur, lines, stripes.
 
-Inside TensorFlow's graph, after `augmentation.py`. Only a share of a batch is disturbed, and each
+Inside TensorFlow's graph, after `trainer.augmentation`. Only a share of a batch is disturbed, and each
 disturbance gets an equal part of that share: a network that sees more of it reads clean digits worse.
 """
 
@@ -21,7 +21,7 @@ Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
     """Disturbs some images of a batch, those from a random place on.
 
-    Not always the first ones: which images were not moved goes by their place too (`augmentation.py`), and each
+    Not always the first ones: which images were not moved goes by their place too (`trainer.augmentation`), and each
     disturbance should meet moved and unmoved ones.
 
     Args:

@@ -16,7 +16,7 @@ from trainer.reports.findings import Findings
 from trainer.robustness import NON_DIGITS_OF_A_KIND, sample
 from trainer.versions.manifest import Manifest
 
-_TIMED = "LiteRT, one thread, on the machine that trained it"  # as cost.py does it
+_TIMED = "LiteRT, one thread, on the machine that trained it"  # as `trainer.cost` does it
 
 
 @dataclass(frozen=True)

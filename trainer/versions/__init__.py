@@ -1,1 +1,1 @@
-"""Versions in the model store: how one is written, stated, checked, chosen and removed."""
+"""Versions in the model store: how one is written, described, checked, chosen and removed."""

@@ -1,7 +1,7 @@
 """What is wrong with a stored version's files, found without TensorFlow.
 
 A server looks in the same way before it serves a version; whether the network itself runs is for
-`answering` to say.
+`trainer.answering` to say.
 """
 
 import hashlib

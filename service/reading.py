@@ -1,6 +1,6 @@
 """From the body of /v1/read to the rows of its digits, or to the problem that says what is wrong with it.
 
-Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies.reader`'.
+Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies.reader`'s.
 """
 
 from __future__ import annotations

@@ -104,7 +104,8 @@ def _digit_on(page: Image.Image) -> Grey:
 def _second_look(first: Sight, digit: Grey, *, goes_on_pale: bool) -> Grey:
     """Look from close at the part of the page around the digit, for the strokes found in the first look only.
 
-    Pale ones, too: rulings that are pale cannot be told from strokes here, because only pieces of them are near.
+    Where these do not go on pale, nothing pale is followed here either: only pieces of pale rulings are near to the
+    digit, and they cannot be told from strokes.
     """
     top, left, bottom, right = box_of(digit)
     margin = max(_LEAST_MARGIN, max(bottom - top, right - left) // 2)

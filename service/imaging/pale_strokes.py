@@ -32,7 +32,12 @@ _MOST = 0.25  # of the area of what may be a digit, or several: more is a shadow
 
 
 def with_pale_strokes(ink: Ink, mask: Mask) -> tuple[Ink, Mask]:
-    """Add what goes on pale to the ink, and to the part of its mask that may be a digit."""
+    """Add what goes on pale to the ink, and to the part of its mask that may be a digit.
+
+    Returns:
+        The ink and the mask (height, width), with soft ink as full as that over the threshold where it was pale; the
+        very ones that were given if nothing goes on.
+    """
     least = max(_PALE * ink.threshold, ink.peak_of_noise)
     edge = max(1, math.ceil(ink.edge_width))
     if least >= ink.threshold or edge > _SOFTEST:
@@ -58,7 +63,7 @@ def _leading_on(pale: Strokes, mask: Mask, edge: int) -> Mask:
         pale_mask = pale.numbers >= 0
         leading_on[pale.numbers[~grown_by(~pale_mask, round(width / 2))]] = False  # there it is thicker
         places = pale_mask & grown_by(mask, edge + 1)
-        connected = connected_strokes(places)
+        connected = connected_strokes(places)  # each lies in one pale stroke, since they are parts of them
         owners = np.zeros(connected.count, dtype=np.int64)
         owners[connected.numbers[places]] = pale.numbers[places]
         leading_on &= np.bincount(owners, minlength=pale.count) > 1

@@ -173,6 +173,15 @@ def cropped_drawing(digit: Mnist, random: Generator) -> bytes:
     return transparent(ink, random.choice((0, 255))) if ground == 2 else file_of(255 * (ink if ground else 1 - ink))
 
 
+def cut_out(digit: Mnist, random: Generator) -> bytes:
+    """A thick digit, drawn or photographed, cut out along its own edges or a little inside of them."""
+    ink = pen_drawing(digit, 300, random.uniform(36, 55))
+    left, top, right, bottom = box_of(ink)
+    margins = [round(random.uniform(0, 0.03) * max(right - left, bottom - top)) for _ in range(4)]
+    ink = ink[top + margins[0] : bottom - margins[1], left + margins[2] : right - margins[3]]
+    return photographed(ink, PAPER, ballpoint(random), random) if random.integers(2) else file_of(255 - 255 * ink)
+
+
 def highlighter(digit: Mnist, random: Generator) -> bytes:
     """A wide pen of a bright colour about as light as the paper, in uneven light."""
     pen = ((255, 245, 70), (150, 255, 130), (255, 170, 200), (255, 195, 105))[int(random.integers(4))]
@@ -206,6 +215,7 @@ WILD_KINDS: tuple[Draw, ...] = (
     cropped_photo,
     cropped_marker,
     cropped_drawing,
+    cut_out,
     circled,
     underlined,
     highlighter,

@@ -16,6 +16,7 @@ from service.imaging.circles import LEAST_MARKED, marked_by
 from service.imaging.decoding import page_from_picture
 from service.imaging.first_look import NO_INK, ONLY_NOISE, first_look
 from service.imaging.form import SIDE, box_of, grown, is_mnist_format, row_of
+from service.imaging.margin import with_margin
 from service.imaging.pale_strokes import with_pale_strokes
 from service.imaging.paper import ink_of, look
 from service.imaging.picture_files import PictureError
@@ -90,6 +91,7 @@ def picture_from_pixels(pixels: Grey) -> bytes:
 
 def _digit_on(page: Image.Image) -> Grey:
     """Find the digit's ink in [0, 1], cropped to its box; look twice if it is small."""
+    page = with_margin(page)
     sight = first_look(page, _LOOK_SIDE, _RULED_LOOK_SIDE)
     ink, mask = with_pale_strokes(sight.ink, sight.mask)
     digit = _digit_in(ink, mask)

@@ -236,7 +236,7 @@ def ink_of(relief: Grey, noise: float) -> Ink:
     relief = _smoothed(relief, rounds=0 if noise < _LEAST_NOISE else 2 if noise < 10 else 4)
     contrast = _full_ink(relief)
     strength = relief / np.float32(max(contrast, 1e-6))
-    threshold = min(max(_otsu(strength), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
+    threshold = min(max(otsu(strength), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
     soft = np.clip(strength / np.float32(threshold) - np.float32(0.5), 0, 1)
     quarter = relief[::2, ::2].reshape(-1)  # it tells as much
     place = int(_FEW * quarter.size)
@@ -261,7 +261,7 @@ def _full_ink(relief: Grey) -> float:
     return float(np.partition(strong, place)[place])
 
 
-def _otsu(strength: Grey) -> float:
+def otsu(strength: Grey) -> float:
     """The threshold that splits values in [0, 1] best into two classes (Otsu, 1979)."""
     bins = np.clip(strength * np.float32(_OTSU_BINS), 0, _OTSU_BINS - 1).astype(np.uint8)
     counts = np.array(Image.fromarray(bins).histogram()[:_OTSU_BINS], dtype=np.float64)

@@ -26,7 +26,7 @@ from benchmarks.copies import copies_of, inverted
 from benchmarks.empty_pages import empty_pages
 from benchmarks.kinds import HARDER_KINDS, KINDS
 from benchmarks.reader import Reader, answers
-from benchmarks.strings import STRING_KINDS, string_picture, touching_picture
+from benchmarks.strings import STRING_KINDS, TILTED_KINDS, string_picture, touching_picture
 from benchmarks.wild import WILD_KINDS
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _is_alike(answer: Answer, image: NDArray[np.uint8]) -> bool:
 
 def _strings(images: Images, count: int, reader: Reader) -> list[Miss]:
     misses: list[Miss] = []
-    for draw in STRING_KINDS:
+    for draw in (*STRING_KINDS, *TILTED_KINDS):
         drawn = [string_picture(draw, *images, np.random.default_rng([3, number])) for number in range(count)]
         pictures, texts = [picture for picture, _ in drawn], [text for _, text in drawn]
         misses += _measure(f"string {draw.__name__}", pictures, texts, reader.text)

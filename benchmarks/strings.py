@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.drawing import blurred, file_of, lamp, on_ground, sharp
+from benchmarks.drawing import blurred, file_of, lamp, on_ground, sharp, tilted
+from benchmarks.sheets import lined, squared, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,23 @@ def on_nothing(ink: Ink, _: Generator) -> bytes:
     return file_of(np.stack([np.zeros_like(ink)] * 3 + [255 * ink], axis=-1))
 
 
+def on_tilted_ruled_paper(ink: Ink, random: Generator) -> bytes:
+    """Pen on lined paper, held askew by one to five degrees; the lines may be nearly as dark as the ink."""
+    return _askew(ink, lined, random)
+
+
+def on_tilted_squared_paper(ink: Ink, random: Generator) -> bytes:
+    """The same on squared paper."""
+    return _askew(ink, squared, random)
+
+
 _FULL = 0.9  # of full ink
 
 STRING_KINDS: tuple[Draw, ...] = (on_white, on_black, noisy, photographed, on_ruled_paper, on_nothing)
+"""The grounds of the acceptance table."""
+
+TILTED_KINDS: tuple[Draw, ...] = (on_tilted_ruled_paper, on_tilted_squared_paper)
+"""Harder grounds."""
 
 
 def string_picture(
@@ -75,6 +90,16 @@ def touching_picture(
     chosen = random.integers(0, len(images), int(random.integers(2, 7)))
     page = _row_of(images[chosen], random, touching=int(random.integers(1, len(chosen))))
     return draw(page, random), "".join(str(labels[index]) for index in chosen)
+
+
+def _askew(ink: Ink, rule: Callable[[int, int, Generator], Ink], random: Generator) -> bytes:
+    """The ink on ruled paper, both turned by the same angle."""
+    degrees = float(random.uniform(1, 5) * random.choice((-1, 1)))
+    ink = np.pad(ink, len(ink) // 6)
+    height, width = ink.shape
+    spare = width // 4  # so that turning leaves no corner without lines
+    lines = tilted(rule(width + 2 * spare, height + 2 * spare, random), degrees)[spare:-spare, spare:-spare]
+    return file_of(written(on_ground(lines, 245, random.uniform(60, 175)), tilted(ink, degrees), 35))
 
 
 def _row_of(images: NDArray[np.uint8], random: Generator, touching: int = 0) -> Ink:

@@ -5,29 +5,19 @@ It errs on the side of the digit: what could be a stroke of one stays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.imaging.runs import thin_runs
-from service.imaging.strokes import Strokes, connected_strokes
+from service.imaging.ruled_lines import BRIDGED, MEETS, SOFT_EDGE, STEEPEST, lines_of, meeting_distance
+from service.imaging.strokes import connected_strokes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Mask = NDArray[np.bool_]
+    from service.imaging.ruled_lines import Line
 
-# Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a stair of runs of 11 pixels.
-_LEAST_RUN = 0.07
-_THICKEST = 0.04
-# An end of a line this near to an edge or to another line meets it; a share of the shorter side: on the picture of a
-# whole number upright strokes are nearly as high as that.
-_MEETS = 0.03
-_BRIDGED = 3  # pixels that a line may miss, where it is faint
-_SOFT_EDGE = 1  # a line's soft edge may ink a pixel of the next row here and there
-_STEEPEST = 0.12  # a line's rise by its length: 7 degrees
-_LEAST_LENGTH = 0.2  # of the mask along the line: the sides of boxes in a row are short by the row's length
+    Mask = NDArray[np.bool_]
 
 _LEAST_HEIGHT = 0.125  # of the mask, for what is left to be a digit on ruled paper
 _LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
@@ -37,36 +27,6 @@ _FILLS = 0.6
 _SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
 _MANY = 6  # lines below each other, wherever they end: no digit has as many
 _LEAST_LEFT = 0.05  # of the mask: less beside what is surely paper is a bit of its lines
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A straight, thin piece of ink that runs across; of an upright one the mask was transposed.
-
-    Attributes:
-        left, right: Its first column and the one past its last.
-        row: Of its middle, at its first column.
-        slope: Rows by columns.
-        thickness: In pixels.
-    """
-
-    left: int
-    right: int
-    row: float
-    slope: float
-    thickness: float
-
-    @property
-    def length(self) -> int:
-        return self.right - self.left
-
-    def row_at(self, column: float) -> float:
-        """The row of its middle at a column."""
-        return self.row + self.slope * (column - self.left)
-
-    def rows_at(self, columns: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The same at several columns."""
-        return np.asarray(self.row + self.slope * (columns - self.left), dtype=np.float64)
 
 
 def without_rulings(mask: Mask) -> Mask:
@@ -80,7 +40,7 @@ def without_rulings(mask: Mask) -> Mask:
     Returns:
         The mask without them; the mask itself if nothing like a digit would be left.
     """
-    across, upright = _supported(*_lines_of(mask), mask.shape)
+    across, upright = _supported(*lines_of(mask), mask.shape)
     if not across and not upright:
         return mask
     kept = _cut(_cut(mask, across).T, upright).T
@@ -89,7 +49,7 @@ def without_rulings(mask: Mask) -> Mask:
 
 def is_ruled(mask: Mask) -> bool:
     """Tell whether there are lines that `without_rulings` removes if a digit is left."""
-    return any(_supported(*_lines_of(mask), mask.shape))
+    return any(_supported(*lines_of(mask), mask.shape))
 
 
 def are_all_there_is(mask: Mask) -> bool:
@@ -97,7 +57,7 @@ def are_all_there_is(mask: Mask) -> bool:
 
     Lines along the picture's own edges do not count: they may be those of a square zero that fills it.
     """
-    across, upright = _supported(*_lines_of(mask), mask.shape)
+    across, upright = _supported(*lines_of(mask), mask.shape)
     height, width = mask.shape
     if _from_edge_to_edge(_within(across, height), _within(upright, width), mask.shape) < _SURELY_PAPER:
         return False
@@ -107,87 +67,14 @@ def are_all_there_is(mask: Mask) -> bool:
 
 def may_be_ruled(mask: Mask) -> bool:
     """Tell whether, seen from closer, `is_ruled` might hold."""
-    across, upright = _lines_of(mask)
+    across, upright = lines_of(mask)
     return len(across) + len(upright) > 1 or any(_supported(across, upright, mask.shape))
 
 
-def _lines_of(mask: Mask) -> tuple[list[_Line], list[_Line]]:
-    """The lines across and the upright ones."""
-    side = max(mask.shape)
-    sizes = max(3, round(_THICKEST * side)), round(_LEAST_RUN * side), _BRIDGED
-    across, upright = thin_runs(mask, *sizes), thin_runs(mask.T, *sizes)
-    return _lines(across, mask), _lines(upright, mask.T)
-
-
-def _lines(runs: Mask, mask: Mask) -> list[_Line]:
-    """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
-    if not runs.any():
-        return []
-    pieces = connected_strokes(runs)
-    found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
-    lines = _joined([piece for piece in found if piece and abs(piece.slope) <= _STEEPEST])
-    lines = [_lengthened(line, mask) for line in lines]
-    return [line for line in lines if line.length >= _LEAST_LENGTH * mask.shape[1]]
-
-
-def _piece(pieces: Strokes, number: int) -> _Line | None:
-    """Fit a line to a piece; a stroke that runs along a part of it does not pull it. None if the piece is bent."""
-    top, left, bottom, right = pieces.boxes[number].tolist()
-    pixels = pieces.numbers[top:bottom, left:right] == number
-    first = pixels.argmax(axis=0)
-    thicknesses = pixels.sum(axis=0)
-    thickness = np.partition(thicknesses, len(thicknesses) // 4)[len(thicknesses) // 4]
-    plain = np.flatnonzero((thicknesses <= thickness) & (thicknesses > 0))
-    middles = first[plain] + (thicknesses[plain] - 1) / 2
-    apart, middle = plain - plain.mean(), float(middles.mean())
-    slope = float(apart @ middles) / max(float(apart @ apart), 1.0)
-    off = np.abs(middles - middle - slope * apart)
-    if np.count_nonzero(off > _SOFT_EDGE + thickness / 2) > len(off) / 4:
-        return None
-    return _Line(left, right, top + middle - slope * float(plain.mean()), slope, float(thickness))
-
-
-def _joined(pieces: list[_Line]) -> list[_Line]:
-    """Join the pieces, sorted by their left ends, that continue each other."""
-    lines: list[_Line] = []
-    for piece in pieces:
-        for index, line in enumerate(lines):
-            off = abs(line.row_at(piece.left) - piece.row)
-            if piece.left >= line.right and off <= _SOFT_EDGE + (line.thickness + piece.thickness) / 2:
-                lines[index] = _with_piece(line, piece)
-                break
-        else:
-            lines.append(piece)
-    return lines
-
-
-def _with_piece(line: _Line, piece: _Line) -> _Line:
-    """The line from the left end of one to the right end of the other."""
-    length = piece.right - line.left
-    slope = (piece.row_at(piece.right) - line.row) / length
-    return _Line(line.left, piece.right, line.row, slope, min(line.thickness, piece.thickness))
-
-
-def _lengthened(line: _Line, mask: Mask) -> _Line:
-    """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
-    height, width = mask.shape
-    columns = np.arange(width)
-    rows = np.clip(np.rint(line.rows_at(columns)).astype(int), 0, height - 1)
-    inked = mask[rows, columns]
-    inked |= mask[np.maximum(rows - 1, 0), columns] | mask[np.minimum(rows + 1, height - 1), columns]
-    places = np.flatnonzero(inked)
-    ends = np.flatnonzero(np.diff(places) > _BRIDGED + 1)
-    before = places[ends + 1][places[ends + 1] <= line.left]
-    after = places[ends][places[ends] >= line.right - 1]
-    left = int(before[-1]) if before.size else int(places[0])
-    right = int(after[0]) + 1 if after.size else int(places[-1]) + 1
-    return _Line(left, right, line.row_at(left), line.slope, line.thickness)
-
-
-def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> tuple[list[_Line], list[_Line]]:
+def _supported(across: list[Line], upright: list[Line], shape: tuple[int, ...]) -> tuple[list[Line], list[Line]]:
     """Leave out, again and again, lines of which an end meets nothing; if none is left, keep many below each other."""
     many = _many(across, upright)
-    near = max(2.0, _MEETS * min(shape))
+    near = meeting_distance(shape)
     height, width = shape
     while True:
         kept_across = [line for line in across if _both_ends_meet(line, upright, width, near)]
@@ -197,17 +84,17 @@ def _supported(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]
         across, upright = kept_across, kept_upright
 
 
-def _many(across: list[_Line], upright: list[_Line]) -> list[_Line]:
+def _many(across: list[Line], upright: list[Line]) -> list[Line]:
     """Those that run below each other, the same way and as thin, if they are many: faint rulings, seen in pieces."""
     if upright or len(across) < _MANY:
         return []
-    thin = np.median([line.thickness for line in across]) + _SOFT_EDGE
+    thin = np.median([line.thickness for line in across]) + SOFT_EDGE
     alike = [line for line in across if line.thickness <= thin]
-    apart = np.count_nonzero(np.diff(np.sort([line.row for line in alike])) > 2 * _BRIDGED)
-    return alike if apart + 1 >= _MANY and np.ptp([line.slope for line in alike]) <= _STEEPEST else []
+    apart = np.count_nonzero(np.diff(np.sort([line.row for line in alike])) > 2 * BRIDGED)
+    return alike if apart + 1 >= _MANY and np.ptp([line.slope for line in alike]) <= STEEPEST else []
 
 
-def _both_ends_meet(line: _Line, crossing: list[_Line], length: int, near: float) -> bool:
+def _both_ends_meet(line: Line, crossing: list[Line], length: int, near: float) -> bool:
     """Tell whether each end meets the edge of a picture of that length, or one of the crossing lines."""
     first, last = line.left, line.right - 1
     return (first <= near or any(_meets(line, first, other, near) for other in crossing)) and (
@@ -215,7 +102,7 @@ def _both_ends_meet(line: _Line, crossing: list[_Line], length: int, near: float
     )
 
 
-def _meets(line: _Line, column: int, crossing: _Line, near: float) -> bool:
+def _meets(line: Line, column: int, crossing: Line, near: float) -> bool:
     """Tell whether the line, at that column, lies on one that runs the other way, whose rows are columns here."""
     row = line.row_at(column)
     if not crossing.left - near <= row <= crossing.right - 1 + near:
@@ -223,14 +110,14 @@ def _meets(line: _Line, column: int, crossing: _Line, near: float) -> bool:
     return abs(crossing.row_at(row) - column) <= near + crossing.thickness / 2
 
 
-def _cut(mask: Mask, lines: list[_Line]) -> Mask:
+def _cut(mask: Mask, lines: list[Line]) -> Mask:
     """Remove the lines, but not where a stroke crosses: ink above and below."""
     kept = mask.copy() if lines else mask
     for line in lines:
         columns = np.arange(line.left, line.right)
         middle = line.rows_at(columns)
         # The soft edges of a line reach a pixel further than the rows that it fills.
-        reach = line.thickness / 2 + _SOFT_EDGE
+        reach = line.thickness / 2 + SOFT_EDGE
         first, last = np.ceil(middle - reach).astype(int), np.floor(middle + reach).astype(int)
         crossed = _inked(mask, first - 1, columns) & _inked(mask, last + 1, columns)
         for row in range(max(int(first.min()), 0), min(int(last.max()) + 1, len(mask))):
@@ -246,7 +133,7 @@ def _inked(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> M
     return np.asarray(padded[:-2] | padded[1:-1] | padded[2:])
 
 
-def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> bool:
+def _is_digit_left(kept: Mask, across: list[Line], upright: list[Line]) -> bool:
     """Tell whether what is left is as high as a digit, and no part of a digit that fills the picture."""
     strokes = connected_strokes(kept)
     if not strokes.areas.size:
@@ -266,14 +153,14 @@ def _is_digit_left(kept: Mask, across: list[_Line], upright: list[_Line]) -> boo
     return bool(size >= _LEAST_HEIGHT * height and (clear or small))
 
 
-def _from_edge_to_edge(across: list[_Line], upright: list[_Line], shape: tuple[int, ...]) -> int:
+def _from_edge_to_edge(across: list[Line], upright: list[Line], shape: tuple[int, ...]) -> int:
     """How many of the lines go from one edge of the picture to the other."""
     height, width = shape
     spans = [line.length / width for line in across] + [line.length / height for line in upright]
-    return sum(span >= 1 - 2 * _MEETS for span in spans)
+    return sum(span >= 1 - 2 * MEETS for span in spans)
 
 
-def _within(lines: list[_Line], height: int) -> list[_Line]:
+def _within(lines: list[Line], height: int) -> list[Line]:
     """Those of the lines that do not run along the edges of a picture of that height."""
-    near = max(2.0, _MEETS * height)
+    near = max(2.0, MEETS * height)
     return [line for line in lines if near < line.row_at((line.left + line.right) / 2) < height - 1 - near]

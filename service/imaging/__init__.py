@@ -3,11 +3,12 @@
 One picture on its way:
 
 - `decoding` makes an upright page of greys of its file, after `picture_files` has judged its header;
-- `first_look` finds the sheet (`island`, `table`), takes the light away (`light`, `shade`) and rulings (`rulings`);
-  what it sees is a `sight`;
+- `margin` lays paper around one that is cropped to the digit's own edges;
+- `first_look` finds the sheet (`island`, `table`), takes the light away (`light`, `shade`) and rulings (`rulings`,
+  which `ruled_lines` finds); what it sees is a `sight`;
 - `paper` tells ink from paper, `strokes` which ink belongs together, `pale_strokes` where it goes on too pale;
-- `digit` finds the strokes of one digit, `lines` those of several, in `reading_order`; `circles` around them are left
-  out, and `joints` are where digits that touch may be parted;
+- `digit` finds the strokes of one digit, `lines` those of several, in `reading_order`; `circles` around them and
+  `surroundings` of a sheet are left out, and `joints` are where digits that touch may be parted;
 - `form` brings the ink into MNIST's form.
 
 What the network makes of it is not known here.

@@ -20,6 +20,7 @@ from service.imaging.pale_strokes import with_pale_strokes
 from service.imaging.picture_files import PictureError
 from service.imaging.reading_order import text_lines
 from service.imaging.strokes import connected_strokes
+from service.imaging.surroundings import surroundings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +111,8 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     page, size = page_and_size(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
     ink, strokes = _ink_and_strokes(sight)
-    kept = np.flatnonzero(strokes.areas >= _LEAST_STROKE * strokes.areas.max())
+    areas = np.where(surroundings(strokes), 0, strokes.areas)
+    kept = np.flatnonzero(areas >= _LEAST_STROKE * areas.max())
     if len(kept) > _MOST_STROKES:
         detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
         raise TooManyDigits(detail)

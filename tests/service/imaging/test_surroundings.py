@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.imaging.strokes import connected_strokes
+from service.imaging.surroundings import surroundings
+
+Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+
+WIDTH, HEIGHT = 512, 288
+ON_A_LINE = [(100 + 80 * place, 120, 40, 60) for place in range(4)]  # left, top, width, height
+
+
+def number(boxes: list[Box], pen: int = 6) -> Image.Image:
+    """A seven in each box."""
+    image = Image.new("1", (WIDTH, HEIGHT))
+    draw = ImageDraw.Draw(image)
+    for left, top, width, height in boxes:
+        draw.line([(left, top), (left + width, top), (left + width // 3, top + height)], fill=1, width=pen)
+    return image
+
+
+def left_over(image: Image.Image) -> Mask:
+    """The mask of what is taken for digits."""
+    strokes = connected_strokes(np.array(image, dtype=np.bool_))
+    return strokes.mask_of(~surroundings(strokes))
+
+
+@pytest.mark.parametrize(
+    "corner",
+    [
+        [(470, 0), (511, 0), (511, 150)],
+        [(0, 230), (60, 250), (90, 287), (0, 287)],
+        [(200, 0), (380, 0), (330, 50), (260, 60)],
+    ],
+    ids=["beside the sheet, as high as the number", "below the number", "above it"],
+)
+def test_a_corner_of_the_table_is_no_digit(corner: list[tuple[int, int]]) -> None:
+    """What reaches in from the rim and is wider than several pens goes, and the number stays whole."""
+    with_table = number(ON_A_LINE)
+    ImageDraw.Draw(with_table).polygon(corner, fill=1)
+
+    assert np.array_equal(left_over(with_table), np.array(number(ON_A_LINE), dtype=np.bool_))
+
+
+def test_a_line_along_the_rim_is_no_digit() -> None:
+    """A ruling that is left at the edge of tilted paper is tall, and thin."""
+    with_line = number(ON_A_LINE)
+    ImageDraw.Draw(with_line).line([(1, 20), (0, 260)], fill=1, width=3)
+
+    assert np.array_equal(left_over(with_line), np.array(number(ON_A_LINE), dtype=np.bool_))
+
+
+@pytest.mark.parametrize("pen", [4, 14])
+@pytest.mark.parametrize("cut", [0, 6])
+def test_a_number_that_is_tightly_cropped_stays(pen: int, cut: int) -> None:
+    """Its first and last digit meet the rim, or are cut off by it; they are as high as the others beside them."""
+    boxes = [(0 - cut, 120, 40, 60), *ON_A_LINE, (WIDTH - 40 + cut, 110, 40, 80)]
+
+    assert np.array_equal(left_over(number(boxes, pen)), np.array(number(boxes, pen), dtype=np.bool_))
+
+
+def test_a_thick_digit_beside_thin_ones_stays() -> None:
+    """Two pens, of which one is two and a half times as wide."""
+    image = number(ON_A_LINE, pen=6)
+    image.paste(number([(0, 110, 40, 80)], pen=15).crop((0, 0, 60, HEIGHT)), (0, 0))
+
+    assert np.array_equal(left_over(image), np.array(image, dtype=np.bool_))
+
+
+@pytest.mark.parametrize("digits", [0, 1])
+def test_too_few_digits_tell_nothing(digits: int) -> None:
+    """What one digit is like, or none, does not say what is no digit."""
+    image = number(ON_A_LINE[:digits])
+    ImageDraw.Draw(image).polygon([(470, 0), (511, 0), (511, 150)], fill=1)
+
+    assert np.array_equal(left_over(image), np.array(image, dtype=np.bool_))
+
+
+def test_an_empty_page_has_no_surroundings() -> None:
+    """There is no stroke at all."""
+    strokes = connected_strokes(np.zeros((HEIGHT, WIDTH), dtype=np.bool_))
+
+    assert surroundings(strokes).shape == (0,)

@@ -3,7 +3,7 @@
 One picture on its way:
 
 - `decoding` makes an upright page of greys of its file, after `picture_files` has judged its header;
-- `margin` lays paper around one that is cropped to the digit's own edges;
+- `margin` lays paper around one that is cropped to its one digit's own edges;
 - `first_look` finds the sheet (`island`, `table`), takes the light away (`light`, `shade`) and rulings (`rulings`,
   which `ruled_lines` finds); what it sees is a `sight`;
 - `paper` tells ink from paper, `strokes` which ink belongs together, `pale_strokes` where it goes on too pale;

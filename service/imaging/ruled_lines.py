@@ -31,10 +31,14 @@ _THICKEST = 0.04
 STEEPEST = 0.12  # a line's rise by its length: 7 degrees
 _LEAST_LENGTH = 0.2  # of the mask along the line: the sides of boxes in a row are short by the row's length
 
-# On a larger mask such a stair has shorter runs than that: lines are looked for by these, too. Digits have some as
-# well: so only what is longer than any stroke of a digit is found so, and what runs the same way through an edge.
+# On a larger mask such a stair has shorter runs than that: lines are looked for by these, too. The bars of digits in a
+# row have such runs as well, in line with each other. So only what is long, inked nearly all along, and tilted is found
+# so, and what runs the same way through an edge.
 _LARGE = 256  # pixels along the longer side
 _STAIR_RUN = 12  # pixels
+_LEAST_SLOPE = 0.01  # half a degree: flatter lines have longer runs
+_LEAST_INKED = 0.85  # of the columns; the bars of digits in a row leave gaps of a quarter
+_MOST_PIECES = 500  # more are a pattern, and each takes time
 _LONG = 0.7  # of the mask along the line
 _SAME_WAY = 0.03  # the difference of two slopes
 _LEAST_UPRIGHT = 2  # beside long lines across, for both to be squared paper
@@ -80,7 +84,7 @@ def lines_of(mask: Mask) -> tuple[list[Line], list[Line]]:
     """The lines across and the upright ones."""
     side = max(mask.shape)
     least_run = round(_LEAST_RUN * side)
-    across, upright = _lines(mask, least_run), _lines(mask.T, least_run)
+    across, upright = (_lines(_pieces(turned, least_run), turned) for turned in (mask, mask.T))
     return (across, upright) if side <= _LARGE else _with_tilted(across, upright, mask)
 
 
@@ -96,12 +100,15 @@ def _with_tilted(across: list[Line], upright: list[Line], mask: Mask) -> tuple[l
 
 def _tilted(mask: Mask) -> list[Line]:
     """Long lines across, found by short runs, and those that would be as long if the mask went on."""
-    lines = _lines(mask, _STAIR_RUN)
-    slopes = [line.slope for line in _long(lines, mask)]
-    if not slopes:
+    pieces = _pieces(mask, _STAIR_RUN)
+    if pieces.count > _MOST_PIECES:
         return []
-    slope = float(np.median(slopes))
-    alike = [line for line in lines if abs(line.slope - slope) < _SAME_WAY]
+    lines = _lines(pieces, mask)
+    slopes = [line.slope for line in _long(lines, mask) if _is_inked(line, mask)]
+    slope = float(np.median(slopes)) if slopes else 0.0
+    if abs(slope) < _LEAST_SLOPE:
+        return []
+    alike = [line for line in lines if abs(line.slope - slope) < _SAME_WAY and _is_inked(line, mask)]
     return _long([_through_edges(line, mask.shape) for line in alike], mask)
 
 
@@ -118,12 +125,13 @@ def _through_edges(line: Line, shape: tuple[int, ...]) -> Line:
     return replace(line, left=left, right=right, row=line.row_at(left))
 
 
-def _lines(mask: Mask, least_run: int) -> list[Line]:
+def _pieces(mask: Mask, least_run: int) -> Strokes:
+    """What lies in thin runs across, of so many pixels at least."""
+    return connected_strokes(thin_runs(mask, max(3, round(_THICKEST * max(mask.shape))), least_run, BRIDGED))
+
+
+def _lines(pieces: Strokes, mask: Mask) -> list[Line]:
     """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
-    runs = thin_runs(mask, max(3, round(_THICKEST * max(mask.shape))), least_run, BRIDGED)
-    if not runs.any():
-        return []
-    pieces = connected_strokes(runs)
     found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
     lines = _joined([piece for piece in found if piece and abs(piece.slope) <= STEEPEST])
     lines = [_lengthened(line, mask) for line in lines]
@@ -170,15 +178,24 @@ def _with_piece(line: Line, piece: Line) -> Line:
 
 def _lengthened(line: Line, mask: Mask) -> Line:
     """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
-    height, width = mask.shape
-    columns = np.arange(width)
-    rows = np.clip(np.rint(line.rows_at(columns)).astype(int), 0, height - 1)
-    inked = mask[rows, columns]
-    inked |= mask[np.maximum(rows - 1, 0), columns] | mask[np.minimum(rows + 1, height - 1), columns]
-    places = np.flatnonzero(inked)
+    places = np.flatnonzero(_inked(line, mask))
     ends = np.flatnonzero(np.diff(places) > BRIDGED + 1)
     before = places[ends + 1][places[ends + 1] <= line.left]
     after = places[ends][places[ends] >= line.right - 1]
     left = int(before[-1]) if before.size else int(places[0])
     right = int(after[0]) + 1 if after.size else int(places[-1]) + 1
     return Line(left, right, line.row_at(left), line.slope, line.thickness)
+
+
+def _is_inked(line: Line, mask: Mask) -> bool:
+    """Whether there is ink nearly all along the line, not pieces of it here and there."""
+    return bool(_inked(line, mask)[line.left : line.right].mean() >= _LEAST_INKED)
+
+
+def _inked(line: Line, mask: Mask) -> NDArray[np.bool_]:
+    """(columns,), where the line, if it went on to both edges, has ink, in its own row or in one of the two beside."""
+    height, width = mask.shape
+    columns = np.arange(width)
+    rows = np.clip(np.rint(line.rows_at(columns)).astype(int), 0, height - 1)
+    inked = mask[rows, columns] | mask[np.maximum(rows - 1, 0), columns]
+    return np.asarray(inked | mask[np.minimum(rows + 1, height - 1), columns])

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
 
-# So many strokes that are clear of the rim tell how high digits are, and how wide the pen is.
-_LEAST_DIGITS, _LEAST_HEIGHT = 2, 12
-_LOWEST, _TALLEST = 0.6, 1.5  # by the usual height
-_SAME_LINE = 0.4  # of the lower one's height
+# At least two strokes that are clear of the rim tell how high digits are, and how wide the pen is. Lower ones, in
+# pixels, are specks; more are a pattern, and to compare each with all on the rim would take memory by their product.
+_LEAST_DIGITS, _MOST_DIGITS, _LEAST_HEIGHT = 2, 1000, 12
+_LOWEST, _TALLEST = 0.6, 1.5  # by the usual height, a digit's: people write small 0s beside tall 7s
+_SAME_LINE = 0.4  # of the lower one's height, as `reading_order` has it
 # Of numbers that were cropped so tightly that digits are cut, thick ones have up to 2.5 beside thin ones.
 _PENS = 3.0
-_ALONG = 0.5  # of its height: a line of the paper, not a digit that was cut
+_ALONG = 0.5  # of its height: a line of the paper; digits that are cut along meet the rim with less
+# What is much more ink than the digits that are clear may be a number in marker, tightly cropped, beside specks. Then
+# it has to lie along the rim, by its height and width: a corner of the table does with 0.75 and more, a 7 with 0.58.
+_AS_MUCH, _ALL_ALONG = 4.0, 0.65
 
 
 def surroundings(strokes: Strokes) -> Mask:
@@ -34,17 +38,23 @@ def surroundings(strokes: Strokes) -> Mask:
 
     What is beside a digit, and no taller, is taken for one all the same: numbers are cropped tightly, too.
     """
-    heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
+    heights, widths = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).T
     clear = ~strokes.on_rim
     usual = float(np.percentile(np.repeat(heights[clear], heights[clear]), 60)) if clear.any() else 0.0
     digits = clear & (heights >= max(_LOWEST * usual, _LEAST_HEIGHT))
+    found = np.zeros(strokes.count, dtype=np.bool_)
+    if not _LEAST_DIGITS <= np.count_nonzero(digits) <= _MOST_DIGITS:
+        return found
+    on_rim = np.flatnonzero(strokes.on_rim)
     is_tall = heights > _TALLEST * usual
-    others = strokes.on_rim & (is_tall | ~_are_beside(strokes.boxes, strokes.boxes[digits]))
-    if np.count_nonzero(digits) < _LEAST_DIGITS or not others.any():
-        return np.zeros(strokes.count, dtype=np.bool_)
+    found[on_rim] = is_tall[on_rim] | ~_are_beside(strokes.boxes[on_rim], strokes.boxes[digits])
+    if not found.any():
+        return found
     rim = rim_of(strokes.numbers)
-    along = np.bincount(rim[rim >= 0], minlength=strokes.count) >= _ALONG * heights
-    return np.asarray(others & (_are_solid(strokes, digits) | (is_tall & along)))
+    contact = np.bincount(rim[rim >= 0], minlength=strokes.count)
+    found &= _are_solid(strokes, digits) | (is_tall & (contact >= _ALONG * heights))
+    is_little = strokes.areas <= _AS_MUCH * strokes.areas[digits].sum()
+    return np.asarray(found & (is_little | (contact >= _ALL_ALONG * (heights + widths))))
 
 
 def _are_beside(boxes: Boxes, digits: Boxes) -> Mask:

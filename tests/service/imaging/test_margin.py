@@ -158,6 +158,17 @@ def test_a_blank_page_stays_as_it_is(size: tuple[int, int], level: int) -> None:
     assert with_margin(page) is page
 
 
+def test_a_page_of_sixteen_bits_gets_a_margin_of_its_own_levels() -> None:
+    """Their greys are fractions."""
+    cut = inverted(cut_out(thick(NINE))).convert("F").point(lambda level: level * 0.9 + 0.25)
+
+    laid = with_margin(cut)
+
+    assert laid.mode == "F"
+    assert laid.width > cut.width
+    assert laid.getpixel((0, 0)) == pytest.approx(0.9 * 255 + 0.25, abs=1)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_any_page_is_given_back_whole(seed: int) -> None:
     """In the mode that it had, whether paper is laid around it or not."""

@@ -55,7 +55,26 @@ def test_tilted_paper_goes_from_under_a_number(degrees: float, *, upright: bool)
     assert (result & ~number()).sum() < 0.1 * number().sum()
 
 
-@pytest.mark.parametrize("middle", [60, 120, 200])
-def test_the_strokes_of_a_number_are_no_lines(middle: int) -> None:
-    """Straight as they are, and all tilted alike."""
-    assert lines_of(number(middle)) == ([], [])
+@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize("rise", [0, 10, 25])
+def test_the_bars_of_digits_in_a_row_are_no_lines(rows: int, rise: int) -> None:
+    """Twelve sevens from edge to edge, whose bars are in line with each other, and rows of them, tilted or not."""
+    image = Image.new("1", (WIDTH, 70 * rows + 2 * rise))
+    draw = ImageDraw.Draw(image)
+    for row in range(rows):
+        for place in range(12):
+            left, top = 4 + 42 * place, 10 + 70 * row + rise * place // 12
+            draw.line([(left, top), (left + 32, top + rise // 12), (left + 10, top + 50)], fill=1, width=4)
+    text = np.array(image, dtype=np.bool_)
+
+    assert np.array_equal(without_rulings(text), text)
+
+
+def test_a_pattern_is_not_looked_at_piece_by_piece() -> None:
+    """Thousands of dashes take each some time, and are no lines."""
+    pattern = np.zeros((512, 512), dtype=np.bool_)
+    for row in range(0, 512, 3):
+        for column in range((row * 5) % 18, 500, 18):
+            pattern[row, column : column + 13] = True
+
+    assert lines_of(pattern) == ([], [])

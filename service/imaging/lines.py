@@ -154,7 +154,7 @@ def _without_lines(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int6
     if not others.size:
         raise PictureError(ONLY_LINES)
     # With one that is as high somewhere as a digit, a digit would be left out that stands on it or is crossed by it.
-    least = _FRAGMENT * _usual_height(strokes, others)
+    least = _FRAGMENT * strokes.usual_height(others)
     return np.setdiff1d(kept, [line for line in lines if (tallest[line] or 0) < least])
 
 
@@ -164,12 +164,6 @@ def _tallest_if_thin(strokes: Strokes, stroke: int) -> int | None:
     pixels = strokes.numbers[top:bottom, left:right] == stroke
     heights = len(pixels) - pixels[::-1].argmax(axis=0) - pixels.argmax(axis=0)
     return int(heights.max()) if np.quantile(heights, _ALMOST) <= _THIN * (right - left) else None
-
-
-def _usual_height(strokes: Strokes, kept: NDArray[np.int64]) -> float:
-    """Of a digit; tall strokes count more than their bits."""
-    heights = strokes.boxes[kept, 2] - strokes.boxes[kept, 0]
-    return float(np.percentile(np.repeat(heights, heights), 60))
 
 
 def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -187,7 +181,7 @@ def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.in
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Join each fragment with what it is nearest to; leave out what then is no digit. Gives stroke numbers."""
-    usual = _usual_height(strokes, kept)
+    usual = strokes.usual_height(kept)
     groups = [kept[index : index + 1] for index in range(len(kept))]
     while True:  # two bits of a broken digit may find each other first
         boxes = np.array([_union(strokes.boxes[group]) for group in groups])

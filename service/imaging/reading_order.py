@@ -34,15 +34,21 @@ def text_lines(boxes: Boxes) -> list[list[int]]:
     return [own[np.argsort(boxes[own, 1], kind="stable")].tolist() for own in members]
 
 
+def are_on_one_line(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
+    """Whether each of the boxes overlaps in height with each of the others: [boxes, others]."""
+    common = np.minimum(boxes[:, None, 2], others[:, 2]) - np.maximum(boxes[:, None, 0], others[:, 0])
+    lower = np.minimum(boxes[:, None, 2] - boxes[:, None, 0], others[:, 2] - others[:, 0])
+    return np.asarray(common >= _SAME_LINE * lower)
+
+
 def _words(boxes: Boxes) -> NDArray[np.int64]:
     """For each digit a number that it shares with those on its line that no wide gap parts from it."""
     heights = boxes[:, 2] - boxes[:, 0]
     usual = float(np.median(heights))
     word = np.arange(len(boxes))
-    for index, (top, left, bottom, right) in enumerate(boxes):
-        common = np.minimum(boxes[:, 2], bottom) - np.maximum(boxes[:, 0], top)
+    for index, (_, left, _, right) in enumerate(boxes):
         apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
-        beside = (common >= _SAME_LINE * np.minimum(heights, bottom - top)) & (apart <= _WORD_GAP * usual)
+        beside = are_on_one_line(boxes, boxes[index : index + 1])[:, 0] & (apart <= _WORD_GAP * usual)
         word[np.isin(word, word[beside])] = word[index]
     return word
 
@@ -55,13 +61,11 @@ def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
     tilted page the end of a line may be as high as the beginning of the next.
     """
     words = [np.flatnonzero(word == number) for number in np.unique(word)]
-    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]][:, None]
+    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]]
     first = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
-    gap = first[:, 1] - last[..., 3]
-    common = np.minimum(last[..., 2], first[:, 2]) - np.maximum(last[..., 0], first[:, 0])
-    lower = np.minimum(last[..., 2] - last[..., 0], first[:, 2] - first[:, 0])
-    off = np.abs(last[..., 2] + last[..., 0] - first[:, 2] - first[:, 0]) / 2
-    left, right = np.nonzero((gap > 0) & (common >= _SAME_LINE * lower))
+    gap = first[:, 1] - last[:, None, 3]
+    off = np.abs(last[:, None, 2] + last[:, None, 0] - first[:, 2] - first[:, 0]) / 2
+    left, right = np.nonzero((gap > 0) & are_on_one_line(last, first))
     line = word.copy()
     for pair in np.argsort((gap + _ASLANT * off)[left, right], kind="stable"):
         one, other = line[words[left[pair]][0]], line[words[right[pair]][0]]

@@ -178,7 +178,7 @@ def _with_piece(line: Line, piece: Line) -> Line:
 
 def _lengthened(line: Line, mask: Mask) -> Line:
     """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
-    places = np.flatnonzero(_inked(line, mask))
+    places = np.flatnonzero(_ink_along(line, mask))
     ends = np.flatnonzero(np.diff(places) > BRIDGED + 1)
     before = places[ends + 1][places[ends + 1] <= line.left]
     after = places[ends][places[ends] >= line.right - 1]
@@ -189,10 +189,10 @@ def _lengthened(line: Line, mask: Mask) -> Line:
 
 def _is_inked(line: Line, mask: Mask) -> bool:
     """Whether there is ink nearly all along the line, not pieces of it here and there."""
-    return bool(_inked(line, mask)[line.left : line.right].mean() >= _LEAST_INKED)
+    return bool(_ink_along(line, mask)[line.left : line.right].mean() >= _LEAST_INKED)
 
 
-def _inked(line: Line, mask: Mask) -> NDArray[np.bool_]:
+def _ink_along(line: Line, mask: Mask) -> NDArray[np.bool_]:
     """(columns,), where the line, if it went on to both edges, has ink, in its own row or in one of the two beside."""
     height, width = mask.shape
     columns = np.arange(width)

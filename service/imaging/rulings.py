@@ -162,5 +162,5 @@ def _from_edge_to_edge(across: list[Line], upright: list[Line], shape: tuple[int
 
 def _within(lines: list[Line], height: int) -> list[Line]:
     """Those of the lines that do not run along the edges of a picture of that height."""
-    near = max(2.0, MEETS * height)
+    near = meeting_distance((height,))
     return [line for line in lines if near < line.row_at((line.left + line.right) / 2) < height - 1 - near]

@@ -68,6 +68,11 @@ class Strokes:
         """(height, width) int32: the pixel's stroke, or -1 where there is no ink."""
         return self._painted((self.of_run + 1).astype(np.int32)) - np.int32(1)
 
+    def usual_height(self, kept: NDArray[np.int64]) -> float:
+        """Of a digit, among the strokes of these numbers, one or more; tall strokes count more than their bits."""
+        heights = self.boxes[kept, 2] - self.boxes[kept, 0]
+        return float(np.percentile(np.repeat(heights, heights), 60))
+
     def mask_of(self, kept: Mask) -> Mask:
         """The mask of the strokes that (strokes,) `kept` says."""
         return self._painted(kept[self.of_run].astype(np.int8)) > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.imaging.form import grown_by
+from service.imaging.reading_order import are_on_one_line
 from service.imaging.strokes import rim_of
 
 if TYPE_CHECKING:
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
     from service.imaging.strokes import Strokes
 
     Mask = NDArray[np.bool_]
-    Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
 
 # At least two strokes that are clear of the rim tell how high digits are, and how wide the pen is. Lower ones, in
 # pixels, are specks; more are a pattern, and to compare each with all on the rim would take memory by their product.
 _LEAST_DIGITS, _MOST_DIGITS, _LEAST_HEIGHT = 2, 1000, 12
 _LOWEST, _TALLEST = 0.6, 1.5  # by the usual height, a digit's: people write small 0s beside tall 7s
-_SAME_LINE = 0.4  # of the lower one's height, as `reading_order` has it
 # Of numbers that were cropped so tightly that digits are cut, thick ones have up to 2.5 beside thin ones.
 _PENS = 3.0
 _ALONG = 0.5  # of its height: a line of the paper; digits that are cut along meet the rim with less
@@ -40,14 +39,14 @@ def surroundings(strokes: Strokes) -> Mask:
     """
     heights, widths = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).T
     clear = ~strokes.on_rim
-    usual = float(np.percentile(np.repeat(heights[clear], heights[clear]), 60)) if clear.any() else 0.0
+    usual = strokes.usual_height(np.flatnonzero(clear)) if clear.any() else 0.0
     digits = clear & (heights >= max(_LOWEST * usual, _LEAST_HEIGHT))
     found = np.zeros(strokes.count, dtype=np.bool_)
     if not _LEAST_DIGITS <= np.count_nonzero(digits) <= _MOST_DIGITS:
         return found
     on_rim = np.flatnonzero(strokes.on_rim)
     is_tall = heights > _TALLEST * usual
-    found[on_rim] = is_tall[on_rim] | ~_are_beside(strokes.boxes[on_rim], strokes.boxes[digits])
+    found[on_rim] = is_tall[on_rim] | ~are_on_one_line(strokes.boxes[on_rim], strokes.boxes[digits]).any(axis=1)
     if not found.any():
         return found
     rim = rim_of(strokes.numbers)
@@ -55,13 +54,6 @@ def surroundings(strokes: Strokes) -> Mask:
     found &= _are_solid(strokes, digits) | (is_tall & (contact >= _ALONG * heights))
     is_little = strokes.areas <= _AS_MUCH * strokes.areas[digits].sum()
     return np.asarray(found & (is_little | (contact >= _ALL_ALONG * (heights + widths))))
-
-
-def _are_beside(boxes: Boxes, digits: Boxes) -> Mask:
-    """Which boxes are on a line with one of the digits."""
-    common = np.minimum(boxes[:, None, 2], digits[:, 2]) - np.maximum(boxes[:, None, 0], digits[:, 0])
-    lower = np.minimum(boxes[:, None, 2] - boxes[:, None, 0], digits[:, 2] - digits[:, 0])
-    return np.asarray((common >= _SAME_LINE * lower).any(axis=1))
 
 
 def _are_solid(strokes: Strokes, digits: Mask) -> Mask:

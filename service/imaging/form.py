@@ -25,6 +25,7 @@ CENTRE = 14.0  # MNIST: where the ink's centre of mass lies, as a pixel index, w
 
 _CENTRE_TOLERANCE = 0.6
 _WHITE = 255
+_HALF = 0.5  # of full ink: more is a stroke, less its soft edge
 _STROKE_SIDE = 80  # the digit while its strokes are evened: 4 pixels for one of MNIST's
 
 # Stroke widths in MNIST's pixels: thinner and thicker ones are rare there.
@@ -49,7 +50,7 @@ def row_of(ink: Grey) -> Grey:
     return _centred(_shrunk(_with_usual_strokes(ink))).reshape(-1)
 
 
-def box_of(ink: Grey, threshold: float = 0.5) -> Box:
+def box_of(ink: Grey, threshold: float = _HALF) -> Box:
     """Top, left, bottom, right of what is above the threshold; the ends exclusive."""
     inked = ink > threshold
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
@@ -87,9 +88,15 @@ def _with_usual_strokes(ink: Grey) -> Grey:
     if width < _THIN:
         ink = grown_by(ink, round((_THIN_BECOMES - width) * unit / 2))
     elif width > _THICK:
-        ink = 1 - grown_by(1 - ink, round((width - _THICK_BECOMES) * unit / 2))
+        ink = _thinned(ink, round((width - _THICK_BECOMES) * unit / 2))
     top, left, bottom, right = box_of(ink)
     return ink[top:bottom, left:right]
+
+
+def _thinned(ink: Grey, pixels: int) -> Grey:
+    """The ink without so many pixels at its edges; all of it if none would be left, as of pale ink with thin lines."""
+    thinned = 1 - grown_by(1 - ink, pixels)
+    return thinned if thinned.max() > _HALF else ink
 
 
 def _stroke_width(ink: Grey) -> float:

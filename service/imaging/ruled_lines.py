@@ -134,8 +134,8 @@ def _lines(pieces: Strokes, mask: Mask) -> list[Line]:
     """Find the lines that run across: thin, straight pieces, joined where one goes on behind a stroke."""
     found = [_piece(pieces, number) for number in np.argsort(pieces.boxes[:, 1], kind="stable").tolist()]
     lines = _joined([piece for piece in found if piece and abs(piece.slope) <= STEEPEST])
-    lines = [_lengthened(line, mask) for line in lines]
-    return [line for line in lines if line.length >= _LEAST_LENGTH * mask.shape[1]]
+    followed = [_lengthened(line, mask) for line in lines]
+    return [line for line in followed if line and line.length >= _LEAST_LENGTH * mask.shape[1]]
 
 
 def _piece(pieces: Strokes, number: int) -> Line | None:
@@ -176,9 +176,14 @@ def _with_piece(line: Line, piece: Line) -> Line:
     return Line(line.left, piece.right, line.row, slope, min(line.thickness, piece.thickness))
 
 
-def _lengthened(line: Line, mask: Mask) -> Line:
-    """Follow the line to both sides, under the strokes that hide it, for as long as there is ink."""
+def _lengthened(line: Line, mask: Mask) -> Line | None:
+    """Follow the line to both sides, under the strokes that hide it, for as long as there is ink.
+
+    None if it has no ink at all: the pieces that were joined lie like the sides of a roof, and the line below both.
+    """
     places = np.flatnonzero(_ink_along(line, mask))
+    if not places.size:
+        return None
     ends = np.flatnonzero(np.diff(places) > BRIDGED + 1)
     before = places[ends + 1][places[ends + 1] <= line.left]
     after = places[ends][places[ends] >= line.right - 1]

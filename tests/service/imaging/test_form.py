@@ -48,6 +48,17 @@ def test_hairlines_and_markers_come_near_to_usual_strokes(pen: int) -> None:
     assert 0.5 < row_of(ring(150, 160, pen)).sum() / usual < 1.6
 
 
+def test_ink_that_thinning_would_take_away_stays() -> None:
+    """Grey ink all over counts as a very thick stroke, and its one dark line is thin."""
+    ink = np.full((60, 60), 0.45, dtype=np.float32)
+    ink[30] = 1
+
+    row = row_of(ink)
+
+    assert (row.min(), row.max()) == (0, 1)
+    assert (row.reshape(28, 28)[13:16] > 0.9).any()
+
+
 def test_a_row_is_a_picture_in_mnist_s_form() -> None:
     """It is passed through; larger, shifted, inverted and faint copies are not."""
     page = page_of(row_of(ring(60, 90, 9)))

@@ -70,6 +70,19 @@ def test_the_bars_of_digits_in_a_row_are_no_lines(rows: int, rise: int) -> None:
     assert np.array_equal(without_rulings(text), text)
 
 
+@pytest.mark.parametrize("flat", range(0, 60, 4))
+@pytest.mark.parametrize("slope", [0.04, 0.06, 0.08])
+def test_a_line_over_a_fold_is_survived(flat: int, slope: float) -> None:
+    """Its two sides are joined to a line that lies below all of its ink."""
+    mask = np.zeros((512, 512), dtype=np.bool_)
+    side = np.concatenate([np.zeros(flat), slope * np.arange(124)])
+    roof = np.concatenate([side, side[::-1]])
+    mask[np.rint(300 - roof).astype(int), 20 + np.arange(len(roof))] = True
+
+    for line in lines_of(mask)[0]:
+        assert mask[np.rint(line.rows_at(np.arange(512))).astype(int), np.arange(512)].any()
+
+
 def test_a_pattern_is_not_looked_at_piece_by_piece() -> None:
     """Thousands of dashes take each some time, and are no lines."""
     pattern = np.zeros((512, 512), dtype=np.bool_)

@@ -1,6 +1,7 @@
 """Loading a version: from its folder in the model store to an engine that has proved itself.
 
-Whole (the manifest matches), sane (the golden images match) and warm (every batch size has run).
+Whole (the manifest matches), sane (the golden images match) and warm (each of LiteRT's interpreters has run; TensorFlow
+has one way for all batches, which the golden images went).
 Preparing happens in a process of its own; see `preparing`.
 """
 

@@ -6,6 +6,7 @@ Reading and checking only; the trainer has its own writer, and a contract test h
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -25,6 +26,8 @@ from pydantic import (
 MANIFEST_PATH = "assets.extra/manifest.json"
 GOLDEN_PATH = "assets.extra/golden.npz"
 _REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
+# TensorFlow reads nothing in here: the one place where a version may hold what its manifest does not list.
+_EXTRA_FOLDER = "assets.extra"
 # A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
 _MAX_MANIFEST_BYTES = 1024 * 1024
 # What the system says of a file that is missing, may not be read, or is not a file: the version's own fault. Any other
@@ -188,10 +191,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Check that every file the manifest lists is there with the stated size and digest.
+    """Check that every file the manifest lists is there with the stated size and digest, and that it lists all.
 
     Raises:
-        VersionRejected: A file is missing, unreadable or differs, or the manifest leaves out a necessary one.
+        VersionRejected: A file is missing, unreadable or differs, or the manifest leaves out one that may be loaded.
         OSError: This machine cannot read one now; that says nothing about the version.
     """
     for required in _REQUIRED_FILES:
@@ -200,6 +203,18 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
             raise VersionRejected(msg)
     for path, entry in manifest.files.items():
         _verify_file(folder / path, path, entry)
+    for path in _loadable_files(folder):
+        if path not in manifest.files:
+            msg = f"{MANIFEST_PATH} does not list {path}: remove it, or publish the version anew"
+            raise VersionRejected(msg)
+
+
+def _loadable_files(folder: Path) -> Iterator[str]:
+    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store."""
+    for file in folder.rglob("*"):
+        path = file.relative_to(folder)
+        if path.parts[0] != _EXTRA_FOLDER and not path.name.startswith(".") and not file.is_dir():
+            yield path.as_posix()
 
 
 def _verify_file(file: Path, path: str, entry: FileEntry) -> None:

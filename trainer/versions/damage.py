@@ -5,6 +5,8 @@ A server looks in the same way before it serves a version; whether the network i
 """
 
 import hashlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from trainer.versions.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, 
 from trainer.versions.schema import misfit
 
 _REQUIRED_FILES = ("saved_model.pb", "assets.extra/golden.npz")  # as servers do
+_EXTRA_FOLDER = "assets.extra"  # TensorFlow reads nothing in it
 _MAX_MANIFEST_BYTES = 1024 * 1024  # servers read no larger one
 
 
@@ -56,7 +59,22 @@ def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
         if name not in manifest["files"]:
             return f"its manifest does not list {name}"
     differing = (name for name, facts in manifest["files"].items() if not _is_as_stated(version_folder / name, facts))
-    return next((f"{name} is not as its manifest states" for name in differing), None)
+    unlisted = (name for name in _loadable_files(version_folder) if name not in manifest["files"])
+    return next(
+        itertools.chain(
+            (f"{name} is not as its manifest states" for name in differing),
+            (f"its manifest does not list {name}" for name in unlisted),
+        ),
+        None,
+    )
+
+
+def _loadable_files(version_folder: Path) -> Iterator[str]:
+    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store."""
+    for file in version_folder.rglob("*"):
+        path = file.relative_to(version_folder)
+        if path.parts[0] != _EXTRA_FOLDER and not path.name.startswith(".") and not file.is_dir():
+            yield path.as_posix()
 
 
 def _is_as_stated(file: Path, facts: FileFacts) -> bool:

@@ -248,6 +248,25 @@ def test_a_necessary_file_must_be_listed(version: Path, path: str) -> None:
         verify_files(version, manifest.model_copy(update={"files": files}))
 
 
+@pytest.mark.parametrize("path", ["variables/variables.index", "fingerprint.pb", "assets/words.txt"])
+def test_what_may_be_loaded_must_be_listed(version: Path, path: str) -> None:
+    """Weights that the manifest leaves out would be loaded unchecked."""
+    (version / path).parent.mkdir(exist_ok=True)
+    (version / path).write_bytes(b"anything")
+
+    with pytest.raises(VersionRejected, match=f"{MANIFEST_PATH} does not list {path}"):
+        verify_files(version, read_manifest(version)[0])
+
+
+@pytest.mark.parametrize("path", [".DS_Store", "assets.extra/notes.txt", "variables/.nfs01"])
+def test_what_is_never_loaded_need_not_be_listed(version: Path, path: str) -> None:
+    """A file manager's traces and notes beside a version are no reason to refuse it."""
+    (version / path).parent.mkdir(exist_ok=True)
+    (version / path).write_bytes(b"anything")
+
+    verify_files(version, read_manifest(version)[0])
+
+
 @pytest.mark.parametrize("path", ["variables", "a\x00b", "x" * 300])
 def test_a_path_that_names_no_file_is_rejected(version: Path, path: str) -> None:
     """A listed path that is a folder, or that no file can have, is a reason and not a crash."""

@@ -67,6 +67,23 @@ def test_what_a_server_refuses_is_damage(tmp_path: Path, members: dict[str, Any]
     assert (damage_of(store.folder / "1") or "").endswith(damage)
 
 
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        ("variables/variables.index", "its manifest does not list variables/variables.index"),
+        ("fingerprint.pb", "its manifest does not list fingerprint.pb"),
+        ("assets.extra/notes.txt", None),
+        (".DS_Store", None),
+    ],
+)
+def test_what_may_be_loaded_must_be_listed(tmp_path: Path, path: str, damage: str | None) -> None:
+    """Weights that the manifest leaves out would be loaded unchecked; what TensorFlow never reads does no harm."""
+    folder = store_of(tmp_path, 1).folder / "1"
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).write_bytes(b"anything")
+    assert damage_of(folder) == damage
+
+
 @pytest.mark.parametrize("file", ["manifest.json", "saved_model.pb"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOMEM])
 def test_fault_of_the_machine_is_no_damage(

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from trainer.errors import is_machine_fault
 from trainer.versions.damage import damage_of
 from trainer.versions.documents import parse
-from trainer.versions.store import ModelStore, StoreError
+from trainer.versions.store import UNWRITTEN_POLICY_PREFIX, ModelStore, StoreError
 
 _POLICY_FILE = "policy.json"
 _LATEST = "latest"
@@ -108,7 +108,7 @@ def _replace(store: ModelStore, text: str) -> None:
 
 
 def _write_beside(store: ModelStore, text: str, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    unfinished = path.with_name(f"{UNWRITTEN_POLICY_PREFIX}{secrets.token_hex(8)}")
     try:
         unfinished.write_text(text, encoding="utf-8")
         store.disk.synchronise(unfinished)

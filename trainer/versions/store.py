@@ -26,9 +26,13 @@ VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
 _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
 _REMOVED_PREFIX = ".removing-"
+UNWRITTEN_POLICY_PREFIX = ".policy.json-"
 _DAY_SECONDS = 24 * 3600.0
-# Publishing and removing take less than a day; but whoever stopped a training may come back after a weekend.
-_ABANDONED_SECONDS = {_UNFINISHED_PREFIX: _DAY_SECONDS, _REMOVED_PREFIX: _DAY_SECONDS, _RUN_PREFIX: 30 * _DAY_SECONDS}
+# All but training takes less than a day; but whoever stopped a training may come back after a weekend.
+_ABANDONED_SECONDS = {
+    **dict.fromkeys((_UNFINISHED_PREFIX, _REMOVED_PREFIX, UNWRITTEN_POLICY_PREFIX), _DAY_SECONDS),
+    _RUN_PREFIX: 30 * _DAY_SECONDS,
+}
 _MAX_ATTEMPTS = 100  # to get a number: so many trainers may finish at the same instant
 
 
@@ -79,7 +83,8 @@ class ModelStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for abandoned in self._abandoned():
-                shutil.rmtree(abandoned, ignore_errors=True)
+                with suppress(OSError):
+                    _delete(abandoned)
             with self.publication():
                 pass
             self.next_number()
@@ -192,10 +197,7 @@ class ModelStore:
         removed = self.folder / f"{_REMOVED_PREFIX}{number}-{secrets.token_hex(8)}"
         self.disk.rename(self.folder / str(number), removed)
         self.disk.synchronise(self.folder)
-        if removed.is_dir() and not removed.is_symlink():
-            shutil.rmtree(removed)
-        else:
-            removed.unlink()  # a link to a version that lies elsewhere
+        _delete(removed)
 
     def _write_manifest(self, unfinished: Path, manifest: Manifest) -> None:
         path = unfinished / MANIFEST_PATH
@@ -204,6 +206,13 @@ class ModelStore:
             path.write_bytes(encode(manifest))
         for changed in (path, path.parent, unfinished):
             self.disk.synchronise(changed)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()  # a policy, or a link to a version that lies elsewhere
 
 
 def _age_seconds(path: Path) -> float:

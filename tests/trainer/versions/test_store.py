@@ -220,6 +220,17 @@ def test_abandoned_folders_are_removed_after_a_day(store: ModelStore) -> None:
     assert [path.name for path in unfinished(store)] == [".publishing-young"]
 
 
+def test_abandoned_policy_is_removed_after_a_day(store: ModelStore) -> None:
+    """A policy that was never put in place goes like an unfinished folder; the one in place stays."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    for name in (".policy.json-old", "policy.json"):
+        path = store.folder / name
+        path.write_text("{}")
+        os.utime(path, (path.stat().st_mtime - 90_000,) * 2)
+    store.prepare()
+    assert [path.name for path in store.folder.iterdir()] == ["policy.json"]
+
+
 def test_folder_that_goes_while_it_is_looked_at_is_no_failure(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,12 @@ class QueueFull(Problem):
     status, reason, title = 429, "queue-full", "Too many requests"
 
 
+class HeadTooLong(Problem):
+    """431: the request line or the headers are over their limit."""
+
+    status, reason, title = 431, "head-too-long", "Request head too long"
+
+
 class ClientGone(Problem):
     """499: the client closed the connection; nobody reads this answer, the metrics count it."""
 
@@ -136,7 +142,7 @@ BY_STATUS = {
     problem.status: problem
     for problem in (
         *(MalformedBody, Unauthorized, NotFound, MethodNotAllowed, TooLarge, UnsupportedMediaType),
-        *(InvalidInput, QueueFull, Internal, NotReady, DeadlinePassed),
+        *(InvalidInput, QueueFull, HeadTooLong, Internal, NotReady, DeadlinePassed),
     )
 }
 

@@ -64,7 +64,7 @@ def serve_app(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here asks who the client is
-        date_header=False,  # a cache has no use for predictions, and writing the date takes time
+        date_header=False,  # the connections write it: uvicorn's comes of the loop that is left out below
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds),
     )
     # Modules, routes and schemas stay for ever: the garbage collector need not look at them again and again.
@@ -111,7 +111,7 @@ class DrainingServer(uvicorn.Server):
         """Wait until it is to stop; called by uvicorn.
 
         uvicorn's own looks ten times a second, which takes more of a core than all else that an idle worker does. What
-        it does on the way, to write the date and to count requests up to a limit, is off here.
+        it does on the way is not needed: connections make the date themselves, and there is no limit of requests.
         """
         await self._stopped.wait()
 

@@ -5,6 +5,7 @@
 - What came of a body that was refused unread is dropped at once: it would be a quarter of a megabyte for each
   connection, kept until its next request.
 - An answer that comes whole is written without uvicorn's look at each of its headers.
+- Each answer has the date of when it is written, for which nothing has to wake up.
 - A connection is closed if its header never ends, or if nobody reads its answer.
 - Of requests that are sent without waiting for answers, only some are taken.
 
@@ -12,7 +13,6 @@ How answers are sent, and how a connection ends whose client is still sending, i
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Sized
 from typing import NoReturn, cast
 
@@ -20,12 +20,13 @@ from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from service import problems
+from service.connections import refusals
+from service.connections.dates import DateFirst, Dates
 from service.connections.lingering import Turns
 from service.connections.pieces import InOnePiece
 from service.connections.wire import BoundedHeads
-from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED, headers_of_every_answer
-from service.problems import MalformedBody
+from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED
+from service.problems import Problem
 from service.telemetry.metrics import Metrics
 
 # Clients that pipeline send 16 or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
@@ -40,6 +41,8 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
     class CountingProtocol(_WrittenWhole):
         longest_header_seconds = header_seconds
         turns = Turns()
+        dates = Dates()
+        first_headers = DateFirst(dates)
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             """Begin; called by uvicorn's server."""
@@ -48,17 +51,17 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 
         def send_400_response(self, _msg: str) -> None:
             """Answer bytes that are no request; called by uvicorn."""
-            self.refuse_bytes("The bytes sent are no HTTP/1.1 request; send one, without TLS.")
+            self.refuse_bytes(self.refusal)
 
-        def refuse_bytes(self, detail: str) -> None:
-            """Answer with a problem, as far as an answer would be taken for one to these bytes, and close."""
+        def refuse_bytes(self, problem: Problem) -> None:
+            """Answer with that problem, as far as an answer would be taken for one to these bytes, and close."""
             if self.is_cut:
                 return  # the last request that was taken is still to be answered
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
             if cycle is None or cycle.response_complete:
-                metrics.requests.inc("other", UNMATCHED, str(MalformedBody.status))
-                metrics.rejected.inc(MalformedBody.reason)
-                self.transport.write(_answer(detail))
+                metrics.requests.inc("other", UNMATCHED, str(problem.status))
+                metrics.rejected.inc(problem.reason)
+                self.transport.write(refusals.answer(problem, self.dates.line(self.loop.time())))
                 self.pieces.linger()
             else:
                 self._end_with(cycle)
@@ -181,6 +184,8 @@ class _WrittenWhole(_ClosedWhenLate):
     """A connection that takes answers whole, and goes on after them as after uvicorn's: most are predictions."""
 
     pieces: InOnePiece
+    dates: Dates
+    """The same for all connections of a service."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and leave of what was not answered no ring for the garbage collector; called by uvicorn's server."""
@@ -235,7 +240,7 @@ class _WrittenWhole(_ClosedWhenLate):
             return None
         if cycle.more_body or scope["method"] == "HEAD":
             return None
-        if flow.write_paused or self.server_state.default_headers or self.transport.is_closing():
+        if flow.write_paused or self.transport.is_closing():
             return None
         return self._write_whole
 
@@ -255,11 +260,12 @@ class _WrittenWhole(_ClosedWhenLate):
         self.cycle.response_started = self.cycle.response_complete = True
         self.cycle.message_event.set()
         unread_bytes = self.forget_body()
-        self.pieces.write_at_once(STATUS_LINE[status] + answer)
+        now_seconds = self.loop.time()
+        self.pieces.write_at_once(STATUS_LINE[status] + self.dates.line(now_seconds) + answer)
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         self.make_up_for(unread_bytes)
-        idle_until_seconds = self.loop.time() + self.timeout_keep_alive
+        idle_until_seconds = now_seconds + self.timeout_keep_alive
         is_next_there = self.scope is not self.cycle.scope  # the beginning of its header, which has its own time
         self.late_seconds = max(self.late_seconds, idle_until_seconds) if is_next_there else idle_until_seconds
 
@@ -277,12 +283,3 @@ def _break_off(cycle: RequestResponseCycle) -> None:
     cycle.disconnected = True
     cycle.message_event.set()
     cycle.scope["state"][BROKEN_BODY] = take_an_answer
-
-
-def _answer(detail: str) -> bytes:
-    problem = MalformedBody(detail)
-    request_id = secrets.token_hex(16)
-    response = problems.answer(problem, "/", request_id)
-    headers = [*headers_of_every_answer(response.raw_headers, request_id), (b"connection", b"close")]
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)])

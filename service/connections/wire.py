@@ -14,13 +14,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from httptools import HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.connections.refusals import head_too_long, no_http, part_too_long
+from service.problems import Problem
 
 if TYPE_CHECKING:
     from array import array
 
+    from service.connections.dates import DateFirst
     from service.connections.lingering import Turns
 
 # Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
@@ -54,6 +58,10 @@ class BoundedHeads(HttpToolsProtocol, ABC):
     """Whether a request's head has been read, and its body not to the end."""
     turns: "Turns"
     """For reading what nobody wants: the same for all connections of a service."""
+    first_headers: "DateFirst"
+    """What uvicorn writes before an answer's own headers."""
+    refusal: Problem
+    """What the parser last objected to, while uvicorn is told of that."""
     _progress = 0
     _head_bytes = 0
 
@@ -97,7 +105,8 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         # All of it belongs to a head that goes on, to trailers, or to the line before a chunk.
         self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
-            self.refuse_bytes(f"The request's head, or a chunk's, is over {_MOST_HEAD_BYTES} bytes; send less.")
+            too_long = part_too_long if self.is_amid_body else head_too_long
+            self.refuse_bytes(too_long(_MOST_HEAD_BYTES))
 
     def _end_piece(self, size_bytes: int, *, has_paused: bool = False) -> None:
         """Read more at once, unless nobody wants it or the body's reader is behind."""
@@ -135,8 +144,14 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         """Forget what still comes, though it be read to see the end of the connection."""
         self.parser = _Deaf()
 
+    def note_objection(self, error: HttpParserError, begins_with: bytes) -> None:
+        """Keep in mind what is wrong with the bytes that begin so; called by the parser."""
+        # The target alone may be as long as that: uvicorn then fails to take it apart.
+        is_too_long = isinstance(error, HttpParserCallbackError) and len(self.url) >= _MOST_HEAD_BYTES
+        self.refusal = head_too_long(_MOST_HEAD_BYTES) if is_too_long else no_http(error, begins_with)
+
     @abstractmethod
-    def refuse_bytes(self, detail: str) -> None:
+    def refuse_bytes(self, problem: Problem) -> None:
         """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""
 
     def on_message_begin(self) -> None:
@@ -160,6 +175,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             self.url = _NO_PATH.sub(rb"\1/\2", self.url)
         if not self.is_upgrade:
             super().on_headers_complete()
+            self.cycle.default_headers = self.first_headers  # read when the answer is written
             self.is_amid_body = True
 
     def on_body(self, body: bytes) -> None:
@@ -203,6 +219,9 @@ class _NeverUpgraded(HttpRequestParser):
                 if not self._connection.is_upgrade:
                     raise
                 data = self._connection.head_without_upgrade() + bytes(data)[upgrade.args[0] :]
+            except HttpParserError as error:
+                self._connection.note_objection(error, bytes(data[:2]))
+                raise
             else:
                 return
 

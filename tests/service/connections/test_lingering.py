@@ -59,19 +59,20 @@ def test_a_body_in_chunks_that_gets_too_large_has_its_answer(client: httpx.Clien
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    ("nonsense", "status"),
     [
-        request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\nno length\r\n",
-        b"GET / HTTP/1.1\r\nX-Long: " + b"a" * MEGABYTE,
-        b"GET / HTTP/9.9\r\n\r\n",
+        (request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\nno length\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * MEGABYTE, 431),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
     ],
+    ids=["amid a body", "too long", "another version"],
 )
-def test_what_is_no_http_has_its_answer(client: httpx.Client, nonsense: bytes) -> None:
+def test_what_is_no_http_has_its_answer(client: httpx.Client, nonsense: bytes, status: int) -> None:
     """However much of it comes."""
     with connect(client) as connection:
         connection.sendall(nonsense)
         connection.sendall(bytes(8 * MEGABYTE))
-        assert read_status(connection) == 400
+        assert read_status(connection) == status
 
 
 def test_of_very_many_requests_sent_together_those_taken_have_their_answers(client: httpx.Client) -> None:

@@ -60,16 +60,16 @@ def test_what_is_sent_behind_such_a_wish_is_answered(client: httpx.Client) -> No
 
 
 @pytest.mark.parametrize(
-    ("begun", "more"),
+    ("begun", "more", "status"),
     [
-        (b"GET / HTTP/1.1\r\nX-Long: ", b"a" * 10_000),
-        (b"GET /", b"a" * 10_000),
-        (b"GET / HTTP/1.1\r\n", b"a:b\r\n" * 2_000),
-        (CHUNKED + CHUNK + b"0\r\nX-Long: ", b"a" * 10_000),
-        (CHUNKED + b"310;", b"a" * 10_000),
+        (b"GET / HTTP/1.1\r\nX-Long: ", b"a" * 10_000, 431),
+        (b"GET /", b"a" * 10_000, 431),
+        (b"GET / HTTP/1.1\r\n", b"a:b\r\n" * 2_000, 431),
+        (CHUNKED + CHUNK + b"0\r\nX-Long: ", b"a" * 10_000, 400),
+        (CHUNKED + b"310;", b"a" * 10_000, 400),
     ],
 )
-def test_a_head_has_a_bound(client: httpx.Client, begun: bytes, more: bytes) -> None:
+def test_a_head_has_a_bound(client: httpx.Client, begun: bytes, more: bytes, status: int) -> None:
     """A head, a trailer or a chunk's line that never ends is refused, however fast it comes."""
     with connect(client) as connection:
         connection.sendall(begun)
@@ -77,22 +77,51 @@ def test_a_head_has_a_bound(client: httpx.Client, begun: bytes, more: bytes) -> 
         while sent_bytes < 20_000_000 and not select.select([connection], [], [], 0)[0]:
             connection.sendall(more)
             sent_bytes += len(more)
-        assert everything_from(connection).startswith(b"HTTP/1.1 400")
+        assert everything_from(connection).startswith(b"HTTP/1.1 %d" % status)
     assert sent_bytes < 15_000_000  # what the system keeps on its way among them
 
 
 def test_a_long_head_is_told(client: httpx.Client) -> None:
     """The answer is a problem that says how long it may be, and it is counted."""
-    before = scrape(client).value("digits_rejected_total", reason="malformed-body")
+    before = scrape(client).value("digits_rejected_total", reason="head-too-long")
     with connect(client) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
         while not select.select([connection], [], [], 0.01)[0]:
             connection.sendall(b"a" * 20_000)
         received = everything_from(connection)
 
+    assert received.startswith(b"HTTP/1.1 431")
+    assert b"/docs#head-too-long" in received
+    assert b"over 65536 bytes" in received
+    seen = scrape(client)
+    assert seen.value("digits_rejected_total", reason="head-too-long") == before + 1
+    assert seen.value("digits_http_requests_total", method="other", route="unmatched", status="431") >= 1
+
+
+@pytest.mark.parametrize("size_bytes", [65_536, 70_000, 200_000])
+@pytest.mark.parametrize("begun", [b"GET /", b"GET /?a=", b"GET http://test/"])
+def test_a_long_path_is_too_long_a_head(client: httpx.Client, begun: bytes, size_bytes: int) -> None:
+    """Also one that ends, and that is only found when it is taken apart: it is not called no path."""
+    with connect(client) as connection:
+        connection.sendall(begun + b"a" * size_bytes + b" HTTP/1.1\r\nHost: test\r\n\r\n")
+        received = everything_from(connection)
+
+    assert received.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert b"connection: close\r\n" in received
+    assert b"over 65536 bytes" in received
+
+
+def test_a_chunk_line_behind_a_refusal_is_no_head(client: httpx.Client) -> None:
+    """What is too long within a body that was refused unread is told as a body's fault."""
+    head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Transfer-Encoding: chunked"])
+    with connect(client) as connection:
+        connection.sendall(head)
+        assert answer_from(connection).status == 415
+        connection.sendall(b"310;" + b"a" * 200_000)
+        received = everything_from(connection)
+
     assert received.startswith(b"HTTP/1.1 400")
     assert b"over 65536 bytes" in received
-    assert scrape(client).value("digits_rejected_total", reason="malformed-body") == before + 1
 
 
 def test_a_head_that_is_not_too_long_is_read(client: httpx.Client) -> None:

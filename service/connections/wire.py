@@ -84,15 +84,15 @@ class BoundedHeads(HttpToolsProtocol, ABC):
     def _parse_on(self, size_bytes: int, *, has_paused: bool = False) -> None:
         """Read for a moment what has come, and the rest after others; nothing more comes meanwhile."""
         until = time.perf_counter() + _TURN_SECONDS
-        while self.unparsed and not self.transport.is_closing():
+        while self.unparsed and not self.transport.is_closing():  # which a part of it may have led to
+            if time.perf_counter() >= until:
+                self.flow.pause_reading()
+                self.loop.call_soon(functools.partial(self._parse_on, size_bytes, has_paused=True))
+                return
             piece = self.unparsed.pop()
             if len(piece) > _PART_BYTES:
                 self.unparsed.append(piece[_PART_BYTES:])
             self._parse(bytes(piece[:_PART_BYTES]))
-            if self.unparsed and time.perf_counter() >= until:
-                self.flow.pause_reading()
-                self.loop.call_soon(functools.partial(self._parse_on, size_bytes, has_paused=True))
-                return
         self.unparsed.clear()
         self._end_piece(size_bytes, has_paused=has_paused)
 

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from service.connections.dates import Dates
 from service.connections.lingering import Turns
 from service.connections.protocol import counting_protocol
 from service.connections.wire import BoundedHeads
@@ -497,6 +498,33 @@ def test_a_flood_from_who_has_left_is_not_parsed() -> None:
         protocol.connection_lost(None)
         await settle()
         assert not protocol.unparsed
+
+    asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
+
+
+class SlowDates(Dates):
+    """As on a machine that lets others go on amid a refusal."""
+
+    def line(self, now_seconds: float) -> bytes:
+        """The date, after more than a turn."""
+        time.sleep(TURN_SECONDS)
+        return super().line(now_seconds)
+
+
+def test_what_was_refused_is_read_on_although_its_refusal_took_long() -> None:
+    """Who still sends would see a reset in place of the answer if nothing more were read."""
+
+    async def story() -> None:
+        config = uvicorn.Config(lambda: None, log_config=None, access_log=False, ws="none")
+        config.load()
+        protocol = counting_protocol(Metrics(), WAIT_SECONDS)(config=config, server_state=ServerState(), app_state={})
+        cast("Any", protocol).dates = SlowDates()
+        line = Line(protocol)
+        protocol.connection_made(line)
+        protocol.data_received(b"GET / HTTP/9.9\r\n\r\n" + bytes(100_000))
+        await settle()
+        assert line.is_read
+        cast("asyncio.Protocol", line.protocol).connection_lost(None)
 
     asyncio.run(asyncio.wait_for(story(), WAIT_SECONDS))
 

@@ -145,10 +145,6 @@ class Batcher:
         """
         self._queue.check_room(rows, self._bulk_running)
 
-    def retry_after_seconds(self) -> float:
-        """How long the rows that wait now will take at the measured rate of all batches that run at once."""
-        return self._queue.wait_seconds(self._bulk_running)
-
     async def _wait(self, request: InferenceRequest, leaves: Leaves) -> Inference:
         """Wait for an answer that is not there yet, but not for longer than the caller does."""
         leaving = asyncio.ensure_future(leaves())

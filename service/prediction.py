@@ -5,9 +5,10 @@ import math
 from collections.abc import Coroutine
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from fastapi import Header, Query
+from fastapi import Depends, Header, Query, Request
 from starlette.types import Receive, Scope
 
+from service.bodies.array_body import invalid, pointer_to
 from service.bodies.media_types import RawHeaders
 from service.inference import Inference
 from service.problems import (
@@ -56,6 +57,21 @@ def given_headers(scope: Scope) -> RawHeaders:
     return given
 
 
+def _check_query(request: Request) -> None:
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise invalid(pointer_to("query", name), f"is unknown here; use {' or '.join(known)}")
+        if name in seen:
+            raise invalid(pointer_to("query", name), "comes more than once; send it once")
+        seen.add(name)
+
+
+NO_OTHER_QUERY = Depends(_check_query)
+"""Refuses what a route does not ask for: a slip, such as `?versoin=2`, would be answered by another version."""
+
+
 def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
     """The version that answers; held from here on, whatever the registry does meanwhile."""
     if number is None:
@@ -75,7 +91,7 @@ def allowed_seconds(asked: float | None, longest: float) -> float:
 
 def deadline_passed(seconds: float) -> DeadlinePassed:
     """The answer was not there in time."""
-    return DeadlinePassed(f"The answer was not there within {seconds:g} seconds; send less or allow more time.")
+    return DeadlinePassed(f"The answer was not there within {seconds:g} s; send less or allow more time.")
 
 
 async def until_client_leaves(receive: Receive) -> None:

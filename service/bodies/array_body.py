@@ -1,7 +1,7 @@
-"""The JSON of images as arrays: its schema, and what is told of a body that does not fit it.
+"""The JSON of images as arrays: its schema, and the lengths and ranges of what fits it.
 
-pydantic validates structure and types. Lengths and ranges are checked afterwards, where that costs microseconds and
-can name the place and the number.
+pydantic validates structure and types, of which `misfits` tells. Lengths and ranges are checked afterwards, where that
+costs microseconds and can name the place and the number.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from service.problems import InvalidInput, MalformedBody, Pointer, Problem, TooLarge
+from service.problems import InvalidInput, Pointer, TooLarge
 
 SIDE = 28
 PIXELS = SIDE * SIDE
@@ -26,6 +26,7 @@ Instances = Annotated[list[Instance], Field(fail_fast=True, json_schema_extra={"
 # JSON's true equals 1 in Python, and is no number for a client.
 MaxValue = Annotated[Literal[1, 255], BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 _BITS = {max_value: np.float64(max_value).view(np.uint64) for max_value in (1, 255)}
+ONE_OF_TWO = "send either pixels (one image) or instances (a batch)"
 # A made-up member's name is the client's own text: enough of it to recognise.
 _MAX_NAME_LETTERS = 100
 
@@ -44,8 +45,7 @@ class ArrayBody(BaseModel):
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
         if (self.pixels is None) == (self.instances is None):
-            msg = "send either pixels (one image) or instances (a batch)"
-            raise ValueError(msg)
+            raise ValueError(ONE_OF_TWO)
         return self
 
 
@@ -53,28 +53,14 @@ Validate = Callable[[bytes], ArrayBody]
 """Makes an `ArrayBody` of JSON, or raises pydantic's `ValidationError`; holds up all other threads meanwhile."""
 
 
-def problem_of(error: ValidationError, skipped: int = 0) -> Problem:
-    """What is told of a body that pydantic refuses.
-
-    Args:
-        error: What pydantic says.
-        skipped: How many instances of the body were left out before those that pydantic saw.
-    """
-    errors = error.errors(include_url=False, include_input=False)
-    if errors[0]["type"] == "json_invalid":
-        return MalformedBody(f"The body is not JSON: {errors[0]['ctx']['error']}.")
-    # An instance is tried as a row and as a grid; the attempt that got further is what was meant.
-    furthest = max(errors, key=lambda error: [part for part in error["loc"] if isinstance(part, int)])
-    parts = list(furthest["loc"])
-    if parts[:1] == ["instances"]:
-        parts[1:3] = [skipped + part for part in parts[1:2] if isinstance(part, int)]
-    detail = furthest["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return invalid("".join(f"/{_escaped(str(part))}" for part in parts), detail)
-
-
 def invalid(where: str, detail: str) -> InvalidInput:
     """What is told of one place, by its JSON pointer."""
     return InvalidInput(f"{where or 'The body'}: {detail}.", [Pointer(where, detail)])
+
+
+def pointer_to(*parts: object) -> str:
+    """The JSON pointer (RFC 6901) to a place, by the steps that lead there."""
+    return "".join("/" + str(part)[:_MAX_NAME_LETTERS].replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def check_count(count: int, max_instances: int) -> None:
@@ -98,7 +84,11 @@ def check_instance(index: int, length: int, row_lengths: list[int]) -> None:
         row_lengths: Of each of a grid's rows, how many values; empty for an image that is no grid.
     """
     where = f"/instances/{index}"
-    _check_length(where, "784 values or 28 rows of 28", SIDE if row_lengths else PIXELS, length)
+    expected = "784 values or 28 rows of 28"
+    if row_lengths:
+        _check_length(where, expected, SIDE, length, " rows")
+    else:
+        _check_length(where, expected, PIXELS, length)
     for row, row_length in enumerate(row_lengths):
         if row_length != SIDE:
             _check_length(f"{where}/{row}", "28 values", SIDE, row_length)
@@ -150,11 +140,6 @@ def _place(row: int, column: int, are_grids: list[bool] | None, first: int) -> s
     return f"/instances/{first + row}/{column}"
 
 
-def _check_length(where: str, expected: str, length: int, found: int) -> None:
+def _check_length(where: str, expected: str, length: int, found: int, unit: str = "") -> None:
     if found != length:
-        raise invalid(where, f"must have {expected}, has {found}")
-
-
-def _escaped(part: str) -> str:
-    """One part of a JSON pointer (RFC 6901)."""
-    return part[:_MAX_NAME_LETTERS].replace("~", "~0").replace("/", "~1")
+        raise invalid(where, f"must have {expected}, has {found}{unit}")

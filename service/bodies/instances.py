@@ -19,9 +19,9 @@ from service.bodies.array_body import (
     check_count,
     check_instance,
     pixels_of,
-    problem_of,
     row_lengths_of,
 )
+from service.bodies.misfits import problem_of
 from service.problems import InvalidInput, MalformedBody
 
 # Images whose numbers are kept as they were sent before pixels are made of them, which take half as much. As many make
@@ -154,7 +154,7 @@ def _next_image(body: bytes, at: int, separator: bytes, parser: simdjson.Parser)
         grid_end = _GRID_END.search(body, opening.end(), opening.end() + _MOST_PART_BYTES)
         end = grid_end.end() if grid_end else 0
     else:
-        end = body.find(b"]", opening.end()) + 1
+        end = body.find(b"]", opening.end(), opening.end() + _MOST_PART_BYTES) + 1
     text = body[opening.start(2) : end]
     try:
         parsed = parser.parse(text)

@@ -1,11 +1,11 @@
-"""Of what kind a request's body is, by its headers, and which kinds are read; what they mean, `reader` says."""
+"""Of what kind a request's body is, which kinds are read, and how large it may be; what they mean, `reader` says."""
 
 from collections.abc import Mapping, Sequence
 
 from python_multipart.multipart import parse_options_header
 
 from service.imaging.picture_files import MEDIA_TYPES as PICTURES
-from service.problems import UnsupportedMediaType
+from service.problems import TooLarge, UnsupportedMediaType
 
 RawHeaders = Mapping[bytes, bytes]
 """A request's headers by name, in lower case."""
@@ -20,6 +20,12 @@ _PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
 _ALIASES = {"image/jpg": "image/jpeg"}  # there is no such type, but many clients send it
 # A boundary has up to 70 letters. To take 60 kB apart, of semicolons between quotes, takes a tenth of a second.
 _MOST_TYPE_BYTES = 1024
+# What to do about a body that is too large; any other kind is one picture.
+_LESS = {
+    JSON: f"send fewer images at once, or send them as {BYTES}, 784 bytes each",
+    BYTES: "send fewer images at once",
+    FORM: "make the pictures smaller, or send fewer at once",
+}
 # How a body may be coded. The HTTP parser takes off chunks, and passes by what a transfer coding names before them.
 _AS_IT_IS = ((b"content-encoding", b"identity"), (b"transfer-encoding", b"chunked"))
 
@@ -45,3 +51,9 @@ def media_type_of(headers: RawHeaders, taken: Sequence[str] = KNOWN) -> str:
             shown, header = coding[:40].decode("latin-1"), name.decode().title()
             raise UnsupportedMediaType(f"{header} {shown!r} is not read here; send the body as it is.")
     return media_type
+
+
+def check_size(size: int, most: int, media_type: str) -> None:
+    """Raise `TooLarge` if a body has, or announces, more bytes than it may; what to do depends on its kind."""
+    if size > most:
+        raise TooLarge(f"The body may have {most} bytes; {_LESS.get(media_type, 'make the picture smaller')}.")

@@ -5,6 +5,7 @@ becomes is for `imaging` to say, what an array means for `arrays`.
 """
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from service import imaging
 from service.bodies.array_body import PIXELS, check_count
 from service.bodies.arrays import rows_from_bytes, rows_from_json
 from service.bodies.holding import BodyMemory, HeldBody
-from service.bodies.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, media_type_of
+from service.bodies.media_types import BYTES, FORM, JSON, KNOWN, RawHeaders, check_size, media_type_of
 from service.bodies.multipart import form_pictures
 from service.pool import Pool
 from service.preemption import Preemption
@@ -28,6 +29,7 @@ from service.problems import (
     ClientGone,
     InvalidInput,
     Pointer,
+    Problem,
     QueueFull,
     TooLarge,
 )
@@ -41,6 +43,7 @@ _ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
 # So many bodies of the largest size may be held at once, as bytes, until they are rows. What further clients send is
 # refused; otherwise nothing but their number would bound this process's memory.
 _MOST_HELD_BODIES = 8
+_NO_PICTURE = "The picture is empty. Send the whole file, a PNG, JPEG, WebP, BMP, GIF or TIFF."
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class BodyReader:
         """
         media_type = media_type_of(headers, taken)
         size = int(headers.get(b"content-length", b"0"))
-        self._check_size(size)
+        check_size(size, self.limits.max_body_bytes, media_type)
         if media_type == BYTES:
             check_count(size // PIXELS, self.limits.max_instances)
         if media_type not in (JSON, BYTES):
@@ -133,10 +136,10 @@ class BodyReader:
         message = await _next_part(receive)
         if not message.get("more_body"):  # most bodies come in one piece
             content = message["body"]
-            self._check_size(len(content))
+            check_size(len(content), self.limits.max_body_bytes, announced.media_type)
             return Body(announced.media_type, content, announced.content_type)
         held = HeldBody(self._memory, deadline)
-        content = await self._read_on(message["body"], receive, held)
+        content = await self._read_on(message["body"], announced.media_type, receive, held)
         return Body(announced.media_type, content, announced.content_type, held)
 
     def release(self, body: Body) -> None:
@@ -172,12 +175,12 @@ class BodyReader:
         size = headers.get(b"content-length")
         return size is not None and int(size) <= _INLINE_BYTES and headers.get(b"content-type") in _ROW_BYTES
 
-    async def _read_on(self, first: bytes, receive: Receive, held: HeldBody) -> bytes:
+    async def _read_on(self, first: bytes, media_type: str, receive: Receive, held: HeldBody) -> bytes:
         content, part, more = io.BytesIO(), first, True
         try:
             while True:
                 size = content.tell() + len(part)
-                self._check_size(size)
+                check_size(size, self.limits.max_body_bytes, media_type)
                 if size > _INLINE_BYTES:  # a small one comes in pieces by chance: large ones must not lock it out
                     held.grow_to(size)
                 content.write(part)
@@ -217,49 +220,40 @@ class BodyReader:
             return await self.array_pool.run(lambda: rows_from_json(body.content, max_instances), body.held)
         if body.media_type == BYTES:
             return await self.array_pool.run(lambda: rows_from_bytes(body.content, max_instances), body.held)
-        if body.media_type == FORM:
-            return await self._form_rows(body)
-        return np.stack([await self._picture_row(body.content, body.held)])
+        return await self._picture_rows(body)
 
     async def pictures(self, body: Body) -> list[tuple[str, bytes]]:
-        """The pictures of a body that is one or a form of some, each with the JSON pointer to it.
+        """The pictures of a body that is one or a form of some, none empty, each with the JSON pointer to it.
 
         Raises:
             Problem: 400, 413 or 422, as the HTTP contract says.
         """
-        if body.media_type != FORM:
-            return [("", body.content)]
-        parts = await form_pictures(body.content, body.content_type, self.limits.max_instances)
-        return [(f"/{field}/{index}", picture) for index, (field, picture) in enumerate(parts)]
+        pictures = [("", body.content)]
+        if body.media_type == FORM:
+            parts = await form_pictures(body.content, body.content_type, self.limits.max_instances)
+            pictures = [(f"/{field}/{index}", picture) for index, (field, picture) in enumerate(parts)]
+        for pointer, picture in pictures:
+            if not picture:
+                raise _picture_problem(InvalidInput, _NO_PICTURE, pointer, len(pictures))
+        return pictures
 
-    def _check_size(self, size: int) -> None:
-        if size > self.limits.max_body_bytes:
-            detail = (
-                f"The body may have {self.limits.max_body_bytes} bytes; send fewer images at once, "
-                f"or send them as {BYTES}, 784 bytes each."
-            )
-            raise TooLarge(detail)
-
-    async def _form_rows(self, body: Body) -> NDArray[np.float32]:
-        rows: list[NDArray[np.float32]] = []
-        for pointer, picture in await self.pictures(body):
-            # Admitted with its first picture: a form is not refused when a part of its work is done.
-            rows.append(await self._picture_row(picture, body.held, pointer, is_admitted=bool(rows)))
+    async def _picture_rows(self, body: Body) -> NDArray[np.float32]:
+        """Decode pictures in the pool, one after another."""
+        pictures, rows = await self.pictures(body), list[NDArray[np.float32]]()
+        for pointer, picture in pictures:
+            decode = functools.partial(imaging.pixels_from_picture, picture, self.limits.max_image_pixels)
+            try:
+                # Admitted with its first picture: a form is not refused when a part of its work is done.
+                rows.append(await self.pool.run(decode, body.held, is_admitted=bool(rows)))
+            except imaging.PictureError as error:
+                kind = TooLarge if isinstance(error, imaging.PictureTooLarge) else InvalidInput
+                raise _picture_problem(kind, str(error), pointer, len(pictures)) from error
         return np.stack(rows)
 
-    async def _picture_row(
-        self, picture: bytes, held: HeldBody | None, pointer: str = "", *, is_admitted: bool = False
-    ) -> NDArray[np.float32]:
-        """Decode one picture in the pool; `pointer` says which one it is."""
-        max_image_pixels = self.limits.max_image_pixels
-        try:
-            return await self.pool.run(
-                lambda: imaging.pixels_from_picture(picture, max_image_pixels), held, is_admitted=is_admitted
-            )
-        except imaging.PictureTooLarge as error:
-            raise TooLarge(str(error), [Pointer(pointer, str(error))]) from error
-        except imaging.PictureError as error:
-            raise InvalidInput(str(error), [Pointer(pointer, str(error))]) from error
+
+def _picture_problem(kind: type[Problem], detail: str, pointer: str, count: int) -> Problem:
+    """What is told of one picture; of several, also which one it is."""
+    return kind(f"{pointer}: {detail}" if count > 1 else detail, [Pointer(pointer, detail)])
 
 
 async def _next_part(receive: Receive) -> Message:

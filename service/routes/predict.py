@@ -22,6 +22,7 @@ from service.imaging import MEDIA_TYPES
 from service.inference import Inference
 from service.prediction import (
     DOCUMENTED,
+    NO_OTHER_QUERY,
     TIMEOUT_HEADER,
     AccessFields,
     AskedSeconds,
@@ -76,6 +77,7 @@ _REQUEST_BODY: dict[str, Any] = {
     summary="Read digits",
     response_model=PredictAnswer,
     responses=DOCUMENTED,
+    dependencies=[NO_OTHER_QUERY],
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def predict(

@@ -19,6 +19,7 @@ from service.inference import Inference
 from service.parting import may_be_two, parted, rows_of
 from service.prediction import (
     DOCUMENTED,
+    NO_OTHER_QUERY,
     AccessFields,
     AskedSeconds,
     AskedVersion,
@@ -60,6 +61,7 @@ _REQUEST_BODY: dict[str, Any] = {
     summary="Read a line of digits",
     response_model=ReadAnswer,
     responses=DOCUMENTED,
+    dependencies=[NO_OTHER_QUERY],
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def read(

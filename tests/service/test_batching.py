@@ -1,4 +1,5 @@
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -376,14 +377,18 @@ def test_the_time_to_come_back_is_right_for_any_number_of_threads(threads: int) 
             time.sleep(0.04)  # long beside all else, on a busy machine too
             return super().run(pixels)
 
-    batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=1000, threads=threads)
+    batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=1000, threads=threads, longest_wait_seconds=0.01)
 
     async def story() -> None:
         version = loaded_version(engine=Slow())
         await read(batcher, version, 0)
         reading = [asyncio.create_task(read(batcher, version, 1)) for _ in range(40)]
         await turns(3)
-        promised, started = batcher.retry_after_seconds(), time.monotonic()
+        with pytest.raises(QueueFull) as refused:
+            batcher.check_room(2)
+        told = re.match(r"Rows wait (\S+) seconds ", refused.value.detail)
+        assert told
+        promised, started = float(told[1]), time.monotonic()
         await asyncio.gather(*reading)
         assert promised / 2 <= time.monotonic() - started <= promised * 2
 

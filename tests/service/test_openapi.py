@@ -145,6 +145,18 @@ def test_reading_takes_the_same_questions_as_predicting(document: dict[str, Any]
     assert operation["responses"].keys() == predict["responses"].keys()
 
 
+@pytest.mark.parametrize("path", PREDICTIONS)
+def test_the_queries_that_are_taken_are_documented(client: httpx.Client, document: dict[str, Any], path: str) -> None:
+    """A query that is refused is told which ones there are: those of the document, and no other."""
+    parameters = document["paths"][path]["post"]["parameters"]
+    names = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
+
+    problem = client.post(f"{path}?nothing=1", content=picture(), headers={"Content-Type": "image/png"}).json()
+
+    assert problem["status"] == 422
+    assert problem["detail"].endswith(f"use {' or '.join(names)}.")
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """A client generator can follow each `$ref`."""
     for reference in references(document):

@@ -310,6 +310,7 @@ class TestBadInput:
         problem = assert_problem(client.post(PATH, files=files), 422, "invalid-input")
 
         assert problem["errors"][0]["pointer"] == "/files/1"
+        assert problem["detail"] == f"/files/1: {problem['errors'][0]['detail']}"
 
     @pytest.mark.parametrize("query", [*(f"?version={sent}" for sent in NO_VERSIONS), "?version=", "?include=all"])
     def test_wrong_query(self, client: httpx.Client, query: str) -> None:
@@ -317,6 +318,31 @@ class TestBadInput:
         problem = assert_problem(predict(client, ONE_ROW, BYTES, query), 422, "invalid-input")
 
         assert problem["errors"][0]["pointer"] == "/query/" + query[1:].split("=")[0]
+
+    @pytest.mark.parametrize("name", ["versoin", "Version", "", "a/b~c", "k" * 10_000])
+    def test_unknown_query(self, client: httpx.Client, name: str) -> None:
+        """A slip is not answered by another version: it is pointed at, with what there is, however long it is."""
+        response = client.post(PATH, params={name: "2"}, content=ONE_ROW, headers=BYTES_HEADERS)
+
+        problem = assert_problem(response, 422, "invalid-input")
+        pointer = "/query/" + name[:100].replace("~", "~0").replace("/", "~1")
+        assert problem["detail"] == f"{pointer}: is unknown here; use version or include."
+        assert problem["errors"] == [{"pointer": pointer, "detail": "is unknown here; use version or include"}]
+
+    @pytest.mark.parametrize(
+        "query", ["version=1&version=1", "include=seen&version=1&include=seen", "version=9&version="]
+    )
+    def test_query_twice(self, client: httpx.Client, query: str) -> None:
+        """Of two values neither counts in silence."""
+        problem = assert_problem(predict(client, ONE_ROW, BYTES, f"?{query}"), 422, "invalid-input")
+
+        name = query.split("=")[0]
+        assert problem["detail"] == f"/query/{name}: comes more than once; send it once."
+        assert problem["errors"][0]["pointer"] == f"/query/{name}"
+
+    def test_both_queries(self, client: httpx.Client) -> None:
+        """Those that there are may come together."""
+        assert digits_of(predict(client, ONE_ROW, BYTES, "?include=seen&version=1")) == [7]
 
     @pytest.mark.parametrize("path", [PATH, "/v1/read"])
     @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_deadline_that_passes_in_the_network_is_told_alike(start_service: Star
         engine.gate.set()
 
     detail = assert_problem(response, 504, "deadline-passed")["detail"]
-    assert detail == "The answer was not there within 0.3 seconds; send less or allow more time."
+    assert detail == "The answer was not there within 0.3 s; send less or allow more time."
 
 
 def test_a_version_can_be_asked(store: Path, start_service: StartService) -> None:
@@ -170,6 +170,32 @@ def test_another_version_does_not_read_in_its_place(client: httpx.Client) -> Non
 
     wrong = client.post(f"{PATH}?version=latest", content=picture(60), headers=PNG)
     assert assert_problem(wrong, 422, "invalid-input")["errors"][0]["pointer"] == "/query/version"
+
+
+@pytest.mark.parametrize("name", ["include", "versoin"])
+def test_an_unknown_query_is_pointed_at(client: httpx.Client, name: str) -> None:
+    """Also one that predicting knows; the detail says what there is here."""
+    response = client.post(f"{PATH}?{name}=seen", content=picture(60), headers=PNG)
+
+    problem = assert_problem(response, 422, "invalid-input")
+    assert problem["detail"] == f"/query/{name}: is unknown here; use version."
+    assert problem["errors"][0]["pointer"] == f"/query/{name}"
+
+
+def test_a_version_twice_is_pointed_at(client: httpx.Client) -> None:
+    """Neither of the two reads."""
+    response = client.post(f"{PATH}?version=1&version=2", content=picture(60), headers=PNG)
+
+    problem = assert_problem(response, 422, "invalid-input")
+    assert problem["errors"] == [{"pointer": "/query/version", "detail": "comes more than once; send it once"}]
+
+
+def test_an_empty_picture_is_called_empty(client: httpx.Client) -> None:
+    """As the body and in a form; it is not called damaged."""
+    for sent, pointer in (({"files": {"file": b""}}, "/file/0"), ({"content": b"", "headers": PNG}, "")):
+        problem = assert_problem(client.post(PATH, **sent), 422, "invalid-input")
+        assert problem["detail"].startswith("The picture is empty. Send ")
+        assert problem["errors"] == [{"pointer": pointer, "detail": problem["detail"]}]
 
 
 def test_no_version_yet(start_service: StartService) -> None:

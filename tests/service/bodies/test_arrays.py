@@ -226,12 +226,10 @@ def test_a_made_up_member_is_named_in_bounds(name: str) -> None:
     assert len(problem.detail) < 1000
 
 
-@pytest.mark.parametrize(
-    "body", ["", " ", "{", '{"pixels": [0.5, ', "not json", "{'pixels': []}", "\ufeff{}", "[" * 5000]
-)
+@pytest.mark.parametrize("body", ["{", '{"pixels": [0.5, ', "not json", "{'pixels': []}", "{}\ufeff", "[" * 5000])
 def test_what_is_not_json_is_malformed(body: str) -> None:
-    """A truncated or foreign body is refused with the parser's place."""
-    with pytest.raises(MalformedBody, match=r"The body is not JSON: .* at line \d+ column \d+\."):
+    """A truncated or foreign body is refused with the parser's place, and with what to send."""
+    with pytest.raises(MalformedBody, match=r"The body is not JSON: .* at line \d+ column \d+; send \{\"pixels\": "):
         from_json(body)
 
 

@@ -1,11 +1,12 @@
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.bodies.multipart import form_pictures
-from service.problems import MalformedBody
+from service.problems import MalformedBody, TooLarge
 from tests.service.turns import turns_of_others
 
 CONTENT_TYPE = b"multipart/form-data; boundary=edge"
@@ -88,3 +89,61 @@ def test_others_have_their_turn_while_a_form_of_many_parts_is_read() -> None:
 
     assert len(pictures) == parts
     assert turns > parts / 200
+
+
+class Counted(bytes):
+    """A form that knows how much of it was looked at in one go."""
+
+    most = 0
+
+    def __contains__(self, part: object) -> bool:
+        """Whether it is in all of it."""
+        raise AssertionError(f"looked for {part!r} in all of it")
+
+    def count(self, part: Any, start: Any = 0, end: Any = None, /) -> int:
+        """How often it is in a part of it."""
+        assert end is not None, "counted in all of it"
+        self.most = max(self.most, end - start)
+        return super().count(part, start, end)
+
+
+def test_nothing_is_looked_for_in_a_whole_form() -> None:
+    """In sixteen megabytes of hyphens it would hold up all others for a tenth of a second."""
+    content = Counted(form_of((disposition("file"), b"-" * 1_000_000)))
+
+    pictures, turns = turns_of_others(form_pictures(content, CONTENT_TYPE, 1))
+
+    assert pictures == [("file", b"-" * 1_000_000)]
+    assert turns > 1_000_000 / 8_192 + 10  # pieces are read, and larger ones counted
+    assert 0 < content.most < 70_000
+
+
+@pytest.mark.parametrize("behind", [b"", b"--edge", b"\r\n--edge--\r\n", b"x" * 20_000])
+def test_what_stands_behind_the_closing_boundary_is_left_out(behind: bytes) -> None:
+    """The form is whole by then, however much follows."""
+    assert pictures_of(form_of((disposition("file"), b"p")) + behind) == [("file", b"p")]
+
+
+def test_a_closing_boundary_inside_a_line_closes_nothing() -> None:
+    """A form that was cut short may hold what looks like its end."""
+    content = form_of((disposition("file"), b"a--edge--b")).removesuffix(b"\r\n--edge--\r\n")
+
+    with pytest.raises(MalformedBody, match="ends before its closing boundary"):
+        pictures_of(content)
+
+
+@pytest.mark.parametrize("content", [b"\r\n--edge-" * 20_000, b"--edge" * 20_000])
+def test_what_looks_like_a_boundary_counts_as_a_part(content: bytes) -> None:
+    """The parser goes letter by letter there: it is refused before much of it is parsed."""
+    with pytest.raises(TooLarge, match=r"may have 10000 parts, this one has \d+ or more; send"):
+        pictures_of(form_of((disposition("file"), content)))
+
+
+@pytest.mark.parametrize("padding", range(65_400, 65_530))
+def test_a_boundary_between_two_pieces_is_counted_once(padding: int) -> None:
+    """Wherever the pieces end."""
+    content = form_of((disposition("note"), bytes(padding)), *[(disposition("file"), b"p")] * 3)
+
+    assert len(asyncio.run(form_pictures(content, CONTENT_TYPE, 4))) == 3
+    with pytest.raises(TooLarge, match="may have 3 parts, this one has 4;"):
+        asyncio.run(form_pictures(content, CONTENT_TYPE, 3))

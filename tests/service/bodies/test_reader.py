@@ -20,7 +20,7 @@ from service.bodies.reader import Announced, Body, BodyReader, Limits
 from service.imaging import MEDIA_TYPES
 from service.pool import Pool
 from service.preemption import Preemption
-from service.problems import InvalidInput, MalformedBody, Problem, QueueFull, TooLarge
+from service.problems import InvalidInput, MalformedBody, Pointer, Problem, QueueFull, TooLarge
 from tests.service.test_pool import settle
 
 LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=10_000, max_instances=3)
@@ -122,6 +122,66 @@ def test_a_bad_picture_in_a_form_is_pointed_at() -> None:
         rows_of(*form(("file", picture()), ("file", b"no picture")))
 
     assert raised.value.errors[0].pointer == "/file/1"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "said"),
+    [
+        (b"no picture", InvalidInput, "The picture does not decode"),
+        (b"", InvalidInput, "The picture is empty"),
+        (picture(side=101), TooLarge, "The picture has"),
+    ],
+    ids=["damaged", "empty", "large"],
+)
+def test_of_several_pictures_the_detail_names_the_one_that_is_wrong(
+    wrong: bytes, kind: type[Problem], said: str
+) -> None:
+    """As of arrays, by its pointer; the one picture of a form needs no name."""
+    with pytest.raises(kind) as of_several:
+        rows_of(*form(("file", picture()), ("files", wrong)))
+    with pytest.raises(kind) as alone:
+        rows_of(*form(("file", wrong)))
+
+    assert of_several.value.detail.startswith(f"/files/1: {said}")
+    assert alone.value.detail.startswith(said)
+    assert of_several.value.errors == [Pointer("/files/1", alone.value.detail)]
+    assert alone.value.errors == [Pointer("/file/0", alone.value.detail)]
+
+
+@pytest.mark.parametrize("sent", [(b"", "image/png"), form(("file", b""))], ids=["body", "form"])
+def test_an_empty_picture_is_called_empty(sent: tuple[bytes, str]) -> None:
+    """Not damaged: nothing was sent, and saving it again would not help."""
+    with pytest.raises(InvalidInput) as raised:
+        rows_of(*sent)
+
+    assert raised.value.detail.startswith("The picture is empty. Send ")
+    assert "damaged" not in raised.value.detail
+
+
+TOO_LARGE_ADVICE = [
+    (JSON, f"send fewer images at once, or send them as {BYTES}, 784 bytes each."),
+    (BYTES, "send fewer images at once."),
+    (FORM, "make the pictures smaller, or send fewer at once."),
+    *((media_type, "make the picture smaller.") for media_type in MEDIA_TYPES),
+]
+
+
+@pytest.mark.parametrize(("media_type", "advice"), TOO_LARGE_ADVICE)
+def test_a_body_over_the_limit_is_told_what_its_kind_can_do(media_type: str, advice: str) -> None:
+    """By its header, in one piece or in several; a picture cannot be sent as an array."""
+    reader = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1))
+    announced = Announced(media_type, media_type.encode())
+    size = LIMITS.max_body_bytes + 1
+    expected = f"The body may have 100000 bytes; {advice}"
+
+    with pytest.raises(TooLarge) as by_header:
+        reader.admit({b"content-type": media_type.encode(), b"content-length": b"%d" % size})
+    with pytest.raises(TooLarge) as whole:
+        asyncio.run(reader.read(announced, in_pieces(bytes(size)), time.monotonic() + 10))
+    with pytest.raises(TooLarge) as in_two:
+        asyncio.run(reader.read(announced, in_pieces(bytes(size - 1), bytes(1)), time.monotonic() + 10))
+
+    assert [raised.value.detail for raised in (by_header, whole, in_two)] == [expected] * 3
 
 
 def test_too_many_parts_are_refused_before_they_are_parsed() -> None:

@@ -10,6 +10,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from service.problems import BY_STATUS
+
 router = APIRouter(include_in_schema=False)
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
@@ -18,15 +20,38 @@ _SCRIPT, _STYLE, _ICON = (
     (_ASSETS / name).read_bytes() for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
 )
 
-_PAGE = bytes(
+_SWAGGER = bytes(
     get_swagger_ui_html(
         openapi_url="/openapi.json",
         title="Digits",
         swagger_js_url="/docs/swagger-ui-bundle.js",
         swagger_css_url="/docs/swagger-ui.css",
         swagger_favicon_url="/docs/favicon.png",
+        swagger_ui_parameters={"deepLinking": False},  # which writes places of its own over `#not-found`
     ).body
 )
+
+
+def _problems() -> str:
+    """What the `type` of each problem refers to."""
+    described = "".join(
+        f'<dt id="{kind.reason}"><strong>{kind.title}</strong> ({kind.status})</dt>'
+        f"<dd>{_sentence(str(kind.__doc__).partition(': ')[2])}</dd>"
+        for kind in BY_STATUS.values()
+    )
+    told = "<code>detail</code> says what to do, and <code>errors</code> where."
+    # Above the reference, which is written later and would push them away; only for those who follow a `type`.
+    rules = "main:not(:has(:target)) { display: none } :target { background: #fe9 }"
+    section = f"<h2>Problems</h2><p>{told}</p><dl>{described}</dl>"
+    return f'<style>{rules}</style><main class="swagger-ui"><div class="wrapper">{section}</div></main>'
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+_BODY = b"<body>"
+_PAGE = _SWAGGER.replace(_BODY, _BODY + _problems().encode())
 
 
 def _policy(page: bytes) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.problems import BY_STATUS
 from tests.service.running import running_service
 
+JSON = {"Content-Type": "application/json"}
 ASSET = re.compile(r'(?:src|href)="([^"]*)"')
 
 
@@ -36,6 +38,19 @@ def test_what_the_reference_refers_to_is_served(client: httpx.Client) -> None:
         assert response.status_code == 200, asset
         assert response.content
     assert "/openapi.json" in page
+
+
+def test_the_type_of_each_problem_leads_to_its_description(client: httpx.Client) -> None:
+    """`/docs#not-found` is a place on the page, and says what the problem is."""
+    page = client.get("/docs").text
+
+    types = {
+        client.get("/nowhere").json()["type"],
+        client.post("/v1/predict", content=b"{", headers=JSON).json()["type"],
+    }
+    assert types == {"/docs#not-found", "/docs#malformed-body"}
+    for problem in BY_STATUS.values():
+        assert re.search(rf'<dt id="{problem.reason}">.*?{problem.title}.*?</dt><dd>\w.+?\.</dd>', page), problem
 
 
 @pytest.mark.parametrize(

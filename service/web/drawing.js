@@ -97,6 +97,11 @@ export class Drawing {
   }
 }
 
+/** The same strokes further to the right. @param {Stroke[]} strokes @param {number} by @returns {Stroke[]} */
+export function movedRight(strokes, by) {
+  return strokes.map((stroke) => ({ ...stroke, points: stroke.points.map(([x, y]) => [x + by, y]) }));
+}
+
 /** Give back the memory of what is shown of a picture. @param {Act} act */
 function forget({ picture }) {
   picture?.bitmap?.close();

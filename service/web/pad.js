@@ -54,6 +54,11 @@ export class Pad {
     return this.#aspect;
   }
 
+  /** Whether a stroke has begun that has not ended. */
+  get isDrawing() {
+    return this.#stroke !== null;
+  }
+
   /** @param {Drawing} drawing @param {number} aspect */
   show(drawing, aspect) {
     this.#drawing = drawing;

@@ -2,7 +2,7 @@
 
 import { showBoxes } from "./boxes.js";
 import { curlCommand, standIn } from "./curl.js";
-import { Drawing } from "./drawing.js";
+import { Drawing, movedRight } from "./drawing.js";
 import { faultOf, useKey } from "./key.js";
 import { Keyboard } from "./keyboard.js";
 import { Pad } from "./pad.js";
@@ -11,6 +11,7 @@ import { hide, showDigit, showModel, showNothing, showNumber, showTrouble } from
 import { SAMPLES, sampleButton, sampleStrokes } from "./samples.js";
 import { Service, Trouble } from "./service.js";
 import { pictureOf, sizeOfPicture } from "./strokes.js";
+import { bringIntoView } from "./view.js";
 
 /** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the first width of its pen in %. */
 const MODES = {
@@ -19,6 +20,8 @@ const MODES = {
 };
 /** Keys come in bursts; a pen does not, and is answered at once. */
 const AFTER_KEYS_MILLISECONDS = 120;
+/** Whoever draws finds the paper where it was; a hand that has rested as long has drawn what it wanted. */
+const HAND_RESTS_MILLISECONDS = 1500;
 /** Most pictures are open before that, and then nothing needs to be said. */
 const OPENING_MILLISECONDS = 300;
 /** What the page says about the paper. */
@@ -59,21 +62,32 @@ function pen() {
   return { width: element("size").value / 100, erases: document.querySelector("[name=pen]:checked[value=eraser]") !== null };
 }
 
-/** Take one of the modes, with its paper as it was left. @param {keyof typeof MODES} name */
-function enter(name) {
+/** Take one of the modes, with its paper as it was left. @param {keyof typeof MODES} name @param {() => unknown} next */
+function enter(name, next = changed) {
   mode = MODES[name];
   element("paper").style.setProperty("--aspect", mode.aspect);
   element("hint").textContent = `Draw a ${mode.noun} here`;
   element("size").value = mode.pen;
   showSamples(SAMPLES[name]);
   pad.show(mode.drawing, mode.aspect);
-  changed();
+  next();
+}
+
+/** Take what is on the paper for one digit over to the middle of that for numbers. */
+function readSeveral() {
+  const { digit, number } = MODES;
+  const { strokes, picture } = digit.drawing;
+  opened.delete(number.drawing);
+  if (!picture) number.drawing.replace(movedRight(strokes, (number.aspect - digit.aspect) / 2));
+  /** @type {any} */ (document.querySelector("[name=mode][value=number]")).checked = true;
+  enter("number", changedElsewhere);
+  if (picture) open(picture.blob, picture.name); // decoded anew: each drawing gives back what it has shown
 }
 
 /** @param {string[]} samples */
 function showSamples(samples) {
   const buttons = samples.map((digits) =>
-    sampleButton(digits, () => edit((drawing) => drawing.replace(sampleStrokes(digits, mode.aspect)))),
+    sampleButton(digits, () => edit((drawing) => drawing.replace(sampleStrokes(digits, mode.aspect)), changedElsewhere)),
   );
   element("samples").style.setProperty("--columns", String(Math.min(buttons.length, 5)));
   element("samples").replaceChildren(...buttons);
@@ -81,6 +95,7 @@ function showSamples(samples) {
 
 /** @param {import("./drawing.js").Stroke} stroke */
 function add(stroke, milliseconds = 0) {
+  if (stroke.erases && mode.drawing.empty) return; // it has done nothing, and so there is nothing to undo
   opened.delete(mode.drawing); // a picture that is still being read comes too late
   const onPicture = mode.drawing.picture !== null;
   if (onPicture && stroke.erases) {
@@ -93,18 +108,18 @@ function add(stroke, milliseconds = 0) {
 }
 
 /** Show a picture on the paper of this mode, unless something else is put there before it has been read. */
-async function open(/** @type {File} */ file, /** @type {string} */ name) {
+async function open(/** @type {Blob} */ file, /** @type {string} */ name) {
   const { drawing } = mode;
   const reading = pictureFrom(file, name);
   opened.set(drawing, reading);
   const isAwaited = () => opened.get(drawing) === reading && drawing === mode.drawing;
-  const slow = setTimeout(() => isAwaited() && notice(NOTICES.opening), OPENING_MILLISECONDS);
+  const slow = setTimeout(() => isAwaited() && noticeInView(NOTICES.opening), OPENING_MILLISECONDS);
   const picture = await reading.catch(() => null);
   clearTimeout(slow);
   if (opened.get(drawing) !== reading) return;
   if (picture) drawing.show(picture);
-  if (picture && drawing === mode.drawing) changed();
-  if (!picture && drawing === mode.drawing) notice(NOTICES.unreadable);
+  if (picture && drawing === mode.drawing) changedElsewhere();
+  if (!picture && drawing === mode.drawing) noticeInView(NOTICES.unreadable);
 }
 
 /** Say something about the paper, until it changes. @param {string} words */
@@ -112,11 +127,17 @@ function notice(words) {
   element("notice").textContent = words;
 }
 
-/** @param {(drawing: Drawing) => void} change */
-function edit(change) {
+/** The same about what came from outside, however far from the paper. @param {string} words */
+function noticeInView(words) {
+  notice(words);
+  bring("notice");
+}
+
+/** @param {(drawing: Drawing) => void} change @param {() => unknown} next */
+function edit(change, next = changed) {
   opened.delete(mode.drawing);
   change(mode.drawing);
-  changed();
+  next();
 }
 
 // What is not possible now changes nothing, and asks nothing: its button is grey, but can be pressed.
@@ -133,14 +154,14 @@ function clear() {
   if (!mode.drawing.empty) edit((drawing) => drawing.clear());
 }
 
-/** Show the drawing as it is now, and ask about it. */
+/** Show the drawing as it is now, and ask about it. @returns {Promise<boolean> | void} Of what is asked at once, whether it was answered. */
 function changed(milliseconds = 0) {
   const { drawing } = mode;
   pad.redraw();
   notice("");
   element("hint").hidden = !drawing.empty;
   element("picture-name").hidden = drawing.picture === null || drawing.picture.bitmap !== null;
-  element("picture-name").textContent = `${drawing.picture?.name || "The picture"} (this browser cannot show it)`;
+  namePicture();
   const possible = { undo: drawing.canUndo, redo: drawing.canRedo, clear: !drawing.empty, copy: !drawing.empty };
   // Not `disabled`: a button that has just been pressed would lose the focus.
   for (const [id, is] of Object.entries(possible)) element(id).setAttribute("aria-disabled", !is);
@@ -151,20 +172,46 @@ function changed(milliseconds = 0) {
   clearTimeout(waiting);
   service.drop();
   if (milliseconds > 0) waiting = setTimeout(ask, milliseconds);
-  else ask();
+  else return ask();
 }
 
+/** The same after something was done that may have been far from the paper: the answer comes into view. */
+async function changedElsewhere() {
+  if (!(await changed())) return;
+  clearTimeout(waiting); // for it to come into view later: whoever scrolls on is left alone
+  bring("result");
+}
+
+/** Bring a part of the page into view, unless somebody draws. @param {string} id */
+function bring(id) {
+  if (!pad.isDrawing) bringIntoView(element(id));
+}
+
+/** In place of a picture that the browser has not decoded. @param {string} remark */
+function namePicture(remark = "") {
+  element("picture-name").textContent = `${mode.drawing.picture?.name || "The picture"}${remark}`;
+}
+
+/** @returns {Promise<boolean>} Whether it was answered, and nothing else asked meanwhile. */
 async function ask() {
   const { drawing, aspect, path, query, noun } = mode;
   if (drawing.empty) {
     showNothing(`Draw a ${noun}, or open a picture of one.`, mode === MODES.digit);
-    return;
+    return true;
   }
   const answered = await service.ask(path + query, sent);
-  if (answered === null) return; // something else has been asked since
+  if (answered === null) return false;
   element("result").setAttribute("aria-busy", "false");
-  if (answered instanceof Trouble) showTrouble(answered, mode === MODES.digit);
+  if (answered instanceof Trouble) tell(answered);
   else show(answered, drawing, aspect);
+  return true;
+}
+
+/** @param {Trouble} trouble */
+function tell(trouble) {
+  showTrouble(trouble, mode === MODES.digit);
+  const canBeMended = trouble.needsKey || trouble.passes; // there, and not on the paper
+  if (canBeMended) waiting = setTimeout(() => bring("result"), HAND_RESTS_MILLISECONDS);
 }
 
 /** @param {import("./service.js").Answered} answered @param {Drawing} drawing @param {number} aspect */
@@ -176,8 +223,9 @@ function show(answered, drawing, aspect) {
       const size = drawing.picture ?? sizeOfPicture(aspect);
       if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
     }
+    namePicture(" (this browser cannot show it)"); // until it is read, the file may be to blame
   } catch {
-    showTrouble(NO_ANSWER, mode === MODES.digit); // what is JSON of another shape
+    tell(NO_ANSWER); // what is JSON of another shape
   }
 }
 
@@ -207,13 +255,14 @@ async function copy() {
 
 function listen() {
   const [button, file, camera, photo, target] = ["open", "file", "camera", "photo", "paper"].map(element);
-  takePictures({ open: button, file, camera, photo, target }, open, () => notice(NOTICES.noFile));
+  takePictures({ open: button, file, camera, photo, target }, open, () => noticeInView(NOTICES.noFile));
   element("modes").addEventListener("change", (/** @type {any} */ event) => enter(event.target.value));
   element("size").addEventListener("input", () => (mode.pen = Number(element("size").value)));
   element("undo").addEventListener("click", undo);
   element("redo").addEventListener("click", redo);
   element("clear").addEventListener("click", clear);
-  element("again").addEventListener("click", () => changed());
+  element("again").addEventListener("click", changedElsewhere);
+  element("several").addEventListener("click", readSeveral);
   element("copy").addEventListener("click", copy);
   element("key-form").addEventListener("submit", takeKey);
   addEventListener("keydown", shortcut);
@@ -234,7 +283,7 @@ function takeKey(event) {
   }
   useKey(given);
   field.value = "";
-  changed();
+  changedElsewhere();
 }
 
 /** @param {KeyboardEvent} event */

@@ -9,6 +9,8 @@ import { givenKey } from "./key.js";
 const element = (id) => document.getElementById(id);
 
 const NO_SHARES = Array(10).fill(null);
+/** What can be done about an answer, beside it. */
+const CONTROLS = ["again", "several", "key-form"];
 
 /** Nothing has been asked. @param {string} invitation @param {boolean} bars Whether there is a place for shares. */
 export function showNothing(invitation, bars) {
@@ -20,7 +22,8 @@ export function showNothing(invitation, bars) {
 export function showDigit(answered) {
   const { digit, confidence, probabilities, seen, is_digit } = answered.answer.predictions[0];
   const likely = percent(confidence);
-  if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}.`);
+  // Closest is often one of several digits: that they are read elsewhere is easily overlooked.
+  if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}. Several digits?`, ["several"]);
   // Where it breaks, it does so after the digit.
   else say([`It looks like ${digit},`, likely].map(unbroken).join(" "), "");
   showBig(is_digit === false ? "?" : String(digit));
@@ -64,7 +67,8 @@ function doubts(digits) {
 
 /** @param {Trouble} trouble @param {boolean} bars Whether there is a place for shares. */
 export function showTrouble(trouble, bars) {
-  say(trouble.message, trouble.advice, { again: trouble.passes, "key-form": trouble.needsKey });
+  const controls = trouble.needsKey ? ["key-form"] : trouble.passes ? ["again"] : [];
+  say(trouble.message, trouble.advice, controls);
   showNoReading(bars);
   if (trouble.needsKey) element("documents").hidden = true;
 }
@@ -83,13 +87,13 @@ export function showModel(model, answered) {
   }
 }
 
-/** @param {string} sentence @param {string} advice @param {Record<string, boolean>} controls Which ones are shown. */
-function say(sentence, advice, controls = { again: false, "key-form": false }) {
+/** @param {string} sentence @param {string} advice @param {string[]} controls Which ones are shown. */
+function say(sentence, advice, controls = []) {
   element("sentence").textContent = sentence;
   element("advice").textContent = advice;
   element("advice").hidden = advice === "";
-  for (const [id, shown] of Object.entries(controls)) {
-    if (shown) element(id).hidden = false;
+  for (const id of CONTROLS) {
+    if (controls.includes(id)) element(id).hidden = false;
     else hide(element(id), element("sentence"));
   }
 }

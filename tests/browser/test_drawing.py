@@ -136,6 +136,21 @@ def test_the_eraser_takes_ink_away(page: Page) -> None:
     sentence(page, "It looks like 1")
 
 
+def test_erasing_nothing_is_no_step(page: Page) -> None:
+    """On empty paper the eraser leaves nothing to undo, asks nothing, and what was undone can still be done again."""
+    draw(page, DIGITS[7])
+    sentence(page, "It looks like 7")
+    page.get_by_role("button", name="Undo").click()
+    sentence(page, "Draw a digit")
+    page.get_by_label("Eraser").check()
+    draw(page, [[(20, 20), (60, 20)]])
+    sentence(page, "Draw a digit")
+    expect(page.get_by_role("button", name="Undo")).to_have_attribute("aria-disabled", "true")
+
+    page.get_by_role("button", name="Redo").click()
+    sentence(page, "It looks like 7")
+
+
 def test_the_size_of_the_pen(page: Page) -> None:
     """A wider pen leaves more ink."""
     shares = []

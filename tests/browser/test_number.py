@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect
 
-from tests.browser.answers import reading
-from tests.browser.strokes import DIGITS, draw
+from tests.browser.answers import prediction, reading
+from tests.browser.strokes import DIGITS, NEXT_FRAME, PAPER, Place, draw, picture_of
 
 pytestmark = pytest.mark.browser
 
@@ -163,3 +163,54 @@ def test_lines_of_numbers_are_shown_as_lines(page: Page) -> None:
     expect(page.locator("#advice")).to_have_text("3 digits, line by line.")
     assert page.locator("#sentence").inner_text() == "It reads 12\n3"
     assert page.locator("#big").inner_text() == "12\n3"
+
+
+# Both on the paper for one digit.
+FORTY_TWO: list[list[Place]]
+FORTY_TWO = [
+    [(x / 2 + left, y * 0.6 + 20) for x, y in line] for digit, left in ((4, 0), (2, 50)) for line in DIGITS[digit]
+]
+
+
+def doubt_digits(page: Page) -> None:
+    """Let whatever is read as one digit look like none."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(7, 0.99, is_digit=False)))
+
+
+def test_several_digits_in_place_of_one_are_read_as_a_number(page: Page) -> None:
+    """Beside what is no digit is the way to the other mode, which reads the same drawing; each paper can be undone."""
+    doubt_digits(page)
+    draw(page, FORTY_TWO)
+    expect(page.locator("#advice")).to_have_text("Closest is 7, 99 %. Several digits?")
+    page.get_by_role("button", name="Read as \u201cA number\u201d").click()
+
+    expect(page.locator("#sentence")).to_have_text("It reads 42")
+    expect(page.get_by_label("A number")).to_be_checked()
+    expect(page.locator("#several")).to_be_hidden()
+    expect(page.locator("#sentence")).to_be_focused()  # the button that had the focus is gone
+    left, right = place_of(page, "#boxes li"), place_of(page, "#boxes li", 1)
+    paper = place_of(page, "#pad")
+    assert (left["x"] + right["x"] + right["width"]) / 2 == pytest.approx(paper["x"] + paper["width"] / 2, rel=0.1)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#sentence")).to_have_text("Draw a number, or open a picture of one.")
+    page.get_by_label("One digit").check()
+    expect(page.locator("#several")).to_be_visible()
+
+
+def test_a_picture_of_several_digits_is_read_as_a_number(page: Page) -> None:
+    """A picture goes along as well, and stays on the paper for one digit, whatever becomes of the other one."""
+    doubt_digits(page)
+    picture = picture_of(3, (600, 300))
+    page.locator("#file").set_input_files({"name": "n.png", "mimeType": "image/png", "buffer": picture})
+    expect(page.locator("#several")).to_be_visible()
+    page.evaluate(NEXT_FRAME)
+    before = page.locator("#pad").evaluate(PAPER)
+    page.get_by_role("button", name="Read as").click()
+    expect(page.locator("#sentence")).to_have_text("It reads 3")
+
+    page.get_by_role("button", name="Undo").click()
+    draw(page, DIGITS[1])  # what was undone is forgotten
+    page.get_by_label("One digit").check()
+    expect(page.locator("#several")).to_be_visible()
+    page.evaluate(NEXT_FRAME)
+    assert page.locator("#pad").evaluate(PAPER) == before

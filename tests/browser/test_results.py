@@ -145,7 +145,7 @@ def test_what_is_no_digit_is_said_so(page: Page) -> None:
     draw(page, DIGITS[3])
 
     expect(page.locator("#sentence")).to_have_text("It doesn't look like a digit.")
-    expect(page.locator("#advice")).to_have_text("Closest is 3, 52 %.")
+    expect(page.locator("#advice")).to_have_text("Closest is 3, 52 %. Several digits?")
     expect(page.locator("#big")).to_have_text("?")
     expect(page.locator("#bars-title")).to_have_text("If it were a digit: probability of each")
     expect(page.locator("#bars li[data-wins]")).to_have_count(0)

@@ -86,23 +86,30 @@ def parted(
         cuts: By the digit's place, in order.
         halves: Of `rows_of` these cuts.
     """
-    doubts, doubts_of_halves = _doubts(inference), _doubts(halves)
-    doubts_of_halves = doubts_of_halves * _OFTEN_WRONG[halves.probabilities.argmax(axis=1)]
+    doubts = _doubts(inference)
+    doubts_of_halves = _doubts(halves) * _OFTEN_WRONG[halves.probabilities.argmax(axis=1)]
+    doubts_of_cuts = doubts_of_halves.reshape(-1, 2).max(axis=1)
     found: list[FoundDigit] = []
     rows: list[int] = []  # of the inferences, one after the other
-    at = 0
+    at = 0  # of the digit's first cut
     for place, digit in enumerate(digits):
         own = cuts.get(place, [])
-        of_cuts = doubts_of_halves[at : at + 2 * len(own)].reshape(-1, 2).max(axis=1)
-        if own and of_cuts.min() < _SURER * doubts[place]:
-            best = int(of_cuts.argmin())
-            found += [_found(digit, half) for half in own[best]]
-            rows += [len(digits) + at + 2 * best, len(digits) + at + 2 * best + 1]
-        else:
+        best = _best_cut(doubts[place], doubts_of_cuts[at : at + len(own)])
+        if best is None:
             found.append(digit)
             rows.append(place)
-        at += 2 * len(own)
+        else:
+            first_half = len(digits) + 2 * (at + best)
+            found += [_found(digit, half) for half in own[best]]
+            rows += [first_half, first_half + 1]
+        at += len(own)
     return found, _chosen(inference, halves, rows)
+
+
+def _best_cut(doubt: np.float32, of_cuts: NDArray[np.float32]) -> int | None:
+    """The place of the least doubtful cut; None if there is none, or none that is much less doubtful than the whole."""
+    is_two = bool(of_cuts.size) and of_cuts.min() < _SURER * doubt
+    return int(of_cuts.argmin()) if is_two else None
 
 
 def _doubts(inference: Inference) -> NDArray[np.float32]:

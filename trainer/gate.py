@@ -37,13 +37,12 @@ class Compared:
 
 
 class GateRefusedError(TrainerError):
-    """What was trained is not good enough; the message has the reasons, the facts have the numbers."""
+    """What was trained is not good enough; the message has the reasons."""
 
-    def __init__(self, facts: GateFacts, reasons: list[str], way_out: str) -> None:
+    def __init__(self, reasons: list[str], way_out: str) -> None:
         lines = ["refused: nothing was published", *(f"  {reason}" for reason in reasons)]
         lines.append(f"train for more epochs or with another profile; or publish it all the same with {way_out}")
         super().__init__("\n".join(lines))
-        self.facts = facts
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Gate:
         if facts["passed"]:
             return facts
         if not self.force:
-            raise GateRefusedError(facts, reasons, self.way_out)
+            raise GateRefusedError(reasons, self.way_out)
         for reason in reasons:
             self.warn(f"warning: published by --force: {reason}")
         return {**facts, "forced": True}

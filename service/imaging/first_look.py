@@ -113,8 +113,10 @@ def _look_at_sheet(page: Image.Image, seen: Grey) -> Sight:
         if sheet is not None and (place == 0 or _holds_middle(sheet, seen.shape)):
             inside = sight_of(page, sight.part(sheet), max(seen.shape))
             if not (inside.ink.is_faint or inside.ink.is_noise):
-                lit = in_even_light(sight) if _is_cut(inside) else sight
-                return inside if lit is sight else lit
+                if not _is_cut(inside):
+                    return inside
+                lit = in_even_light(sight)
+                return lit if lit.in_shadow else inside
     return sight
 
 

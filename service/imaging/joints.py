@@ -122,7 +122,8 @@ def _least_ink(windows: Grey) -> NDArray[np.int64]:
     steps = np.empty((height, cuts, width), dtype=np.int64)
     least = np.full((cuts, width + 2), np.inf, dtype=np.float32)  # no way leaves a window
     least[:, 1:-1] = windows[0]
-    before = np.lib.stride_tricks.sliding_window_view(least, width, axis=1)  # [cuts, 3, width]
+    # [cuts, 3, width]: the three ways that lead on to each column. A view, so it follows what is written into `least`.
+    before = np.lib.stride_tricks.sliding_window_view(least, width, axis=1)
     aside = np.abs(_ASIDE)[:, None].astype(np.float32)
     for row in range(1, height):
         costs = before + (_BEND * aside + windows[row][:, None] * (1 + _LONGER * aside))

@@ -20,7 +20,7 @@ from service.imaging.pale_strokes import with_pale_strokes
 from service.imaging.picture_files import PictureError
 from service.imaging.reading_order import text_lines
 from service.imaging.strokes import connected_strokes
-from service.imaging.surroundings import surroundings
+from service.imaging.surroundings import are_surroundings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ def digits_from_picture(picture: bytes, max_image_pixels: int, max_digits: int) 
     page, size = page_and_size(picture, max_image_pixels)
     sight = first_look(page, _LOOK_SIDE, _LOOK_SIDE)
     ink, strokes = _ink_and_strokes(sight)
-    areas = np.where(surroundings(strokes), 0, strokes.areas)
+    areas = np.where(are_surroundings(strokes), 0, strokes.areas)
     kept = np.flatnonzero(areas >= _LEAST_STROKE * areas.max())
     if len(kept) > _MOST_STROKES:
         detail = f"The picture shows {len(kept)} separate strokes; at most {_MOST_STROKES} are read: send a part of it."
@@ -246,10 +246,8 @@ def _stands_beside(boxes: Boxes, fragment: int, apart: NDArray[np.int64], usual:
 def _own_ink(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
     """The group's ink, and no other stroke's, cropped to its box."""
     top, left, bottom, right = _union(strokes.boxes[group])
-    numbers = np.pad(strokes.numbers, 1, constant_values=-1)[top : bottom + 2, left : right + 2]
-    own = np.isin(numbers, group)
-    soft = np.pad(ink.soft, 1)[top : bottom + 2, left : right + 2]
-    return np.asarray(soft * grown(own), dtype=np.float32)[1:-1, 1:-1]
+    own = np.isin(strokes.numbers[top:bottom, left:right], group)
+    return np.asarray(ink.soft[top:bottom, left:right] * grown(own), dtype=np.float32)
 
 
 def _kept(ink: Grey, most_bytes: int) -> NDArray[np.uint8] | None:

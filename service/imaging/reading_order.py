@@ -42,7 +42,7 @@ def are_on_one_line(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
 
 def _words(boxes: Boxes) -> NDArray[np.int64]:
-    """For each digit a number that it shares with those on its line that no wide gap parts from it."""
+    """For each digit a number, from 0, that it shares with those on its line that no wide gap parts from it."""
     heights = boxes[:, 2] - boxes[:, 0]
     usual = float(np.median(heights))
     word = np.arange(len(boxes))
@@ -50,7 +50,7 @@ def _words(boxes: Boxes) -> NDArray[np.int64]:
         apart = np.maximum(boxes[:, 1] - right, left - boxes[:, 3])
         beside = are_on_one_line(boxes, boxes[index : index + 1])[:, 0] & (apart <= _WORD_GAP * usual)
         word[np.isin(word, word[beside])] = word[index]
-    return word
+    return np.unique(word, return_inverse=True)[1]
 
 
 def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -60,18 +60,20 @@ def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
     nearest are joined first. Words are not joined if that would put one digit above another on the same line: on a
     tilted page the end of a line may be as high as the beginning of the next.
     """
-    words = [np.flatnonzero(word == number) for number in np.unique(word)]
-    last = boxes[[own[np.argmax(boxes[own, 3])] for own in words]]
-    first = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
-    gap = first[:, 1] - last[:, None, 3]
-    off = np.abs(last[:, None, 2] + last[:, None, 0] - first[:, 2] - first[:, 0]) / 2
-    left, right = np.nonzero((gap > 0) & are_on_one_line(last, first))
-    line = word.copy()
-    for pair in np.argsort((gap + _ASLANT * off)[left, right], kind="stable"):
-        one, other = line[words[left[pair]][0]], line[words[right[pair]][0]]
+    words = [np.flatnonzero(word == number) for number in range(word.max() + 1)]
+    last_digit = boxes[[own[np.argmax(boxes[own, 3])] for own in words]]
+    first_digit = boxes[[own[np.argmin(boxes[own, 1])] for own in words]]
+    gap = first_digit[:, 1] - last_digit[:, None, 3]
+    off = np.abs(last_digit[:, None, 2] + last_digit[:, None, 0] - first_digit[:, 2] - first_digit[:, 0]) / 2
+    may_follow = (gap > 0) & are_on_one_line(last_digit, first_digit)
+    nearest_first = np.argsort((gap + _ASLANT * off)[may_follow], kind="stable")
+    line_of_word = np.arange(len(words))
+    for left, right in np.argwhere(may_follow)[nearest_first]:
+        one, other = line_of_word[left], line_of_word[right]
+        line = line_of_word[word]
         if one != other and not _above_each_other(boxes[line == one], boxes[line == other]):
-            line[line == other] = one
-    return line
+            line_of_word[line_of_word == other] = one
+    return line_of_word[word]
 
 
 def _above_each_other(boxes: Boxes, others: Boxes) -> bool:

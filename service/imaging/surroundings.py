@@ -32,38 +32,46 @@ _ALONG = 0.5  # of its height: a line of the paper; digits that are cut along me
 _AS_MUCH, _ALL_ALONG = 4.0, 0.65
 
 
-def surroundings(strokes: Strokes) -> Mask:
-    """Which strokes are none: (strokes,) those on the rim that are much wider than the pen, or tall and along the rim.
+def are_surroundings(strokes: Strokes) -> Mask:
+    """Which strokes are no digit's: (strokes,) those on the rim much wider than the pen, or tall and along the rim.
 
     What is beside a digit, and no taller, is taken for one all the same: numbers are cropped tightly, too.
     """
     heights, widths = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).T
-    clear = ~strokes.on_rim
-    usual = strokes.usual_height(np.flatnonzero(clear)) if clear.any() else 0.0
-    digits = clear & (heights >= max(_LOWEST * usual, _LEAST_HEIGHT))
-    found = np.zeros(strokes.count, dtype=np.bool_)
-    if not _LEAST_DIGITS <= np.count_nonzero(digits) <= _MOST_DIGITS:
-        return found
-    on_rim = np.flatnonzero(strokes.on_rim)
-    is_tall = heights > _TALLEST * usual
-    found[on_rim] = is_tall[on_rim] | ~are_on_one_line(strokes.boxes[on_rim], strokes.boxes[digits]).any(axis=1)
-    if not found.any():
-        return found
+    is_clear = ~strokes.on_rim
+    usual_height = strokes.usual_height(np.flatnonzero(is_clear)) if is_clear.any() else 0.0
+    is_digit = is_clear & (heights >= max(_LOWEST * usual_height, _LEAST_HEIGHT))
+    if not _LEAST_DIGITS <= np.count_nonzero(is_digit) <= _MOST_DIGITS:
+        return np.zeros(strokes.count, dtype=np.bool_)
+    is_tall = heights > _TALLEST * usual_height
+    is_candidate = strokes.on_rim & (is_tall | ~_are_beside(strokes, is_digit))
+    if not is_candidate.any():
+        return np.asarray(is_candidate)
     rim = rim_of(strokes.numbers)
     contact = np.bincount(rim[rim >= 0], minlength=strokes.count)
-    found &= _are_solid(strokes, digits) | (is_tall & (contact >= _ALONG * heights))
-    is_little = strokes.areas <= _AS_MUCH * strokes.areas[digits].sum()
-    return np.asarray(found & (is_little | (contact >= _ALL_ALONG * (heights + widths))))
+    is_thick = _are_thick(strokes, is_digit)
+    runs_along = is_tall & (contact >= _ALONG * heights)
+    is_much_ink = strokes.areas > _AS_MUCH * strokes.areas[is_digit].sum()
+    is_number_in_marker = is_much_ink & (contact < _ALL_ALONG * (heights + widths))
+    return np.asarray(is_candidate & (is_thick | runs_along) & ~is_number_in_marker)
 
 
-def _are_solid(strokes: Strokes, digits: Mask) -> Mask:
-    """Which strokes are somewhere as wide as several pens; a pen is twice the area of its strokes by their outline."""
-    mask = strokes.mask_of(digits)
+def _are_beside(strokes: Strokes, is_digit: Mask) -> Mask:
+    """Which strokes on the rim are on one line with a digit; the others are not compared, which would take memory."""
+    on_rim = strokes.on_rim
+    is_beside = np.zeros(strokes.count, dtype=np.bool_)
+    is_beside[on_rim] = are_on_one_line(strokes.boxes[on_rim], strokes.boxes[is_digit]).any(axis=1)
+    return is_beside
+
+
+def _are_thick(strokes: Strokes, is_digit: Mask) -> Mask:
+    """Which strokes are somewhere as wide as several pens; a pen is twice the area of the digits by their outline."""
+    mask = strokes.mask_of(is_digit)
     steps = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1])
     outline = np.pi / 4 * steps  # of a circle; along a stair of pixels there are more steps than the line is long
     pen = 2 * np.count_nonzero(mask) / outline
     numbers = strokes.numbers
     inner = ~grown_by(numbers < 0, round(_PENS * pen / 2))
-    solid = np.zeros(strokes.count, dtype=np.bool_)
-    solid[numbers[inner]] = True
-    return solid
+    is_thick = np.zeros(strokes.count, dtype=np.bool_)
+    is_thick[numbers[inner]] = True
+    return is_thick

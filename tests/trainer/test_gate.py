@@ -176,13 +176,13 @@ def test_store_of_damaged_versions_compares_with_none(tmp_path: Path) -> None:
 
 
 def test_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
-    """The error carries the facts; its message has the reasons and the way out."""
+    """The message has the reasons, with their numbers, and the way out."""
     fake = FakeStore(tmp_path, {1: answers()})
     with pytest.raises(GateRefusedError, match="worse than version 1") as refusal:
         Gate(unheard, 0.9, way_out="--over-there").check(answers(*range(20)), LABELS, fake.store, fake.ask)
-    assert not refusal.value.facts["passed"]
-    first, *_, last = str(refusal.value).splitlines()
+    first, reason, last = str(refusal.value).splitlines()
     assert first == "refused: nothing was published"
+    assert "20 test images are read wrong by the new one only, 0 by version 1 only" in reason
     assert last.endswith(" with --over-there")
 
 

@@ -170,5 +170,5 @@ def draw_digits(count: int, generator: np.random.Generator) -> tuple[NDArray[np.
     labels = generator.permutation(np.arange(count) % len(_MODELS)).astype(np.uint8)
     images = np.empty((count, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     for digit, models in _MODELS.items():
-        images[labels == digit], _ = draw(models, int(np.count_nonzero(labels == digit)), _HAND, generator)
+        images[labels == digit] = draw(models, int(np.count_nonzero(labels == digit)), _HAND, generator)
     return images, labels

@@ -100,7 +100,7 @@ def make_outliers(count: int, digits: Images, generator: np.random.Generator) ->
 
 
 def _signs(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    return draw(_SIGNS, count, _HAND, generator)[0]
+    return draw(_SIGNS, count, _HAND, generator)
 
 
 def _scribbles(count: int, _digits: Images, generator: np.random.Generator) -> Images:
@@ -110,7 +110,7 @@ def _scribbles(count: int, _digits: Images, generator: np.random.Generator) -> I
         strokes = int(generator.integers(1, 5))
         points = generator.integers((9, 7, 5, 4)[strokes - 1], 13)
         figures.append([[(float(x), float(y)) for x, y in generator.random((points, 2))] for _ in range(strokes)])
-    return draw(figures, count, _HAND, generator)[0]
+    return draw(figures, count, _HAND, generator)
 
 
 def _side_by_side(count: int, digits: Images, generator: np.random.Generator) -> Images:

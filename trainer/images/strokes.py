@@ -18,7 +18,7 @@ Stroke: TypeAlias = Sequence[tuple[float, float]]
 Figure: TypeAlias = Sequence[Stroke]
 
 _STEPS_PER_SPAN = 4  # of a stroke between two of its points: bends look round at 20 pixels
-_CHUNK = 256  # pictures drawn at once: 256 x 784 pixels x 50 segments are 40 MB
+_CHUNK = 256  # pictures drawn at once: an array of 256 x 784 pixels is 0.8 MB, however many segments there are
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,16 @@ class Hand:
     pen_pixels: tuple[float, float] = (1.6, 4.0)  # from a fine liner to a marker, on 20 pixels
 
 
-def draw(
-    figures: Sequence[Figure], count: int, hand: Hand, generator: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+def draw(figures: Sequence[Figure], count: int, hand: Hand, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Draws each figure equally often, as many hands would, in MNIST's form: 20 pixels, centred by mass.
 
     Returns:
-        Pictures uint8 [count, 28, 28], and which figure each shows, int [count].
+        Pictures uint8 [count, 28, 28], of the figures in no order.
     """
     chosen = generator.permutation(np.arange(count) % len(figures))
     paths = [_follow(figures[index], hand, generator) for index in chosen]
     parts = [_paint(paths[at : at + _CHUNK], hand, generator) for at in range(0, count, _CHUNK)]
-    return np.concatenate([np.empty((0, IMAGE_SIDE, IMAGE_SIDE), np.uint8), *parts]), chosen
+    return np.concatenate([np.empty((0, IMAGE_SIDE, IMAGE_SIDE), np.uint8), *parts])
 
 
 def _follow(figure: Figure, hand: Hand, generator: np.random.Generator) -> NDArray[np.float64]:

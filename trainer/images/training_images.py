@@ -10,7 +10,7 @@ from trainer.images.drawings import draw_digits
 from trainer.images.outliers import make_outliers
 from trainer.profiles import StridedRecipe
 
-_OUTLIERS = 12_000  # each comes up every second to fourth epoch, never twice in the same variation
+_OUTLIERS = 12_000  # each comes up every 1.6 epochs on average, never twice in the same variation
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.imaging.strokes import connected_strokes
-from service.imaging.surroundings import surroundings
+from service.imaging.surroundings import are_surroundings
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -25,7 +25,7 @@ def number(boxes: list[Box], pen: int = 6) -> Image.Image:
 def left_over(image: Image.Image) -> Mask:
     """The mask of what is taken for digits."""
     strokes = connected_strokes(np.array(image, dtype=np.bool_))
-    return strokes.mask_of(~surroundings(strokes))
+    return strokes.mask_of(~are_surroundings(strokes))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_pattern_has_no_surroundings() -> None:
         pattern[row : row + 13, 3:508:3] = True
     pattern[0, ::2] = True
 
-    assert not surroundings(connected_strokes(pattern)).any()
+    assert not are_surroundings(connected_strokes(pattern)).any()
 
 
 @pytest.mark.parametrize("digits", [0, 1])
@@ -105,4 +105,4 @@ def test_an_empty_page_has_no_surroundings() -> None:
     """There is no stroke at all."""
     strokes = connected_strokes(np.zeros((HEIGHT, WIDTH), dtype=np.bool_))
 
-    assert surroundings(strokes).shape == (0,)
+    assert are_surroundings(strokes).shape == (0,)

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     """Which model of the store to serve."""
 
     engine: Literal["litert", "tensorflow"] = "litert"
-    """What runs the network: a compiled LiteRT program, or the SavedModel itself in TensorFlow."""
+    """What runs the network: `litert`, a compiled program, or `tensorflow`, the SavedModel itself."""
 
     cache: Path = Path("~/.cache/digits/programs")
     """Folder for compiled programs; a restart that finds its program there is ready at once."""
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     """How often the model store is looked at."""
 
     max_batch_size: PositiveInt = Field(default=64, le=1024)
-    """Most rows that the network runs at once."""
+    """Most rows of a batch."""
 
     queue_limit: PositiveInt = 20_000
     """Most rows, and pictures being decoded, that may wait in each worker; more are answered with 429."""
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     """How long the service keeps answering after SIGTERM, so that load balancers can turn away."""
 
     log_format: Literal["text", "json"] = "text"
-    """How log lines are written to standard error."""
+    """How log lines are written to standard error: `text` or `json`."""
 
     api_keys: SecretStr | None = None
     """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""

@@ -60,9 +60,9 @@ class Proxy:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                     reader, writer = await asyncio.open_connection("127.0.0.1", instance)
-                    writer.write(_CHECK)
-                    ready = b" 200 " in await reader.readline()
-                    writer.close()
+                    with contextlib.closing(writer):  # also when the proxy stops amid a check, or it takes too long
+                        writer.write(_CHECK)
+                        ready = b" 200 " in await reader.readline()
             (self.ready.add if ready else self.ready.discard)(instance)
             await asyncio.sleep(_CHECK_SECONDS)
 

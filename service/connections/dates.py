@@ -27,9 +27,7 @@ class Dates:
 
     def header(self) -> tuple[bytes, bytes]:
         """Name and value; for what runs in the event loop."""
-        now_seconds = asyncio.get_running_loop().time()
-        if now_seconds >= self._until_seconds:
-            self._renew(now_seconds)
+        self.line(asyncio.get_running_loop().time())
         return _NAME, self._text
 
     def _renew(self, now_seconds: float) -> None:

@@ -5,7 +5,6 @@ A server looks in the same way before it serves a version; whether the network i
 """
 
 import hashlib
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -58,15 +57,13 @@ def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
     for name in _REQUIRED_FILES:
         if name not in manifest["files"]:
             return f"its manifest does not list {name}"
-    differing = (name for name, facts in manifest["files"].items() if not _is_as_stated(version_folder / name, facts))
-    unlisted = (name for name in _loadable_files(version_folder) if name not in manifest["files"])
-    return next(
-        itertools.chain(
-            (f"{name} is not as its manifest states" for name in differing),
-            (f"its manifest does not list {name}" for name in unlisted),
-        ),
-        None,
-    )
+    for name, facts in manifest["files"].items():
+        if not _is_as_stated(version_folder / name, facts):
+            return f"{name} is not as its manifest states"
+    for name in _loadable_files(version_folder):
+        if name not in manifest["files"]:
+            return f"its manifest does not list {name}"
+    return None
 
 
 def _loadable_files(version_folder: Path) -> Iterator[str]:

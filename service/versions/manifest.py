@@ -210,11 +210,14 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _loadable_files(folder: Path) -> Iterator[str]:
-    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store."""
-    for file in folder.rglob("*"):
-        path = file.relative_to(folder)
-        if path.parts[0] != _EXTRA_FOLDER and not path.name.startswith(".") and not file.is_dir():
-            yield path.as_posix()
+    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store.
+
+    A folder that cannot be listed, or has gone, counts as an empty one: it has no files that could be loaded.
+    """
+    for parent, _, names in os.walk(folder):
+        inner = Path(parent).relative_to(folder)
+        if _EXTRA_FOLDER not in inner.parts[:1]:
+            yield from ((inner / name).as_posix() for name in names if not name.startswith("."))
 
 
 def _verify_file(file: Path, path: str, entry: FileEntry) -> None:

@@ -5,6 +5,7 @@ A server looks in the same way before it serves a version; whether the network i
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -67,11 +68,14 @@ def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
 
 
 def _loadable_files(version_folder: Path) -> Iterator[str]:
-    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store."""
-    for file in version_folder.rglob("*"):
-        path = file.relative_to(version_folder)
-        if path.parts[0] != _EXTRA_FOLDER and not path.name.startswith(".") and not file.is_dir():
-            yield path.as_posix()
+    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store.
+
+    A folder that cannot be listed, or has just been pruned, counts as an empty one.
+    """
+    for parent, _, names in os.walk(version_folder):
+        inner = Path(parent).relative_to(version_folder)
+        if _EXTRA_FOLDER not in inner.parts[:1]:
+            yield from ((inner / name).as_posix() for name in names if not name.startswith("."))
 
 
 def _is_as_stated(file: Path, facts: FileFacts) -> bool:

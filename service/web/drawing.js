@@ -15,11 +15,17 @@
  * @property {number} width Of the picture as sent, upright, in pixels.
  * @property {number} height
  *
+ * @typedef {{left: number, top: number, right: number, bottom: number}} Box
+ *
  * @typedef {{fresh: boolean, strokes: Stroke[], picture: Picture | null}} Act A fresh one starts on empty paper.
  */
 
 /** Each takes its file's bytes and up to 6 MB to be shown. */
 const MOST_PICTURES = 10;
+/** Of the ink's height: parts of one digit are closer together, */
+const GAP = 0.25;
+/** or lower, as is the bar of a 5. */
+const TALL = 0.5;
 
 export class Drawing {
   /** @type {Act[]} */ #done = [];
@@ -100,6 +106,41 @@ export class Drawing {
 /** The same strokes further to the right. @param {Stroke[]} strokes @param {number} by @returns {Stroke[]} */
 export function movedRight(strokes, by) {
   return strokes.map((stroke) => ({ ...stroke, points: stroke.points.map(([x, y]) => [x + by, y]) }));
+}
+
+/**
+ * Whether strokes stand side by side as digits do: at least half as tall as all together, with wide gaps between them.
+ * Not if something was erased, which may be one of them.
+ * @param {Stroke[]} strokes
+ */
+export function standApart(strokes) {
+  if (strokes.length < 2 || strokes.some((stroke) => stroke.erases)) return false;
+  const boxes = strokes.map(boxOf).sort((one, other) => one.left - other.left);
+  const all = boxes.reduce(around);
+  const height = all.bottom - all.top;
+  const columns = [boxes[0]];
+  for (const box of boxes.slice(1)) {
+    const last = columns[columns.length - 1];
+    if (box.left > last.right + GAP * height) columns.push(box);
+    else columns[columns.length - 1] = around(last, box);
+  }
+  return columns.filter(({ top, bottom }) => bottom - top >= TALL * height).length > 1;
+}
+
+/** @param {Stroke} stroke @returns {Box} */
+function boxOf({ points, width }) {
+  const edge = width / 2;
+  return points.map(([x, y]) => ({ left: x - edge, top: y - edge, right: x + edge, bottom: y + edge })).reduce(around);
+}
+
+/** @param {Box} one @param {Box} other @returns {Box} */
+function around(one, other) {
+  return {
+    left: Math.min(one.left, other.left),
+    top: Math.min(one.top, other.top),
+    right: Math.max(one.right, other.right),
+    bottom: Math.max(one.bottom, other.bottom),
+  };
 }
 
 /** Give back the memory of what is shown of a picture. @param {Act} act */

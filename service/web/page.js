@@ -2,7 +2,7 @@
 
 import { showBoxes } from "./boxes.js";
 import { curlCommand, standIn } from "./curl.js";
-import { Drawing, movedRight } from "./drawing.js";
+import { Drawing, movedRight, standApart } from "./drawing.js";
 import { faultOf, useKey } from "./key.js";
 import { Keyboard } from "./keyboard.js";
 import { Pad } from "./pad.js";
@@ -217,7 +217,7 @@ function tell(trouble) {
 /** @param {import("./service.js").Answered} answered @param {Drawing} drawing @param {number} aspect */
 function show(answered, drawing, aspect) {
   try {
-    if (mode === MODES.digit) showDigit(answered);
+    if (mode === MODES.digit) showDigit(answered, standApart(drawing.strokes));
     else {
       showNumber(answered);
       const size = drawing.picture ?? sizeOfPicture(aspect);

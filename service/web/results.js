@@ -18,14 +18,16 @@ export function showNothing(invitation, bars) {
   showNoReading(bars);
 }
 
-/** @param {Answered} answered Of `/v1/predict`, one picture. */
-export function showDigit(answered) {
+/** @param {Answered} answered Of `/v1/predict`, one picture. @param {boolean} several Whether it seems to show more. */
+export function showDigit(answered, several) {
   const { digit, confidence, probabilities, seen, is_digit } = answered.answer.predictions[0];
   const likely = percent(confidence);
-  // Closest is often one of several digits: that they are read elsewhere is easily overlooked.
-  if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}. Several digits?`, ["several"]);
+  // Closest is often one of several digits, as is what is read of some far apart: that all are read elsewhere is easily
+  // overlooked.
+  const [question, controls] = several || is_digit === false ? ["Several digits?", ["several"]] : ["", []];
+  if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}. ${question}`, controls);
   // Where it breaks, it does so after the digit.
-  else say([`It looks like ${digit},`, likely].map(unbroken).join(" "), "");
+  else say([`It looks like ${digit},`, likely].map(unbroken).join(" "), question, controls);
   showBig(is_digit === false ? "?" : String(digit));
   showSeen(seen ?? null);
   // Where there is no digit, none has won.

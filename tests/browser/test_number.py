@@ -165,11 +165,10 @@ def test_lines_of_numbers_are_shown_as_lines(page: Page) -> None:
     assert page.locator("#big").inner_text() == "12\n3"
 
 
-# Both on the paper for one digit.
-FORTY_TWO: list[list[Place]]
-FORTY_TWO = [
-    [(x / 2 + left, y * 0.6 + 20) for x, y in line] for digit, left in ((4, 0), (2, 50)) for line in DIGITS[digit]
-]
+def side_by_side(first: int, second: int, width: float) -> list[list[Place]]:
+    """Two digits on the paper for one, each in a part so wide of its own, at the left and at the right edge."""
+    parts = ((first, 0.0), (second, 100 * (1 - width)))
+    return [[(x * width + left, y * 0.6 + 20) for x, y in line] for digit, left in parts for line in DIGITS[digit]]
 
 
 def doubt_digits(page: Page) -> None:
@@ -180,7 +179,7 @@ def doubt_digits(page: Page) -> None:
 def test_several_digits_in_place_of_one_are_read_as_a_number(page: Page) -> None:
     """Beside what is no digit is the way to the other mode, which reads the same drawing; each paper can be undone."""
     doubt_digits(page)
-    draw(page, FORTY_TWO)
+    draw(page, side_by_side(4, 2, 0.5))
     expect(page.locator("#advice")).to_have_text("Closest is 7, 99 %. Several digits?")
     page.get_by_role("button", name="Read as \u201cA number\u201d").click()
 
@@ -195,6 +194,28 @@ def test_several_digits_in_place_of_one_are_read_as_a_number(page: Page) -> None
     expect(page.locator("#sentence")).to_have_text("Draw a number, or open a picture of one.")
     page.get_by_label("One digit").check()
     expect(page.locator("#several")).to_be_visible()
+
+
+def test_digits_far_apart_in_place_of_one_are_asked_about(page: Page) -> None:
+    """Of two that stand apart one is read, as a digit: the page asks whether there are several, until one is erased."""
+    apart = side_by_side(4, 7, 0.35)
+    draw(page, apart)
+    expect(page.locator("#sentence")).to_contain_text("It looks like")
+    expect(page.locator("#advice")).to_have_text("Several digits?")
+    page.get_by_role("button", name="Read as").click()
+    expect(page.locator("#sentence")).to_have_text("It reads 47")
+
+    page.get_by_label("One digit").check()
+    page.get_by_label("Eraser").check()
+    draw(page, apart[-1:])
+    expect(page.locator("#several")).to_be_hidden()
+
+
+def test_parts_of_one_digit_are_not_taken_for_several(page: Page) -> None:
+    """A 5 whose bar stands apart, as some write it, is one digit: nothing is asked."""
+    draw(page, [[(90, 19), (98, 19)], [(38, 19), (34, 46), (52, 43), (62, 56), (60, 74), (48, 83), (30, 76)]])
+    expect(page.locator("#sentence")).to_contain_text("It looks like 5")
+    expect(page.locator("#several")).to_be_hidden()
 
 
 def test_a_picture_of_several_digits_is_read_as_a_number(page: Page) -> None:

@@ -27,7 +27,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None, system: str = platform.system()) -> int:
-    """Do what the command line asks for on an operating system; return the exit code."""
+    """Run the command that the command line names, on the operating system `system`; return the exit code."""
     command = _parser().parse_args(arguments).command
     try:
         settings = Settings()
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None, system: str = platform.system()
 
 
 def check(settings: Settings) -> int:
-    """Print the settings, whether the model store holds a version that is whole, and which one a start serves."""
+    """Print the settings, whether the model store holds a version that is whole, and which one a start would serve."""
     for name, value in settings.model_dump().items():
         _say(f"DIGITS_{name.upper()}={value}")
     snapshot = ModelStore(settings.model_store, settings.model_name).look()
@@ -53,7 +53,7 @@ def check(settings: Settings) -> int:
 
 
 def _followed(snapshot: Snapshot, whole: list[int]) -> str:
-    """What the policy asks for and what a start serves by it, as far as files tell; `whole` has the newest first."""
+    """Say what the policy asks for and which version a start would serve, judged by files; `whole` is newest first."""
     asked_for = snapshot.policy.serve if snapshot.policy else None
     if asked_for is None:
         return f"policy.json cannot be followed: a start serves version {whole[0]}, the newest"
@@ -67,7 +67,7 @@ def _followed(snapshot: Snapshot, whole: list[int]) -> str:
 
 
 def _check_version(stored: StoredVersion) -> bool:
-    # Imported here: a process that only looks after workers needs no NumPy.
+    # Imported here: the process that only supervises the workers needs no NumPy.
     from service.versions.loading import read_whole
 
     try:
@@ -83,7 +83,7 @@ def _serve(settings: Settings, system: str) -> int:
     # Imported here: `check` and `--help` need none of it.
     from service.connections.listeners import address, listen
 
-    # No other system spreads connections over the sockets of several workers.
+    # Only Linux spreads connections over the sockets of several workers.
     workers = settings.workers or (usable_cores() if system == "Linux" else 1)
     if workers > 1 and system != "Linux":
         _say(f"DIGITS_WORKERS: on {system} one worker serves; leave it unset or choose 1.", sys.stderr)
@@ -106,7 +106,7 @@ def _serve(settings: Settings, system: str) -> int:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             serve(settings, listeners[0], Metrics())
-    except SystemExit:  # uvicorn's, with 3, which is the quality gate's, if the app could not start
+    except SystemExit:  # uvicorn exits with 3, the quality gate's code, if the app could not start
         return FAILED
     return DONE
 
@@ -115,21 +115,21 @@ def _serve_in_workers(settings: Settings, listeners: list[socket.socket], serve:
     from service.workers import Workers
 
     if settings.engine == "litert":
-        import service.engines.litert  # noqa: F401 - once for all workers; TensorFlow must not be there when they fork
+        import service.engines.litert  # noqa: F401 - once for all workers; TensorFlow must not be loaded before a fork
     return Workers(listeners, serve, settings.drain_seconds + settings.request_timeout_seconds).run()
 
 
 def _end_well_until_serving() -> None:
-    """End with 0 when told to stop before there is anything to finish; who serves then takes these signals over.
+    """Exit with 0 on SIGTERM or Ctrl-C while there is nothing to finish; serving installs its own handlers later.
 
-    At once: an exception, as of Ctrl-C, would come up in the midst of imports, which take seconds on a busy machine.
+    At once: an exception such as KeyboardInterrupt would be raised amid imports, which take seconds on a busy machine.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(DONE))
 
 
 def _what_to_choose(error: OSError) -> str:
-    """What is wrong with the address, and which setting changes that."""
+    """What is wrong with the address, and which setting to change."""
     if not isinstance(error, socket.gaierror) and error.errno in (errno.EADDRINUSE, errno.EACCES):
         return f"{os.strerror(error.errno)}. Choose another DIGITS_PORT."
     return f"{error.strerror}. Choose another DIGITS_HOST."
@@ -139,7 +139,7 @@ def _complain(error: ValidationError) -> None:
     for problem in error.errors(include_url=False, include_input=False):
         name = "_".join(["DIGITS", *(str(part).upper() for part in problem["loc"])])
         said = problem["msg"].removeprefix("Value error, ")
-        # What concerns several settings names them itself.
+        # A message about several settings names them itself.
         _say(f"{name}: {said}" if problem["loc"] else said, sys.stderr)
 
 

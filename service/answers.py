@@ -1,6 +1,6 @@
 """Answers: the JSON of a prediction and of the model's versions, as documented in the OpenAPI document.
 
-The models describe; a prediction's bytes are written directly, because a validated object for each
+The pydantic models document the JSON; a prediction's bytes are written directly, because a validated object for each
 of its ten numbers would cost more than the network.
 """
 
@@ -20,7 +20,7 @@ from service.prediction_text import each_prediction, predictions_text
 from service.versions.manifest import Manifest
 from service.versions.statuses import State, VersionStatus
 
-# Rows that are written in one turn of the event loop: 0.5 to 0.8 ms of it.
+# Rows that are written in one turn of the event loop, in 0.5 to 0.8 ms.
 _AT_ONCE, _PICTURES_AT_ONCE = 1024, 4
 
 
@@ -129,7 +129,7 @@ class HealthAnswer(_Answer):
 
 
 def rows_at_once(*, with_pictures: bool) -> int:
-    """How many predictions are written before others have their turn."""
+    """How many predictions are written before other requests have their turn."""
     return _PICTURES_AT_ONCE if with_pictures else _AT_ONCE
 
 
@@ -140,13 +140,13 @@ async def prediction_json(
     request_id: str,
     seen: NDArray[np.float32] | None = None,
 ) -> bytes:
-    """Write a `PredictAnswer`; others have their turn between the parts of a long one.
+    """Write a `PredictAnswer`; other requests have their turn between the parts of a long one.
 
     Args:
         probabilities: float32 [n, 10].
-        is_digit: Of each row, if the version tells it.
+        is_digit: For each row, if the version tells it.
         model: The JSON of the version that answered, see `model_json`.
-        request_id: Of the request; letters, digits and `._-` only.
+        request_id: The request's id; letters, digits and `._-` only.
         seen: The rows, float32 [n, 784], if their pictures are to be included.
     """
     rows = rows_at_once(with_pictures=seen is not None)
@@ -195,9 +195,9 @@ def read_json(
     Args:
         found: Where the digits are.
         probabilities: float32 [n, 10], a row for each of them.
-        is_digit: Of each row, if the version tells it.
+        is_digit: For each row, if the version tells it.
         model: The version that answered.
-        request_id: Of the request.
+        request_id: The request's id.
     """
     told: list[bool] | list[None] = is_digit or [None] * len(found)
     digits = [

@@ -33,22 +33,22 @@ from service.versions.registry import Registry
 if TYPE_CHECKING:
     from service.telemetry.tracing import Tracing
 
-# FastAPI's own traces, metrics and logs: they would come beside the service's, and without the shortcut.
+# FastAPI's own traces, metrics and logs: they would duplicate the service's, and miss the shortcut.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-# Of a request's time, that a picture may wait for a thread to read it in, and more rows than a batch for the network.
-# What would wait for longer is refused at once: a queue as long as the deadline answers nobody, because all that
-# reaches its front is too late. A flood is felt for so long after its end, which by default is to be below 2 s; and
-# when it begins, what was let in at the rate before waits for two to four times as long. Bulk of 32 clients in turn,
-# 500 rows each, is to fit in.
+# Shares of a request's timeout: how long a picture may wait for a decoding thread, and more rows than a batch for the
+# network. What would wait longer is refused at once: with a queue as long as the deadline, every request would reach
+# the front too late. A flood is felt for this long after its end, which by default should be below 2 s. When one
+# begins, requests admitted at the rate measured before wait two to four times as long. Bulk from 32 clients in turn,
+# 500 rows each, should fit in.
 _PICTURE_WAIT_SHARE, _BULK_WAIT_SHARE = 0.1, 0.13
 
-# Where few workers see many cores, in a container without a limit on a large node, memory is what there is least of: a
-# picture being decoded takes up to 100 MB, a thread with bulk 6 MB for each version. More work wants more workers.
+# Where few workers see many cores, in a container without a limit on a large node, memory is scarcest: decoding a
+# picture takes up to 100 MB, and a thread with bulk 6 MB for each version. For more work, run more workers.
 _MOST_DECODING_THREADS, _MOST_BULK_THREADS = 2, 8
 
-# Cards, reports and manifests that are read from the store at once, for people who look at them. Each file that hangs
-# keeps a place.
+# How many cards, reports and manifests may be read from the store at once, for people who look at them. A read that
+# hangs keeps its place.
 _MOST_READS = 16
 
 
@@ -68,10 +68,10 @@ def create_app(
     """Make the service.
 
     Args:
-        settings: All of its choices.
+        settings: The service's settings.
         load: Loads a version; by default from its files, with the engine that the settings name.
-        drain: Turned on from outside when the process is to stop.
-        metrics: Shared with other workers; by default of this app alone.
+        drain: Set from outside when the process is to stop.
+        metrics: Shared with other workers; by default this app's own.
         tracing: Where requests and batches are traced; by default nowhere.
     """
     drain = drain or Drain()
@@ -89,7 +89,7 @@ def create_app(
         version=importlib.metadata.version("digits"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lambda _: _open_parts(settings, load or _loader(settings), drain, measured, tracing),
-        redirect_slashes=False,  # an unknown path is 404; and redirects would name plain HTTP, also behind TLS
+        redirect_slashes=False,  # an unknown path is 404; and redirects would lead to plain HTTP, even behind TLS
         # All three are routes of `docs`.
         openapi_url=None,
         docs_url=None,
@@ -123,7 +123,7 @@ async def _open_parts(
 
 
 class Digits(FastAPI):
-    """FastAPI with the exchange around all of it, so that the shortcut passes by what FastAPI puts around a route."""
+    """FastAPI wrapped in the exchange, so that the shortcut bypasses everything that FastAPI puts around a route."""
 
     def __init__(
         self,
@@ -161,16 +161,16 @@ async def _beating(memory: Memory) -> AsyncIterator[None]:
 
 
 def _decoding_threads(settings: Settings, cores: int) -> int:
-    """Threads for decoding pictures in each worker: all together as many as there are cores, within a bound.
+    """Threads for decoding pictures in each worker: together as many as there are cores, within a bound.
 
-    Half of decoding is Python: a second thread in a worker takes turns with the first one rather than a core, and the
-    event loop has to wait for both. A picture then takes up to a third more of a core, and a refusal twice as much.
+    Half of decoding is Python: a second thread in a worker takes turns with the first instead of using another core,
+    and the event loop has to wait for both. A picture then costs up to a third more CPU time, a refusal twice as much.
     """
     return min(_MOST_DECODING_THREADS, math.ceil(cores / (settings.workers or cores)))
 
 
 def _bulk_threads(settings: Settings, cores: int) -> int:
-    """Threads for bulk in each worker: all together twice as many as there are cores, within a bound."""
+    """Threads for bulk in each worker: together twice as many as there are cores, within a bound."""
     return min(_MOST_BULK_THREADS, cores, 2 * math.ceil(cores / (settings.workers or cores)))
 
 

@@ -13,7 +13,7 @@ class RunningAverage:
         self.value: float | None = None
 
     def add(self, value: float) -> None:
-        """Take one more value into account; of the first 1 / weight all count the same."""
+        """Take one more value into account; the first 1 / weight values all count the same."""
         self._count += 1
         before = self.value or 0.0
         self.value = before + max(self._weight, 1 / self._count) * (value - before)

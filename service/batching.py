@@ -1,9 +1,9 @@
 """Continuous batching: rows that arrive while a batch runs go together into the next one.
 
 There is no timer: a lone request runs at once, and batches grow by themselves as soon as there is more
-to do than the network can keep up with. A few rows run in the event loop's own thread, those of one turn
-of the loop together; bulk runs in threads, in slices, between which the few have their turn. Which rows
-may wait, and which run next, is for `row_queue` to say.
+to do than the network can keep up with. Requests with few rows run in the event loop's own thread, those of
+one turn of the loop together. Bulk runs in threads, in slices; few rows have their turn between the slices.
+`row_queue` decides which rows may wait, and which run next.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from service.versions.loading import LoadedVersion
 if TYPE_CHECKING:
     from service.telemetry.tracing import RequestTrace, Tracing
 
-# For so long a caller with few rows watches neither its deadline nor its client: to watch takes 30 us, a third of a
-# request under load, and the deadline is looked at anyway before the rows run. Five turns of 16 rows take about that.
+# How long a caller with few rows watches neither its deadline nor its client: watching takes 30 us, a third of a
+# request under load, and the deadline is checked anyway before the rows run. Five turns of 16 rows take about as long.
 _UNWATCHED_SECONDS = 0.01
 
 Leaves = Callable[[], Awaitable[None]]
@@ -61,10 +61,10 @@ class Batcher:
             queue_limit: Most rows that may wait.
             threads: How many batches of bulk may run at once.
             tracing: Where batches are traced, if anywhere.
-            longest_wait_seconds: More rows than a batch that would wait for longer, at the measured rate, are refused.
+            longest_wait_seconds: More rows than a batch are refused if they would wait longer, at the measured rate.
 
         Raises:
-            RuntimeError: There are no threads to be had.
+            RuntimeError: The threads cannot be started.
         """
         self._metrics = metrics
         self._tracing = tracing
@@ -77,7 +77,7 @@ class Batcher:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Batcher"]:
-        """Run batches for as long as the context is open; what still waits then is cancelled."""
+        """Run batches for as long as the context is open; requests that still wait at its end are cancelled."""
         try:
             yield self
         finally:
@@ -101,7 +101,7 @@ class Batcher:
             pixels: Rows of the request; answered in their order.
             deadline: By the clock `time.monotonic`; rows still waiting then are dropped.
             leaves: Returns when the caller is gone; rows still waiting then are dropped.
-            trace: Of the request, if it is traced.
+            trace: The request's trace, if it is traced.
             is_alone: No other request was being answered when this one began.
 
         Raises:
@@ -110,7 +110,7 @@ class Batcher:
             ClientGone: The caller left before the answer.
         """
         self._queue.check_room(len(pixels), self._bulk_running)
-        # A request that is traced shows how it went through the queue.
+        # A traced request goes through the queue, so that its trace shows it.
         if is_alone and trace is None and self._queue.is_empty and self._queue.are_few(len(pixels), version):
             return self._infer_at_once(version, pixels, deadline)
         request = InferenceRequest(version, pixels, deadline, trace)
@@ -127,7 +127,7 @@ class Batcher:
             request.close()
 
     def _infer_at_once(self, version: LoadedVersion, pixels: NDArray[np.float32], deadline: float) -> Inference:
-        """Run few rows past the queue, which takes a tenth of a lone request's time for a batch that nobody shares."""
+        """Run few rows without the queue, which takes a tenth of a lone request's time for an unshared batch."""
         started = time.monotonic()
         if started >= deadline:
             raise TimeoutError
@@ -138,7 +138,7 @@ class Batcher:
         return inference_of(version, outputs, 0.0, seconds)
 
     def check_room(self, rows: int) -> None:
-        """Find out whether so many rows would be taken, before anything is done for them.
+        """Check that this many rows would be accepted, before any work is done for them.
 
         Raises:
             QueueFull: They don't fit into the queue, or are more than a batch and would wait for too long.
@@ -160,7 +160,7 @@ class Batcher:
         raise TimeoutError
 
     def _take_turn_soon(self) -> None:
-        """Run what has come together when this turn of the loop is over."""
+        """Run the rows that have gathered when this turn of the loop is over."""
         if not self._turn_is_due:
             self._turn_is_due = True
             asyncio.get_running_loop().call_soon(self._take_turn)
@@ -176,13 +176,13 @@ class Batcher:
         self._wake_late_callers()
 
     def _wake_late_callers(self) -> None:
-        """Have callers whose few rows have waited for a while watch from now on; forget those that are answered."""
+        """Make callers whose few rows have waited for a while start watching; forget those that are answered."""
         before = time.monotonic() - _UNWATCHED_SECONDS if self._queue.has_few else math.inf
         while self._unwatched and self._unwatched[0].arrived < before:
             self._unwatched.popleft().wake()
 
     def _start_bulk(self) -> None:
-        """Start batches of bulk as long as there is a thread free for one."""
+        """Start batches of bulk while a thread is free."""
         while self._bulk_running < self._bulk_threads:
             batch = self._queue.take_bulk()
             if not batch:

@@ -32,14 +32,14 @@ _SAFETY = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _POLICY_NAME = b"content-security-policy"
-# What brings no policy of its own is data: nothing in it may run, load or be framed.
+# An answer without a policy of its own is data: nothing in it may run, load or be framed.
 _POLICY = (_POLICY_NAME, b"default-src 'none'; frame-ancestors 'none'")
 _LINE = b"%b: %b\r\n"
 _LAST_LINES = b"".join([*(_LINE % header for header in (*_SAFETY, _POLICY)), b"\r\n"])
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Labels are bounded: clients can make up methods.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked for every few seconds by machines: not worth a line or a trace each.
+# Machines request these every few seconds: not worth a line or a trace each.
 _UNLOGGED = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 # A line takes 40 us, a fifth of a request: under load most of them would say the same.
 _LINES_PER_SECOND = 100
@@ -50,22 +50,22 @@ BODY_IS_THERE = "body_is_there"
 """The key that the connection adds to a request's state when all of the body has arrived."""
 
 BROKEN_BODY = "broken_body"
-"""The key that the connection adds to a request's state when the body breaks off in bytes that are no HTTP.
+"""The key that the connection adds to a request's state when the body breaks off in bytes that are not HTTP.
 
-Its value is a function that makes the connection take an answer again; until it is called, it takes none.
+Its value is a function that makes the connection take an answer again; until then, the connection takes none.
 """
 
 WHOLE = "digits.response"
 """The type of an ASGI message that is a whole answer: `status`, `headers` (without a policy) and `body`."""
 
 IS_ALONE = "is_alone"
-"""The key in a request's state that is true if no other was being answered in this process when it began."""
+"""The key in a request's state that is true if this process was answering no other request when it began."""
 
 CONNECTION = "connection"
 """The key under which a request's state holds its connection; missing if another server than ours runs the app."""
 
 UNMATCHED = "unmatched"
-"""The route of what has none: paths are endless, labels must not be."""
+"""The route label of a request that matches no route: paths are endless, labels must not be."""
 
 access = logging.getLogger("digits.access")
 
@@ -75,7 +75,7 @@ class Connection(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """Whether nothing that is sent arrives any more."""
+        """Whether the client can no longer be reached."""
 
     @property
     def is_alone(self) -> bool:
@@ -160,13 +160,13 @@ class _Exchange:
         self.trace: RequestTrace | None = None
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        connection: Connection | None = state.pop(CONNECTION, None)  # which holds the state: no ring
+        connection: Connection | None = state.pop(CONNECTION, None)  # it holds the state: no reference cycle
         self._connection = connection
         state[IS_ALONE] = connection is not None and connection.is_alone
 
     async def send(self, message: Message) -> None:
         if BROKEN_BODY in self._scope["state"]:
-            return  # whatever the app says of half a body, `refuse_broken_body` says what is true
+            return  # whatever the app answers to half a body, `refuse_broken_body` gives the true reason
         if message["type"] == WHOLE:
             await self._send_whole(message["status"], message["headers"], message["body"])
             return
@@ -178,12 +178,12 @@ class _Exchange:
             if self._draining() or self._leaves_body_unsent():
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-            # Counted before the client can see it: whoever asks /metrics next finds it there.
+            # Counted before the client can see the answer, so that its next request to /metrics includes it.
             self._count()
         await self._send(message)
 
     def _leaves_body_unsent(self) -> bool:
-        """Whether the client may keep its body back now; its next request would be taken for it (RFC 9110, 10.1.1)."""
+        """Whether the client may now withhold its body; its next request would be read as body (RFC 9110, 10.1.1)."""
         if BODY_IS_THERE in self._scope["state"]:
             return False
         return any(name == b"expect" for name, _ in self._scope["headers"])
@@ -209,7 +209,7 @@ class _Exchange:
             await self.send({"type": WHOLE, **whole})
 
     async def refuse_broken_body(self) -> None:
-        """Answer a request whose body broke off in bytes that are no HTTP."""
+        """Answer a request whose body broke off in bytes that are not HTTP."""
         take_an_answer = self._scope["state"].pop(BROKEN_BODY, None)
         if take_an_answer is not None:
             take_an_answer()
@@ -237,7 +237,7 @@ class _Exchange:
         access.info(line + _more(left_out), extra=fields)
 
     def _fields(self) -> dict[str, str | int | float]:
-        """What may be told of the exchange: nothing that was sent but its id and its method."""
+        """What may be logged or traced of the exchange: nothing that the client sent except its id and method."""
         state = self._scope["state"]
         reason, answer = state.get("rejected"), state.get("access_fields")
         return {
@@ -253,7 +253,7 @@ class _Exchange:
 
     @property
     def _method(self) -> str:
-        """The method, but one label for all that clients make up."""
+        """The method, or one label for all methods that clients make up."""
         method: str = self._scope["method"]
         return method if method in _METHODS else "other"
 

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Plain ASGI: hands a HEAD on as GET; whoever is outside of this, and counts or logs, still sees HEAD."""
+    """Plain ASGI: hands a HEAD on as GET; the middleware outside of it, which counts and logs, still sees HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,7 +22,7 @@ class HeadAsGet:
             scope["method"] = "HEAD"  # the server looks here to see that no body is wanted
             await send(message)
 
-        # In the scope itself and not in a copy, because routing tells by it which route there is.
+        # In the scope itself and not in a copy, because routing notes in it which route was matched.
         scope["method"] = "GET"
         try:
             await self._app(scope, receive, send_head)

@@ -1,6 +1,6 @@
-"""One request's rows on their way through the network: how many have been taken into batches, the answers so far.
+"""One request's rows on their way through the network: how many are in batches already, and the answers so far.
 
-When they are taken, and with which others, is `service.row_queue`'s business. What each request makes is a NamedTuple,
+`service.row_queue` decides when they are taken, and with which others. Objects made for each request are NamedTuples,
 here and in `bodies.reader`: a frozen dataclass takes three times as long to make.
 """
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Inference(NamedTuple):
     """Probabilities float32 [n, 10] of one request, and how long its rows waited and ran, in seconds.
 
-    `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. A list,
-    because all who read it want Python's own values, and for one row NumPy takes twice as long to compare.
-    `scores` are what it follows from, in [0, 1].
+    `is_digit` says of each row whether it looks like a digit at all; None if the version does not tell. It is a list
+    because all its readers want Python values, and for one row NumPy takes twice as long to compare.
+    `scores` are the values in [0, 1] that it is derived from.
     """
 
     probabilities: NDArray[np.float32]
@@ -48,7 +48,7 @@ class InferenceRequest:
         self.deadline = deadline
         self.trace = trace
         self.outputs: NDArray[np.float32] | None = None
-        # Its result is None if `wake` came before the answer, which then goes into another future.
+        # Its result is None if `wake` was called before the answer came; the answer then goes into a new future.
         self.answered: asyncio.Future[Inference | None] = asyncio.get_running_loop().create_future()
         self.arrived = time.monotonic()
         self.queue_seconds = 0.0
@@ -93,7 +93,7 @@ class InferenceRequest:
     def close(self) -> None:
         """Let go of an answer that nobody waits for any more."""
         if not self.answered.cancel() and not self.answered.cancelled():
-            self.answered.exception()  # looked at, so that asyncio does not report it as lost
+            self.answered.exception()  # retrieved, or asyncio would log that it never was
 
 
 class Slice(NamedTuple):
@@ -107,7 +107,7 @@ class Slice(NamedTuple):
 def inference_of(
     version: LoadedVersion, outputs: NDArray[np.float32], queue_seconds: float, run_seconds: float
 ) -> Inference:
-    """What the outputs float32 [n, 10 or 11] of a version's network say."""
+    """Make an `Inference` of the outputs float32 [n, 10 or 11] of a version's network."""
     threshold = version.manifest.metrics.is_digit_threshold
     if threshold is None:
         return Inference(outputs, None, queue_seconds, run_seconds)

@@ -1,7 +1,7 @@
 """API keys: who may ask for anything below /v1/, when the operator has set keys.
 
-The page, its files, the reference, health and metrics stay open. Keys are compared by their digests, of
-which neither a log line nor a traceback can show one.
+The page, its files, the reference, health and metrics stay open. Keys are kept and compared as digests, so that
+neither a log line nor a traceback can show an accepted key.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.problems import Unauthorized
 
 GUARDED = "/v1/"
-"""What the paths that need a key begin with."""
+"""The beginning of the paths that need a key."""
 
 _BEARER = b"bearer "
 
@@ -25,24 +25,24 @@ class Keys:
         self._digests = [_digest(key.encode()) for key in keys]
 
     def accept(self, key: bytes) -> bool:
-        """Whether it is one of them; takes the same time for every key that is not, and for every one that is."""
+        """Whether `key` is one of them; takes the same time for every key that is, and for every key that is not."""
         given = _digest(key)
-        # All are compared, whichever matches.
+        # All are compared, even after a match.
         return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
 
 
 class KeyGuard:
-    """Plain ASGI: hands on what carries an accepted key and what needs none."""
+    """Plain ASGI: passes on requests that carry an accepted key or need none."""
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on.
+        """Pass the request on.
 
         Raises:
-            Unauthorized: It needs a key and has none that is accepted.
+            Unauthorized: It needs a key, and has none or one that is not accepted.
         """
         if scope["type"] == "http" and scope["path"].startswith(GUARDED):
             self._check(_given_keys(scope["headers"]))
@@ -66,7 +66,7 @@ def _digest(key: bytes) -> bytes:
 
 
 def _given_keys(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """Every key that the headers carry: by two of them nobody knows who asks, so both must be accepted."""
+    """Every key in the headers: with two keys it is unclear who asks, so both must be accepted."""
     keys = []
     for name, value in headers:
         if name == b"x-api-key":

@@ -6,7 +6,7 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 def memory_left_bytes(cgroup_root: Path = CGROUP_ROOT) -> int | None:
-    """What may be taken before the container is over its limit, by version 2 or 1 of control groups; None without one.
+    """How much may be taken before the container reaches its limit, by cgroup version 2 or 1; None without one.
 
     Pages of files that the kernel can drop at any time count as left.
     """

@@ -1,4 +1,4 @@
-"""The OpenAPI document's own parts: the introduction, the problem that every error answer is, and the API key."""
+"""The parts of the OpenAPI document that no route declares: the introduction, the problem schema and the API key."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ _HEADERS = {
 
 
 def complete_document(app: FastAPI, *, needs_key: bool) -> None:
-    """Let the app's OpenAPI document define what responses refer to, and how a key is sent."""
+    """Add to the app's OpenAPI document the definitions that responses refer to, and how a key is sent."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -60,7 +60,7 @@ def complete_document(app: FastAPI, *, needs_key: bool) -> None:
             )
             schemas = made["components"]["schemas"]
             schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
-            # FastAPI's own error model: here every error is a problem.
+            # FastAPI's own error schemas: here every error is a problem.
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             made["components"]["headers"] = _HEADERS
@@ -75,7 +75,7 @@ def complete_document(app: FastAPI, *, needs_key: bool) -> None:
 
 
 def _require_key(paths: dict[str, Any]) -> None:
-    """Say of each guarded operation that it needs a key, and what it answers without."""
+    """Document that each guarded operation needs a key, and what it answers without one."""
     unauthorized = {str(status): response for status, response in documented(401).items()}
     for path, operations in paths.items():
         if path.startswith(GUARDED):
@@ -85,7 +85,7 @@ def _require_key(paths: dict[str, Any]) -> None:
 
 
 def _add_request_id(paths: dict[str, Any]) -> None:
-    """Say of each answer that it has the request's id."""
+    """Document that each answer has the request's id."""
     for operations in paths.values():
         for operation in operations.values():
             for response in operation["responses"].values():

@@ -1,6 +1,6 @@
-"""Parts digits that touch: which ones may be two, and whether the network reads a cut's halves surely enough.
+"""Parts digits that touch: finds which may be two, and whether the network is sure enough of a cut's halves.
 
-Where to cut is for `service.imaging.joints` to say, when to ask the network for the route.
+`service.imaging.joints` decides where to cut, the route when to ask the network.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     Cuts: TypeAlias = list[tuple[Part, Part]]
     Told = TypeVar("Told", bool, float)
 
-# Cutting one takes 25 ms, and its halves are up to 96 rows, mostly 50.
+# Cutting one digit takes 25 ms, and its halves are up to 96 rows, mostly 50.
 _MOST_AT_ONCE = 4
 
-# A digit with a higher score is one, even if the network does not know which. Without this rule 1 of 100 pairs more are
-# read, and 2 of 11,959 digits that touch no other are parted.
+# A digit with a higher score counts as one, even if the network does not know which. Without this rule 1 of 100 pairs
+# more are read, and 2 of 11,959 digits that touch no other are parted.
 _SURELY_ONE = 0.995
-# The network's doubt of a row is what its confidence times its score of being a digit lacks to 1, and this: it is never
-# surer than that.
+# The network's doubt of a row is 1 minus its confidence times its score of being a digit, plus this: it is never surer
+# than that.
 _LEAST_DOUBT = 0.0003
 # Most wrong halves that the network is sure of are simple strokes, cut off from another digit: a 1 or a 7.
 _OFTEN_WRONG = np.ones(10, dtype=np.float32)
 _OFTEN_WRONG[[1, 7]] = 7.0, 3.0
-# A digit is parted if the doubt of both halves is less than this share of that of the whole. Chosen on the digits held
-# out from training: of 1,476 strings in which two touch, 78.6 % of the pairs were parted right and 3.3 % wrong; of
-# 11,959 digits that touch no other, 3 were parted. At 0.015 it was 75.9 % and 2.6 %, at 0.03 81.2 % and 3.9 %, and 8
-# digits.
+# A digit is parted if each half's doubt is less than this share of the whole's doubt. Chosen on the digits held out
+# from training: of 1,476 strings in which two touch, 78.6 % of the pairs were parted correctly and 3.3 % wrongly; of
+# 11,959 digits that touch no other, 3 were parted. At 0.015 it was 75.9 % and 2.6 %; at 0.03, 81.2 % and 3.9 %, and
+# 8 digits.
 _SURER = 0.02
 
 
 def may_be_two(digits: Sequence[FoundDigit], inference: Inference, most: int) -> list[int]:
-    """The places of the digits that are worth cutting, in order; `most`, or the most doubtful ones if there are many.
+    """The places of the digits that are worth cutting, in order; at most `most`, the most doubtful ones.
 
-    None if the version does not tell digits from other things: half of an 8 may be a sure 3, but no sure digit.
+    Empty if the version does not tell digits from other things: half of an 8 may surely be a 3, but not surely a digit.
     """
     if inference.scores is None:
         return []
     doubts = _doubts(inference).tolist()
-    # Of less doubt no cut's halves can have so much less.
+    # Below this doubt, no cut's halves can be doubted so much less.
     suspects = [
         place
         for place, (digit, doubt, score) in enumerate(zip(digits, doubts, inference.scores, strict=True))
@@ -61,7 +61,7 @@ def may_be_two(digits: Sequence[FoundDigit], inference: Inference, most: int) ->
 
 
 def cuts_of_each(digits: Sequence[FoundDigit], most_rows: int) -> list[Cuts]:
-    """The cuts of each digit; of as many digits as have `most_rows` halves together, no cuts of the others."""
+    """The cuts of each digit, until their halves exceed `most_rows` in total; no cuts for the other digits."""
     cuts: list[Cuts] = []
     for digit in digits:
         found = [] if digit.ink is None or most_rows < 0 else cuts_of(digit.ink)
@@ -78,20 +78,20 @@ def rows_of(cuts: Sequence[Cuts]) -> NDArray[np.float32]:
 def parted(
     digits: Sequence[FoundDigit], inference: Inference, cuts: dict[int, Cuts], halves: Inference
 ) -> tuple[list[FoundDigit], Inference]:
-    """Put the halves of the best cut in place of each digit that is two for sure.
+    """Replace each digit that is surely two with the halves of its best cut.
 
     Args:
-        digits: As found.
-        inference: Of each of them.
-        cuts: By the digit's place, in order.
-        halves: Of `rows_of` these cuts.
+        digits: The digits as found.
+        inference: The network's answer for them.
+        cuts: The cuts by their digit's place, in order.
+        halves: The network's answer for `rows_of` these cuts.
     """
     doubts = _doubts(inference)
     doubts_of_halves = _doubts(halves) * _OFTEN_WRONG[halves.probabilities.argmax(axis=1)]
     doubts_of_cuts = doubts_of_halves.reshape(-1, 2).max(axis=1)
     found: list[FoundDigit] = []
-    rows: list[int] = []  # of the inferences, one after the other
-    at = 0  # of the digit's first cut
+    rows: list[int] = []  # indices into `inference` followed by `halves`
+    at = 0  # index of the digit's first cut
     for place, digit in enumerate(digits):
         own = cuts.get(place, [])
         best = _best_cut(doubts[place], doubts_of_cuts[at : at + len(own)])
@@ -126,7 +126,7 @@ def _found(digit: FoundDigit, half: Part) -> FoundDigit:
 
 
 def _part_of(pixels: int, first: float, last: float) -> tuple[int, int]:
-    """At which pixel a part begins, and how many it has: one at least, and none beyond the whole."""
+    """The pixel at which a part begins, and how many pixels it has: at least one, and none beyond the whole."""
     begin = min(round(first * pixels), pixels - 1)
     return begin, max(1, round(last * pixels) - begin)
 

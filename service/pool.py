@@ -18,9 +18,9 @@ from service.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
 
-# Of 19. Enough that the event loop's thread gets a core at once when it has something to do.
+# Out of 19; enough that the event loop's thread gets a core at once when it has something to do.
 _NICENESS = 5
-# What a call is taken to need before one has been measured: cleaning up a picture takes 1 to 5 ms.
+# How long a call is assumed to take before one has been measured: cleaning up a picture takes 1 to 5 ms.
 _FIRST_GUESS_SECONDS = 0.005
 # Weight of the newest call in the measured rate: about the last twenty count.
 _RATE_WEIGHT = 0.05
@@ -31,7 +31,7 @@ Clock = Callable[[], float]
 def background_threads(count: int, name: str) -> ThreadPoolExecutor:
     """Start threads that give way to the event loop's, wherever the system can tell threads apart.
 
-    All of them now: an executor that lacks one when there is work raises, and yet keeps the work, which nobody awaits.
+    All start now: an executor that cannot start one when work comes raises, yet keeps the work, which nobody awaits.
 
     Raises:
         RuntimeError: The machine has no thread left.
@@ -40,7 +40,7 @@ def background_threads(count: int, name: str) -> ThreadPoolExecutor:
     all_asked_for = threading.Event()
     try:
         for _ in range(count):
-            threads.submit(all_asked_for.wait)  # while one waits it is not idle, so that the next one is started
+            threads.submit(all_asked_for.wait)  # a waiting thread is not idle, so the next one is started
     finally:
         all_asked_for.set()
     return threads
@@ -52,7 +52,7 @@ def _give_way() -> None:
 
 
 class Pool:
-    """Some threads, and bounds on what may wait for them and for how long."""
+    """Some threads, and bounds on how many calls may wait for them and for how long."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Pool:
             clock: Gives seconds.
 
         Raises:
-            RuntimeError: There are no threads to be had.
+            RuntimeError: No threads are available.
         """
         self._limit = limit
         self._longest_wait_seconds = longest_wait_seconds
@@ -98,11 +98,11 @@ class Pool:
 
         Args:
             work: What to call.
-            held: The body that it needs, which is held until the thread is done or will not begin.
-            is_admitted: It continues what has been taken already, and so is not refused.
+            held: The body that the work needs, held until the thread is done or the call is cancelled before it begins.
+            is_admitted: The call continues work that was admitted already, and so is not refused.
 
         Raises:
-            QueueFull: Too many calls wait already, or those that do take too long.
+            QueueFull: Too many calls wait or run already, or this one would wait for too long.
         """
         if not is_admitted:
             self.check_room()
@@ -119,11 +119,11 @@ class Pool:
         try:
             return await answered
         finally:
-            running.cancel()  # what no thread has begun, and nobody waits for any more
-            del running, answered  # both hold what the call raised, which holds this frame: no ring for the collector
+            running.cancel()  # if no thread has begun it: nobody waits for it any more
+            del running, answered  # both hold the call's exception, which holds this frame: no reference cycle
 
     def check_room(self) -> None:
-        """Find out whether a call would be taken, before anything is done for it.
+        """Check whether a call would be admitted, before anything is done for it.
 
         Raises:
             QueueFull: It would not.
@@ -148,9 +148,9 @@ class Pool:
         loop: asyncio.AbstractEventLoop,
         done: Future[Result],
     ) -> None:
-        """Hand what came of a call to the event loop, from any thread."""
+        """Hand a call's outcome to the event loop, from any thread."""
         call.forget()
-        # Once for all that is to be done there: to wake the event loop up costs both threads a change of turns.
+        # One call for all that is to be done there: waking up the event loop costs both threads a switch.
         loop.call_soon_threadsafe(self._end, call, answered, held, done)
 
     def _end(
@@ -193,5 +193,5 @@ class _Call(Generic[Result]):
             self.seconds = self._clock() - started
 
     def forget(self) -> None:
-        """Let go of work that was given up: the executor keeps its call until a thread comes to that."""
+        """Drop work that was given up: the executor keeps the cancelled call until a thread reaches it."""
         self._work.clear()

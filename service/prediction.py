@@ -1,4 +1,4 @@
-"""What the routes that run the network share: which version answers, who waits for it, and the answer's headers."""
+"""Shared by the routes that run the network: choosing a version, noticing that clients leave, answers' headers."""
 
 import asyncio
 import math
@@ -34,7 +34,7 @@ AskedSeconds = Annotated[
 ]
 
 TIMEOUT_HEADER = b"x-request-timeout-seconds"
-# Of others, such as Accept or Cookie, there may be several.
+# These may come only once; others, such as Accept or Cookie, may come several times.
 _ONCE = (b"content-type", b"content-encoding", b"transfer-encoding", TIMEOUT_HEADER)
 
 # Loading a version takes 5 to 7 seconds: trying sooner is of no use.
@@ -45,7 +45,7 @@ def given_headers(scope: Scope) -> RawHeaders:
     """The request's headers by name.
 
     Raises:
-        MalformedBody: One that may come once came twice: each reader of the request might go by another.
+        MalformedBody: A header that may come once came twice: each reader of the request might use a different one.
     """
     sent: Headers = scope["headers"]
     given = dict(sent)
@@ -69,7 +69,7 @@ def _check_query(request: Request) -> None:
 
 
 NO_OTHER_QUERY = Depends(_check_query)
-"""Refuses what a route does not ask for: a slip, such as `?versoin=2`, would be answered by another version."""
+"""Refuses query parameters that a route does not have: a typo such as `?versoin=2` would get another version."""
 
 
 def choose_version(registry: Registry, number: int | None) -> LoadedVersion:
@@ -90,12 +90,12 @@ def allowed_seconds(asked: float | None, longest: float) -> float:
 
 
 def deadline_passed(seconds: float) -> DeadlinePassed:
-    """The answer was not there in time."""
+    """The problem of an answer that was not there in time."""
     return DeadlinePassed(f"The answer was not there within {seconds:g} s; send less or allow more time.")
 
 
 async def until_client_leaves(receive: Receive) -> None:
-    """Wait until the client has closed the connection: after the body nothing else can come on it."""
+    """Wait until the client has closed the connection: after the body, `receive` can give nothing else."""
     await receive()
 
 
@@ -111,11 +111,11 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Answe
     finally:
         answering.cancel()
         leaving.cancel()
-        del answering  # what it raised holds this frame, and all above it with the body: no ring for the collector
+        del answering  # its exception holds this frame, and those above with the body: leave no reference cycle
 
 
 class AccessFields(NamedTuple):
-    """What the access line says of an answer; rounded only if it is written, and under load most lines are not.
+    """An answer's fields in the access line; rounded only if the line is written, and under load most are not.
 
     Numbers only, because a connection keeps the state of its last request.
     """
@@ -127,7 +127,7 @@ class AccessFields(NamedTuple):
     run_seconds: float
 
     def fields(self) -> dict[str, int | float]:
-        """The same as fields of a line."""
+        """The fields as the access line shows them."""
         return {
             "rows": self.rows,
             "version": self.version,

@@ -1,6 +1,6 @@
-"""Predictions as JSON text: of a few rows one after the other, of many all at once, which takes a seventh of the time.
+"""Writes predictions as JSON text: a few rows one by one, many rows all at once, which takes a seventh of the time.
 
-Both write the same bytes. What they belong to is for `service.answers` to say.
+Both ways write the same bytes. `service.answers` writes the rest of the answer.
 """
 
 import functools
@@ -10,17 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Six decimals: one in a million is finer than any two processors agree on. One formatted string takes 3 us, the
-# same through a dictionary and json 27.
+# Six decimals: one in a million is finer than any two processors agree on. Formatting one string takes 3 us, a
+# dictionary and json take 27.
 _DECIMALS = 6
 _PREDICTION = '{"digit":%d,"confidence":%.6f,"probabilities":[' + ",".join(["%.6f"] * 10) + "]}"
-# By whether it is a digit; a version that does not tell has no such member.
+# By the value of `is_digit`; versions that do not tell it have no such member.
 _IS_DIGIT = {is_digit: f'{_PREDICTION[:-1]},"is_digit":{json.dumps(is_digit)}}}' for is_digit in (False, True)}
 
-# From so many rows on it is faster to write all at once.
+# From this many rows on, writing all at once is faster.
 _MANY = 20
 
-# In place of the letter that "true" is shorter than "false".
+# Pads "true" to the length of "false"; removed in the end.
 _NOTHING = b"\0"
 _TRUE = np.frombuffer(b"true}" + _NOTHING + b",", np.uint8)
 
@@ -30,7 +30,7 @@ def predictions_text(probabilities: NDArray[np.float32], is_digit: list[bool] | 
 
     Args:
         probabilities: float32 [n, 10] in [0, 1].
-        is_digit: Of each row, if the version tells it.
+        is_digit: For each row, if the version tells it.
     """
     if len(probabilities) < _MANY:
         return ",".join(each_prediction(probabilities, is_digit)).encode()
@@ -38,7 +38,7 @@ def predictions_text(probabilities: NDArray[np.float32], is_digit: list[bool] | 
 
 
 def each_prediction(probabilities: NDArray[np.float32], is_digit: list[bool] | None) -> list[str]:
-    """Write each prediction by itself; takes what `predictions_text` does."""
+    """Write each prediction by itself; takes the same arguments as `predictions_text`."""
     predictions = []
     for at, row in enumerate(probabilities.tolist()):
         confidence = max(row)
@@ -53,11 +53,11 @@ class _Layout(NamedTuple):
     text: NDArray[np.uint8]
     digit: int
     numerals: NDArray[np.intp]
-    """Of the confidence and the ten probabilities: for each one before the point, and those behind it."""
+    """The places of the numerals of the confidence and the ten probabilities: one before each point, six behind it."""
 
 
 def _all_predictions(probabilities: NDArray[np.float32], is_digit: list[bool] | None) -> bytes:
-    """Lay all rows out with equally many bytes: a number in [0, 1] has as many as any other."""
+    """Write all rows with the same number of bytes each: all numbers in [0, 1] have the same length."""
     layout = _layout(tells_is_digit=is_digit is not None)
     digits = probabilities.argmax(axis=1)
     numerals = _numerals(probabilities)
@@ -72,7 +72,7 @@ def _all_predictions(probabilities: NDArray[np.float32], is_digit: list[bool] | 
 
 @functools.cache
 def _layout(*, tells_is_digit: bool) -> _Layout:
-    """Of a row of zeros."""
+    """The layout of a row of zeros."""
     zeros = _IS_DIGIT[False] if tells_is_digit else _PREDICTION
     text = (zeros % (0, *[0.0] * 11) + ",").encode()
     points = [at for at, letter in enumerate(text) if letter == ord(".")]

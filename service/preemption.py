@@ -1,8 +1,7 @@
-"""Whether what arrives interrupts the threads that decode pictures.
+"""Whether arriving requests interrupt the threads that decode pictures.
 
-It does, so that an array is answered at once. But while pictures are refused because too many come, and nothing but
-pictures does, each refusal would only take time from a picture that is being decoded. How many may wait is for `pool`
-to say.
+They do, so that an array is answered at once. But while only pictures come, and some are refused because they are too
+many, each refusal would only take time from a picture that is being decoded. `pool` decides how many may wait.
 """
 
 import contextlib
@@ -11,10 +10,10 @@ import os
 import time
 from collections.abc import Callable
 
-# An array that comes after so long may find the event loop giving way, and take 8 ms instead of 1 (medians, beside five
-# times as many pictures as one core cleans up); those that follow do not.
+# The first array after this long may find the event loop giving way, and take 8 ms instead of 1 (medians, beside five
+# times as many pictures as one core cleans up); the arrays that follow do not.
 _QUIET_SECONDS = 1.0
-# Many times what lies between two refusals where pictures come too fast.
+# Many times the interval between two refusals while pictures come too fast.
 _CALM_SECONDS = 1.0
 
 
@@ -31,15 +30,15 @@ def give_way(*, gives_way: bool) -> None:
 class Preemption:
     """Makes the event loop give way to decoding threads while nothing but pictures comes, and too many of them.
 
-    With one core, and five times as many pictures as it can clean up, 106, 77 and 94 % of what it can are answered, in
-    three runs by turns with 74, 70 and 76 % if each refusal interrupts.
+    With one core, and five times as many pictures as it can clean up, 106, 77 and 94 % of that capacity are answered in
+    three runs; alternating runs in which each refusal interrupts answer 74, 70 and 76 %.
     """
 
     def __init__(self, give_way: Callable[..., None] = give_way, clock: Callable[[], float] = time.monotonic) -> None:
         """Make it; nothing gives way yet.
 
         Args:
-            give_way: Changes the calling thread, which is the event loop's, by `gives_way`.
+            give_way: Makes the calling thread, which is the event loop's, give way or not, by `gives_way`.
             clock: Gives seconds.
         """
         self._give_way = give_way

@@ -1,8 +1,8 @@
 """`python -m service.prepare VERSION CACHE`: turn one version of the model store into a program that can serve.
 
-A short-lived process of its own, the only place where the service uses TensorFlow: a SavedModel that
-crashes, hangs or eats memory takes this process down and no other. It prints one line of JSON,
-`{"rejected": null, "postponed": null, "failed": null}` or one of the three with a reason, and ends with 0 or 1.
+A short-lived process of its own, the only one that uses TensorFlow unless `DIGITS_ENGINE` is tensorflow: a SavedModel
+that crashes, hangs or eats memory takes this process down and no other. It prints one line of JSON,
+`{"rejected": null, "postponed": null, "failed": null}` or one of the three with a reason, and exits with 0 or 1.
 """
 
 import argparse
@@ -21,28 +21,28 @@ from service.memory import CGROUP_ROOT, memory_left_bytes
 from service.versions.golden import GoldenImages, read_golden
 from service.versions.manifest import VersionRejected, first_line, first_line_without, read_manifest, verify_files
 
-# The compiled program against the SavedModel on the same machine: measured at most 3e-7 apart.
+# How far the compiled program may be from the SavedModel on the same machine; measured: at most 3e-7.
 PROGRAM_TOLERANCE = 1e-5
 # TensorFlow and a digit network take 0.35 GB of private memory; a graph that wants more than this is not one of ours.
 MAX_MEMORY_BYTES = 3 * 1024**3
-# Of what its container has left, that preparing may take; requests that arrive meanwhile take of the rest. A container
-# over its limit is ended with all that serves in it, and again when it starts anew and prepares the same version.
+# Share of its container's remaining memory that preparing may take; requests that arrive meanwhile use the rest. A
+# container over its limit is killed with all that serves in it, and again when it restarts and prepares that version.
 _MEMORY_SHARE = 0.8
-# TensorFlow's error when it gets no memory, by its name: it is not imported yet when others are raised.
+# The name of TensorFlow's out-of-memory error: TensorFlow may not be imported yet when another error is raised.
 _NO_MEMORY = "ResourceExhaustedError"
-# TensorFlow makes several threads for each core of the node, not of the container, and a stack of 8 MiB each counts as
-# private memory, used or not: half a gigabyte on 64 cores even where it can be told how many threads to make, as here,
-# and 1 GB where not. This much is four times what it makes do with on macOS.
+# TensorFlow starts several threads for each core of the node, not of the container. Each one's stack of 8 MiB counts as
+# private memory, used or not: on 64 cores half a gigabyte even with the number of threads set, as here, and 1 GB
+# without. This size is four times what is enough for TensorFlow on macOS.
 _THREAD_STACK_BYTES = 2 * 1024**2
 _THREADS = "2"
-# A program of ours is 0.8 MB. That a larger one does not fit is found out when it is written.
+# This project's programs take 0.8 MB. That a larger one does not fit is found only when it is written.
 _PROGRAM_BYTES = 1024**2
-# Beside a version that serves, its requests come first.
+# While another version serves, its requests come first.
 NICENESS = 10
 
 
 class PreparingPostponed(Exception):
-    """This machine cannot read the version now, or not write to the program cache; its message is the reason."""
+    """This machine cannot read the version, or write to the program cache, now; the message is the reason."""
 
 
 def main() -> int:
@@ -72,8 +72,8 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
 
     Raises:
         VersionRejected: The version is not whole, not sane, or cannot be compiled.
-        PreparingPostponed: The version could not be read, or its program not be put into the cache, by no fault of
-            its own.
+        PreparingPostponed: The version could not be read, or its program could not be put into the cache, by no fault
+            of its own.
     """
     try:
         manifest, manifest_sha256 = read_manifest(version)
@@ -85,7 +85,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
     if engine == "litert":
         _find_temporary_folder()
         _find_room(cache)
-    # Only now, with the files known to be what the trainer wrote, is TensorFlow worth its four seconds.
+    # Imported only once the files are known to be what the trainer wrote, because TensorFlow takes four seconds.
     from service.engines.tensorflow import TensorFlowEngine, rejecting_what_cannot_run
 
     saved_model = TensorFlowEngine(version)
@@ -100,7 +100,7 @@ def prepare(version: Path, cache: Path, engine: str) -> None:
 
 
 def _find_temporary_folder() -> None:
-    """Raise `PreparingPostponed` if there is none: TensorFlow's converter needs one, and asks late."""
+    """Raise `PreparingPostponed` if there is none: TensorFlow's converter needs one, but looks for it late."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
@@ -130,10 +130,10 @@ def program_name(manifest_sha256: str) -> str:
 def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
     """Compile the signature's outputs, side by side in one array, into a LiteRT program, float32.
 
-    One output needs no name: a frozen program has lost those of the signature.
+    A single output needs no name: freezing loses the signature's output names.
 
-    The variables are frozen into constants first: converting the SavedModel as it lies loses Keras 3's
-    weights without a word, and every output is NaN.
+    The variables are frozen into constants first: converting the SavedModel directly silently loses Keras 3's
+    weights, and every output is NaN.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
@@ -156,7 +156,7 @@ def _compile(signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no types
 
 
 def _publish(program: bytes, destination: Path, by_saved_model: GoldenImages) -> None:
-    """Check the program against the SavedModel's answers and move it to its place by one rename."""
+    """Check the program against the SavedModel's answers and move it into place with one rename."""
     from service.engines.litert import LiteRTEngine
 
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _publish(program: bytes, destination: Path, by_saved_model: GoldenImages) ->
 
 
 def memory_limit_bytes(cgroup_root: Path = CGROUP_ROOT) -> int:
-    """How much private memory preparing may take here: no more than is healthy for the container, or was set before."""
+    """How much private memory preparing may take: a maximum, or less under an earlier limit or in a small container."""
     limits = [MAX_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]]
     left_bytes = memory_left_bytes(cgroup_root)
     if left_bytes is not None:
@@ -179,14 +179,14 @@ def memory_limit_bytes(cgroup_root: Path = CGROUP_ROOT) -> int:
 
 
 def _limit_this_process(limit_bytes: int) -> None:
-    """Bound private memory; of the address space, TensorFlow maps gigabytes of files that take none."""
+    """Limit private memory, not address space, into which TensorFlow maps gigabytes of files that take no memory."""
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _make_small_stacks()
 
 
 def _make_small_stacks() -> None:
-    """Let each thread that is made from now on have a small stack, whoever makes it; the first one keeps its own."""
+    """Give every thread started from now on a small stack, whoever starts it; the main thread keeps its own."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "pthread_setattr_default_np"):  # Linux has it
         attributes = ctypes.create_string_buffer(256)  # pthread_attr_t takes 56 or 64
@@ -196,29 +196,29 @@ def _make_small_stacks() -> None:
 
 
 def _give_way() -> None:
-    """Let whatever else runs have the processor first, in this process' session and in others."""
+    """Let everything else have the processor first, in this process's session and in others."""
     os.nice(NICENESS)
-    # Where no control group bounds the processor, Linux shares it out among sessions first, and preparing has one of
-    # its own: niceness alone would only count within that.
+    # Where no control group limits the processor, Linux divides it among sessions first. Preparing has a session of its
+    # own, and niceness alone would only count within that.
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _end_with_the_server() -> None:
-    """The server holds the other end of standard input: it closes when the server is gone, however it went."""
+    """Exit when standard input closes: the server holds its other end, which closes when the server ends in any way."""
     sys.stdin.buffer.read()
     os._exit(1)
 
 
 def _report_unforeseen(error: Exception, version: Path, limit_bytes: int) -> int:
-    """Report what nobody has foreseen: it may be this machine's fault, so that nothing is held against the version.
+    """Report an unforeseen error as failed or postponed, not as rejected: it may be this machine's fault.
 
     TensorFlow's modules raise ImportError, SystemError, TypeError and others when they get no memory.
     """
     memory = f"{limit_bytes // 1024**2} MiB of memory"
     if isinstance(error, MemoryError) or type(error).__name__ == _NO_MEMORY:
         return _report(failed=f"preparing it needs more than the {memory} that it may take")
-    if isinstance(error, OSError) and error.errno is not None:  # the system has said it, and not a library
+    if isinstance(error, OSError) and error.errno is not None:  # raised by the system, not by a library
         return _report(postponed=f"preparing it failed: {os.strerror(error.errno)}")
     what = first_line_without(error, version)
     return _report(failed=f"preparing it failed, with {memory} to take: {type(error).__name__}: {what}")
@@ -246,7 +246,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Without a graphics card TensorFlow still looks for one; preparing never needs it.
+    # TensorFlow looks for a graphics card even where there is none; preparing never needs one.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ.update(TF_NUM_INTRAOP_THREADS=_THREADS, TF_NUM_INTEROP_THREADS=_THREADS)
     sys.exit(main())

@@ -1,7 +1,7 @@
 """Problems: every error answer, as application/problem+json (RFC 9457), 404 and 405 included.
 
 A problem knows its status, its title and a sentence that says what to do; raising it anywhere below a
-route answers the request. Nothing of the inside gets out: an unforeseen exception is a bare 500.
+route answers the request. No internals leak: an unforeseen exception is a bare 500.
 """
 
 import json
@@ -46,7 +46,7 @@ class Problem(Exception):
         self.errors = errors or []
         self.headers = dict(headers or {})
         if retry_after_seconds is not None:
-            # Whole seconds, as HTTP asks: rounded up, a little over one would be twice as long as it takes.
+            # Whole seconds, as HTTP asks, rounded to the nearest: rounding up would double a wait of a little over one.
             self.headers["Retry-After"] = str(max(1, round(retry_after_seconds)))
 
 
@@ -122,7 +122,7 @@ class Internal(Problem):
 
 
 def internal() -> Internal:
-    """Something that nobody foresaw went wrong; the log has the reason, the client gets none of it."""
+    """An unforeseen error; the log has the reason, the client does not get it."""
     return Internal("The service could not answer; its log has the reason under this request id.")
 
 
@@ -165,7 +165,7 @@ class ProblemDocument(BaseModel):
     error: str
     """The detail again, for clients of other model servers."""
     errors: list[dict[str, str]] = []
-    """Where: `pointer` and `detail` of each place."""
+    """`pointer` and `detail` of each place that is wrong."""
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -211,7 +211,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def _handle(request: Request, error: Exception) -> Response:
     problem = _as_problem(request, error)
-    # Not the problem itself: a connection keeps this until its next request, and all that its traceback holds.
+    # Not the problem itself: the connection keeps this until its next request, and would keep the traceback's objects.
     request.state.rejected = problem.reason
     return answer(problem, request.url.path, request.state.request_id)
 
@@ -229,7 +229,7 @@ def _as_problem(request: Request, error: Exception) -> Problem:
             return NotFound(f"There is nothing at {request.url.path}; /docs lists what there is.")
         case HTTPException(status_code=405):
             allowed = (error.headers or {}).get("Allow", "")
-            if allowed == "GET":  # all that routes know; `service.head` answers the other
+            if allowed == "GET":  # routes know only GET; `service.head` answers HEAD
                 allowed = "GET, HEAD"
             detail = f"{request.method} is not possible at {request.url.path}; use {allowed}."
             return MethodNotAllowed(detail, headers={"Allow": allowed})

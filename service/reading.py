@@ -1,6 +1,6 @@
-"""From the body of /v1/read to the rows of its digits, or to the problem that says what is wrong with it.
+"""Turns the body of /v1/read into the rows of its digits, or into the problem that says what is wrong with it.
 
-Finding the digits is `service.imaging.lines`' business, reading bodies `service.bodies.reader`'s.
+`service.imaging.lines` finds the digits, `service.bodies.reader` reads the body.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _READ = (*MEDIA_TYPES, FORM)
 
-# What is wider, by its height, is refused as two digits that touch, if the network does not know which digit it is, or
-# takes it for none; surely for none if it is no wider than most digits. With the network that these were chosen for, of
-# 1,800 strings of training digits with two such 1,404 were refused; of 1,800 without, 10 that were read right.
+# A digit of a greater aspect ratio (width by height) is refused as two that touch if its confidence (first line) or its
+# score of being a digit is less; the last line is for digits no wider than most. With the network they were chosen for,
+# of 1,800 strings of training digits with two that touch 1,404 were refused; of 1,800 without, 10 that were read right.
 _WIDE, _SURE = 1.2, 0.6
 _RATHER_WIDE, _RATHER_ONE = 0.8, 0.4
 _NOT_THIN, _HARDLY_ONE = 0.5, 0.2
@@ -38,9 +38,9 @@ _NOT_THIN, _HARDLY_ONE = 0.5, 0.2
 async def read_digits(
     headers: RawHeaders, receive: Receive, reader: BodyReader, deadline: float
 ) -> tuple[list[FoundDigit], NDArray[np.float32], float]:
-    """Read the body and find its digits, in reading order; with their rows float32 [n, 784], n >= 1.
+    """Read the body and find its digits, in reading order, with their rows float32 [n, 784], n >= 1.
 
-    The third value is how many seconds finding them took; so long the body is held.
+    The third value is how many seconds finding them took; the body is held until then.
     `deadline` is in seconds of `time.monotonic`.
 
     Raises:
@@ -88,16 +88,16 @@ async def cut_digits(digits: list[FoundDigit], receive: Receive, reader: BodyRea
     """
     started = time.perf_counter()
     most_rows = reader.limits.max_instances
-    # Admitted with its picture: to refuse it here would waste most of the work.
+    # Admitted with its picture: a refusal here would waste most of the work.
     cutting = reader.pool.run(lambda: cuts_of_each(digits, most_rows), is_admitted=True)
     return await unless_client_leaves(receive, cutting), time.perf_counter() - started
 
 
 def check_touching(digits: list[FoundDigit], inference: Inference) -> None:
-    """Refuse a digit that is wide and that the network does not know, or does not take for one.
+    """Refuse a wide digit that the network is not sure of, or does not take for a digit.
 
     Raises:
-        InvalidInput: Which digit it is.
+        InvalidInput: There is such a digit; says which one.
     """
     confidences = inference.probabilities.max(axis=1).tolist()
     scores = inference.scores or [1.0] * len(digits)  # an older version does not tell

@@ -1,6 +1,6 @@
 """The rows that wait for the network: how many may, for how long, and which of them go into the next batch.
 
-When a batch runs, and in which thread, is for `batching` to say.
+`batching` decides when a batch runs, and in which thread.
 """
 
 import time
@@ -13,8 +13,9 @@ from service.problems import QueueFull
 from service.telemetry.metrics import Metrics
 from service.versions.loading import LoadedVersion
 
-# Weight of the newest batch in the measured rate: about the last two hundred count, of bulk half a second, nearly as
-# long as what is foretold from it. A moment in which bodies arrive, and the network has a third of a core, says little.
+# Weight of the newest batch in the measured rate: about the last two hundred count. Of bulk that is half a second,
+# nearly as long as the waits predicted from it; a moment in which the network has a third of a core, because bodies
+# arrive, says little.
 _RATE_WEIGHT = 0.005
 
 
@@ -25,10 +26,10 @@ class RowQueue:
         """Make it empty.
 
         Args:
-            metrics: Told how many rows wait, and how long each request's waited.
+            metrics: Told how many rows wait, and how long each request's rows waited.
             max_batch_size: Most rows of a batch.
             limit_rows: Most rows that may wait.
-            longest_wait_seconds: More rows than a batch that would wait for longer, at the measured rate, are refused.
+            longest_wait_seconds: More rows than a batch are refused if they would wait longer, at the measured rate.
         """
         self._metrics = metrics
         self._max_batch_size = max_batch_size
@@ -46,11 +47,11 @@ class RowQueue:
 
     @property
     def has_few(self) -> bool:
-        """Whether requests with few rows wait, or did until they were given up."""
+        """Whether requests with few rows wait, or waited until they were given up."""
         return bool(self._few)
 
     def check_room(self, rows: int, batches_at_once: int) -> None:
-        """Find out whether so many more rows may wait, while so many batches run at once.
+        """Check that `rows` more rows may wait, while `batches_at_once` batches run.
 
         Raises:
             QueueFull: They don't fit, or are more than a batch and would wait for too long.
@@ -69,11 +70,11 @@ class RowQueue:
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
 
     def wait_seconds(self, batches_at_once: int) -> float:
-        """How long the rows that wait now will take, at the measured rate of so many batches at once."""
+        """How long the rows that wait now will take, at the measured rate and with this many batches at once."""
         return self._rows * (self._seconds_per_row.value or 0.0) / max(1, batches_at_once) or 1.0
 
     def add(self, request: InferenceRequest) -> bool:
-        """Let a request's rows wait; tells whether they are few."""
+        """Queue a request's rows; returns whether they are few."""
         rows = request.waiting
         self._count(rows)
         is_few = self.are_few(rows, request.version)
@@ -81,7 +82,7 @@ class RowQueue:
         return is_few
 
     def are_few(self, rows: int, version: LoadedVersion) -> bool:
-        """Whether so many rows run in the event loop's own thread."""
+        """Whether this many rows run in the event loop's own thread."""
         return rows <= min(version.engine.inline_rows, self._max_batch_size)
 
     def release(self, request: InferenceRequest) -> None:
@@ -110,7 +111,7 @@ class RowQueue:
     def _take(self, queue: deque[InferenceRequest], *, are_few: bool) -> list[Slice]:
         """Take rows of one version from the front of a queue, up to the largest batch.
 
-        A request of which rows remain goes to the back: others pass between the slices of a bulk request.
+        A request with rows left goes to the back, so that others pass between the slices of a bulk request.
         """
         batch: list[Slice] = []
         free = self._max_batch_size
@@ -131,7 +132,7 @@ class RowQueue:
         return batch
 
     def _front(self, queue: deque[InferenceRequest]) -> Iterator[InferenceRequest]:
-        """The front of a queue, again and again; requests that are answered or too late are dropped."""
+        """Yield the first request of a queue, again and again; drop those that are released or past their deadline."""
         while queue:
             request = queue[0]
             if not request.waiting:

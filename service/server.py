@@ -1,7 +1,7 @@
 """One serving process: uvicorn around the app, and a stop that loses nothing.
 
-On SIGTERM readiness turns 503 at once, requests are still answered for `drain_seconds` so that load
-balancers can turn away, then what is in flight is finished and the process ends with 0.
+On SIGTERM readiness turns 503 at once. Requests are still answered for `drain_seconds`, so that load balancers can turn
+away; then requests in flight are finished, and the process exits with 0.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ from service.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from service.telemetry.tracing import Tracing
 
-# What macOS allows at most where it says that there is no limit; it refuses to be told so.
+# The most that macOS allows where it reports no limit; it refuses to set "no limit".
 _FILES_WITHOUT_LIMIT = 10_240
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
-# From one look for garbage to the next. Some thousand requests that wait are that many objects, none of them garbage:
-# with Python's 700 the looks at them take an eighth of the event loop's time.
+# New objects from one garbage collection to the next. A few thousand waiting requests are this many objects, none of
+# them garbage: with Python's 700, collections take an eighth of the event loop's time.
 _NEW_OBJECTS = 20_000
 
 log = logging.getLogger("digits.server")
@@ -52,7 +52,7 @@ def serve_app(
     app: ASGIApp, protocol: type[HttpToolsProtocol], settings: Settings, drain: Drain, listener: socket.socket
 ) -> None:
     """Serve any app in this way; `protocol` is the class of its connections."""
-    # Pillow warns of damaged files, which are answered with 422; each text would be remembered for ever.
+    # Pillow warns of damaged files, which are answered with 422; each warning's text would be kept for ever.
     warnings.filterwarnings("ignore", module="PIL")
     _allow_open_files()
     config = uvicorn.Config(
@@ -64,7 +64,7 @@ def serve_app(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here asks who the client is
-        date_header=False,  # the connections write it: uvicorn's comes of the loop that is left out below
+        date_header=False,  # the connections write it: uvicorn's is made in the loop that is left out below
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_seconds),
     )
     # Modules, routes and schemas stay for ever: the garbage collector need not look at them again and again.
@@ -86,7 +86,7 @@ def _allow_open_files() -> None:
 
 
 def _tracing(environment: Mapping[str, str]) -> "Tracing | None":
-    """Traces, if OpenTelemetry's standard variables say where to; else nothing of it is even imported."""
+    """Tracing, if OpenTelemetry's standard variables say where to send traces; else it is not even imported."""
     disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
     if disabled or environment.get("OTEL_TRACES_EXPORTER") == "none" or not any(map(environment.get, _ENDPOINTS)):
         return None
@@ -108,17 +108,17 @@ class DrainingServer(uvicorn.Server):
         self._stopped = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Wait until it is to stop; called by uvicorn.
+        """Wait until the server is to stop; called by uvicorn.
 
-        uvicorn's own looks ten times a second, which takes more of a core than all else that an idle worker does. What
-        it does on the way is not needed: connections make the date themselves, and there is no limit of requests.
+        uvicorn's own loop wakes up ten times a second, which takes more of a core than all else that an idle worker
+        does. Its other work is not needed: connections make the date themselves, and requests have no maximum number.
         """
         await self._stopped.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM; stop at once on a second one and on Ctrl-C."""
         loop = asyncio.get_running_loop()
-        # The loop may be asleep, and what a handler of signals asks of it otherwise need not wake it up.
+        # The loop may be asleep: from a signal handler, only a thread-safe call is sure to wake it up.
         if sig != signal.SIGTERM or self._drain.draining:
             super().handle_exit(sig, frame)
             loop.call_soon_threadsafe(self._stopped.set)

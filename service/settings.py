@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
         protected_namespaces=(),
-        hide_input_in_errors=True,  # it may be a key
+        hide_input_in_errors=True,  # the input may be a key
     )
 
     model_store: Path = Path("models")
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
             except OSError as error:
                 msg = f"cannot be read: {error.strerror}"
                 raise ValueError(msg) from error
-            except UnicodeDecodeError:  # of which the message has some of the keys' bytes
+            except UnicodeDecodeError:  # its message would show some of the keys' bytes
                 msg = "is no text in UTF-8"
                 raise ValueError(msg) from None
         return _parse_keys(self.api_keys.get_secret_value().split(",")) if self.api_keys is not None else ()
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     @field_validator("model_store", "cache", "host", mode="before")
     @classmethod
     def _is_not_empty(cls, value: object) -> object:
-        """An empty text would be the working directory, or all addresses of the machine, which nobody has asked for."""
+        """Refuse an empty text: it would mean the working directory or all addresses, which nobody asked for."""
         if isinstance(value, str) and not value.strip():
             msg = "is set, but empty; leave it unset for the default"
             raise ValueError(msg)
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_can_be_read(self) -> Self:
-        """Keys that were meant to guard the service and do not are found out at the start."""
+        """Refuse to start with keys that were meant to guard the service and cannot."""
         if self.api_keys is not None and self.api_keys_file is not None:
             msg = "give DIGITS_API_KEYS or DIGITS_API_KEYS_FILE, not both"
             raise ValueError(msg)
@@ -131,15 +131,15 @@ class Settings(BaseSettings):
 
 
 def _uncommented(text: str) -> list[str]:
-    """The lines of a text but for those that are comments."""
+    """The lines of a text that are not comments."""
     return [line for line in text.split("\n") if not line.lstrip().startswith("#")]
 
 
 def _parse_keys(texts: Iterable[str]) -> tuple[str, ...]:
-    """The keys that are given, one in each text; around it may be white space, and an empty one is passed over.
+    """Parse one key from each text, without white space around it; empty texts are skipped.
 
     Raises:
-        ValueError: There is none, or one that no header can carry, or that looks like several or a comment.
+        ValueError: There is no key, or one that no header can carry, or one that looks like several or a comment.
     """
     keys = tuple(filter(None, map(str.strip, texts)))
     if not keys:

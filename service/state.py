@@ -1,4 +1,4 @@
-"""What the routes share: the parts of one running service, made by `app` and handed over with each request.
+"""What the routes share: the parts of one running service, made by `app` and passed with each request.
 
 Also how a request names a version.
 """
@@ -21,7 +21,7 @@ from service.versions.registry import Registry
 
 
 class Drain:
-    """Whether the service has been told to stop and only finishes what it has."""
+    """Whether the service has been told to stop and is draining."""
 
     def __init__(self) -> None:
         self.draining = False
@@ -60,7 +60,7 @@ State = Annotated[ServiceState, Depends(_state)]
 
 
 def _plain(sent: str) -> str:
-    """Refuse what is a number for Python and no version for the model store: `007`, `+1`, `1_0`, `1.0`."""
+    """Refuse a text that is a number for Python but no version for the model store: `007`, `+1`, `1_0`, `1.0`."""
     if not re.fullmatch("[1-9][0-9]*", sent):
         kind, detail = "version", "Input should be a version's number, digits without a sign or a leading zero"
         raise PydanticCustomError(kind, detail)

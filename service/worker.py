@@ -1,7 +1,7 @@
-"""One of several serving processes, forked from one that has imported all that serves.
+"""One of several serving processes, forked from a parent that has imported everything needed to serve.
 
-Forked, because importing takes most of a start, and memory for what is imported is then needed once. What a worker does
-is passed in; when one is started, and what is done when it ends, is for `workers` to say.
+Forked, because importing takes most of the start-up time, and forked workers share the memory of what is imported. What
+a worker does is passed in; `workers` decides when one is started, and what is done when it ends.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from service.telemetry.tally import Memory
 
 _STANDARD_ERROR = 2
 
-# What the parent handles in a way that is not the worker's, and what the worker does instead.
+# The signals that the parent handles in its own way, and the worker's handlers for them.
 _HANDLERS: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], Any]] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
@@ -52,17 +52,17 @@ class Forked:
 
     pid: int
     lifeline: int
-    """Descriptor of a pipe's end; the worker stops when it is closed, as by the end of the parent, however it went."""
+    """Descriptor of a pipe's end; when it is closed, also because the parent ended in any way, the worker stops."""
 
 
 def fork(place: Place, serve: Serve) -> Forked:
     """Start a worker; this process must have no other threads.
 
     Raises:
-        OSError: There is no process, memory or descriptor to be had.
+        OSError: No process, memory or descriptor is available.
     """
     watched, lifeline = os.pipe()
-    # A signal that comes meanwhile waits: the worker must not handle its own as its parent would.
+    # Signals wait meanwhile: the worker must not handle one with its parent's handlers.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLERS)
     try:
         pid = os.fork()
@@ -78,7 +78,7 @@ def fork(place: Place, serve: Serve) -> Forked:
 
 
 def _become_worker(place: Place, serve: Serve, watched: int, blocked: Collection[int]) -> NoReturn:
-    """Serve, and end without anything of what the parent would still have done."""
+    """Serve, and exit without running anything that the parent would still have done."""
     code = 1
     try:
         _leave_parent((place.listener.fileno(), place.metrics_file, watched))
@@ -90,10 +90,10 @@ def _become_worker(place: Place, serve: Serve, watched: int, blocked: Collection
         code = ended.code if isinstance(ended.code, int) else 1
     except KeyboardInterrupt:  # before it serves, or once more after it has
         code = 0
-    except BaseException:  # noqa: BLE001 - told as the interpreter does it, which this process does not come back to
+    except BaseException:  # noqa: BLE001 - reported as by the interpreter, to which this process does not return
         sys.excepthook(*sys.exc_info())
     finally:
-        try:  # both fail if nobody reads any more what they hold
+        try:  # both fail if nobody reads the streams any more
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
@@ -108,12 +108,12 @@ def _leave_parent(kept: Collection[int]) -> None:
         signal.signal(number, handler)
     for descriptor in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:
         if descriptor > _STANDARD_ERROR and descriptor not in kept:
-            with contextlib.suppress(OSError):  # that of the list itself is closed already
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed already
                 os.close(descriptor)
 
 
 def _work(place: Place, serve: Serve) -> None:
-    with contextlib.suppress(OSError):  # only tells in lists of processes which one this is
+    with contextlib.suppress(OSError):  # only names this worker in lists of processes
         Path("/proc/self/comm").write_text(f"worker {place.worker}")
     metrics = Metrics(Memory(place.workers, place.worker, place.metrics_file))
     if place.restarts:  # counted before anything can fail, or a worker that never gets to serve would not be seen

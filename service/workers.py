@@ -1,8 +1,8 @@
 """Several serving processes on one address: starts them, replaces those that end, stops them together.
 
-What a worker is, `worker` says. This process serves nothing itself. It keeps the listening sockets, so that connections
-wait for a worker's replacement instead of being refused, and the memory in which workers count. The socket of a worker
-that keeps failing is closed until its replacement listens, so that all connections come to the others.
+`worker` defines what a worker is. This process serves nothing itself. It keeps the listening sockets, so that
+connections wait for a worker's replacement instead of being refused, and the memory in which workers count. The socket
+of a worker that keeps failing is closed until its replacement listens, so that all connections go to the others.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from service.connections.listeners import bind_beside
 from service.telemetry import tally
 from service.worker import Forked, Place, Serve, fork
 
-# Starting takes a second at most: what ends sooner than this has hardly served, and its replacement waits for longer
-# each time.
+# Starting takes a second at most: a worker that ends sooner than this has hardly served, and its replacement is delayed
+# longer each time.
 _SETTLED_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 30.0
 # A killed worker's replacement serves within a second, and connections wait for it. When two in a row have ended
-# before they served, the next one will hardly do better, and nobody is kept waiting for it.
+# before they served, the next one will hardly do better, and connections no longer wait for it.
 _UNSERVED_UNTIL_CLOSED = 2
-# One that did serve will mostly do so again, but after the fourth early end the next one is put off for 1.6 s, and
-# later for half a minute, in which nobody would accept what waits.
+# A worker that did serve will mostly do so again, but after the fourth early end its replacement is delayed by 1.6 s,
+# and later by half a minute, in which nobody would accept the waiting connections.
 _EARLY_UNTIL_CLOSED = 4
-# A worker that serves shows every five seconds that its event loop runs. One that has not in so many looks hangs:
-# nothing that the service does holds its loop up for a tenth of that. Looks are counted instead of seconds, so that a
-# machine that was suspended, or a parent that was stopped, is no worker's fault.
+# A worker that serves shows every five seconds that its event loop runs. One that has not in this many looks hangs:
+# nothing that the service does holds its loop up for a tenth of that time. Looks are counted instead of seconds, so
+# that no worker is blamed for a suspended machine or a stopped parent.
 _LOOK_SECONDS = 5.0
 _SILENT_LOOKS = 6
 # What a worker may take beyond its own limits before it is killed.
@@ -43,9 +43,9 @@ log = logging.getLogger("digits.workers")
 
 @dataclass
 class Workers:
-    """Keeps a worker running for each listening socket, which does `serve`.
+    """Keeps a worker, which does `serve`, running for each listening socket.
 
-    `stop_seconds` is how long their stopping may take, `look_seconds` how often is looked whether they hang.
+    `stop_seconds` is how long the workers may take to stop; every `look_seconds` they are checked for hanging.
     """
 
     listeners: list[socket.socket]
@@ -59,7 +59,7 @@ class Workers:
 
     def run(self) -> int:
         """Keep the workers running until SIGTERM or Ctrl-C; returns 0 if all of them ended well."""
-        # What is there now is the workers' too, for as long as none of them writes to it.
+        # Workers share the memory in use now, for as long as none of them writes to it.
         gc.collect()
         gc.freeze()
         return asyncio.run(self._run())
@@ -82,7 +82,7 @@ class Workers:
             started = time.monotonic()
             try:
                 code, has_served = await self._run_worker(worker, restarts)
-            except OSError as error:  # no memory or no process to be had just now
+            except OSError as error:  # no memory or no process is available just now
                 log.error("worker %d cannot be started: %s", worker, error.strerror)  # noqa: TRY400 - no fault of ours
                 code, has_served = 1, False
             if self._stopping.is_set():
@@ -104,7 +104,7 @@ class Workers:
                     return 0
 
     async def _run_worker(self, worker: int, restarts: int) -> tuple[int, bool]:
-        """Run one until it ends; its exit code, and whether it has served."""
+        """Run one worker until it ends; returns its exit code, and whether it has served."""
         workers, metrics = len(self.listeners), self._metrics_file
         forked = fork(Place(worker, workers, self.listeners[worker], metrics, restarts), self.serve)
         self._forked[worker] = forked
@@ -141,7 +141,7 @@ class Workers:
             os.kill(pid, signal.SIGKILL)
 
     def _close_listener(self, worker: int) -> None:
-        """Let no connection come to this worker before it serves: it will listen on the new socket by itself."""
+        """Keep connections from this worker until its replacement serves, which itself listens on the new socket."""
         try:
             bound = bind_beside(self.listeners[worker])  # first, so that the port is never free for others
         except OSError as error:
@@ -155,7 +155,7 @@ class Workers:
         """Pass the signal on; kill what has not stopped when its time is over."""
         if not self._stopping.is_set():
             self._stopping.set()
-            # The workers have copies of their own: theirs must be the last, so that no connection waits in vain.
+            # The workers have their own copies, which must be the last ones open, so that no connection waits in vain.
             for listener in self.listeners:
                 listener.close()
             asyncio.get_running_loop().call_later(self.stop_seconds + _GRACE_SECONDS, self._send, signal.SIGKILL)

@@ -1,1 +1,1 @@
-"""From a request's body, of whatever media type, to rows: how much of it is held, and what is wrong with it."""
+"""Turns request bodies of every media type into rows, bounds their memory, and says what is wrong with them."""

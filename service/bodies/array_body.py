@@ -1,7 +1,7 @@
-"""The JSON of images as arrays: its schema, and the lengths and ranges of what fits it.
+"""Images as JSON arrays: their schema, and the checks of their lengths and ranges.
 
-pydantic validates structure and types, of which `misfits` tells. Lengths and ranges are checked afterwards, where that
-costs microseconds and can name the place and the number.
+pydantic validates structure and types; `misfits` explains its errors. Lengths and ranges are checked afterwards, where
+that costs microseconds and can name the place and the number.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from service.problems import InvalidInput, Pointer, TooLarge
 SIDE = 28
 PIXELS = SIDE * SIDE
 
-# Failing fast: one wrong number is enough to report, and a megabyte of wrong ones must not be collected.
+# Fail fast: one wrong number is enough to report, and errors for a megabyte of them must not be collected.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Row = Annotated[list[Number], Field(fail_fast=True, json_schema_extra={"minItems": PIXELS, "maxItems": PIXELS})]
 GridRow = Annotated[list[Number], Field(fail_fast=True, json_schema_extra={"minItems": SIDE, "maxItems": SIDE})]
 Grid = Annotated[list[GridRow], Field(fail_fast=True, json_schema_extra={"minItems": SIDE, "maxItems": SIDE})]
 Instance = Annotated[Row | Grid, Field(union_mode="left_to_right")]
 Instances = Annotated[list[Instance], Field(fail_fast=True, json_schema_extra={"minItems": 1})]
-# JSON's true equals 1 in Python, and is no number for a client.
+# JSON's true equals 1 in Python, but is not a number to a client; as a string it is refused.
 MaxValue = Annotated[Literal[1, 255], BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 _BITS = {max_value: np.float64(max_value).view(np.uint64) for max_value in (1, 255)}
 ONE_OF_TWO = "send either pixels (one image) or instances (a batch)"
-# A made-up member's name is the client's own text: enough of it to recognise.
+# The name of an unknown member is the client's own text; this much is enough to recognise it.
 _MAX_NAME_LETTERS = 100
 
 
@@ -50,11 +50,11 @@ class ArrayBody(BaseModel):
 
 
 Validate = Callable[[bytes], ArrayBody]
-"""Makes an `ArrayBody` of JSON, or raises pydantic's `ValidationError`; holds up all other threads meanwhile."""
+"""Parses JSON into an `ArrayBody`, or raises pydantic's `ValidationError`; blocks all other threads meanwhile."""
 
 
 def invalid(where: str, detail: str) -> InvalidInput:
-    """What is told of one place, by its JSON pointer."""
+    """The problem at one place, given by its JSON pointer."""
     return InvalidInput(f"{where or 'The body'}: {detail}.", [Pointer(where, detail)])
 
 
@@ -71,17 +71,17 @@ def check_count(count: int, max_instances: int) -> None:
 
 
 def check_pixels(length: int) -> None:
-    """Raise `InvalidInput` if the one image has another number of values."""
+    """Raise `InvalidInput` if a single image does not have 784 values."""
     _check_length("/pixels", "784 values", PIXELS, length)
 
 
 def check_instance(index: int, length: int, row_lengths: list[int]) -> None:
-    """Raise `InvalidInput` if an image of a batch has another shape.
+    """Raise `InvalidInput` if an image of a batch has the wrong shape.
 
     Args:
-        index: Which one it is.
-        length: How many values it has; of a grid, how many rows.
-        row_lengths: Of each of a grid's rows, how many values; empty for an image that is no grid.
+        index: Its place in the batch.
+        length: How many values it has; for a grid, how many rows.
+        row_lengths: How many values each row of a grid has; empty for an image that is no grid.
     """
     where = f"/instances/{index}"
     expected = "784 values or 28 rows of 28"
@@ -95,25 +95,25 @@ def check_instance(index: int, length: int, row_lengths: list[int]) -> None:
 
 
 def row_lengths_of(instance: Instance) -> list[int]:
-    """How many values each row of an image has that pydantic took; empty for an image that is no grid."""
+    """How many values each row of a grid that pydantic accepted has; empty for an image that is no grid."""
     return [len(row) for row in instance if isinstance(row, list)]
 
 
 def pixels_of(
     values: NDArray[np.float64], max_value: int, are_grids: list[bool] | None, first: int = 0
 ) -> NDArray[np.float32]:
-    """Make pixels float32 [n, 784] in [0, 1] of what was sent.
+    """Turn the values that were sent into pixels float32 [n, 784] in [0, 1].
 
     Args:
         values: float64 [n, 784], all finite.
-        max_value: Full ink.
-        are_grids: Of each image of a batch, whether it was sent as 28 rows of 28; None for the one image.
-        first: Which one of its batch the first image is.
+        max_value: The value of full ink.
+        are_grids: For each image of a batch, whether it was sent as 28 rows of 28; None for a single image.
+        first: The place of the first image in its batch.
 
     Raises:
         InvalidInput: A value is out of range; points at the first.
     """
-    # The bits of a double, taken as an integer, rise with it from 0 on, and are greater for negative ones.
+    # The bits of a double, read as an unsigned integer, grow with it from 0 on; negative ones have still greater bits.
     if values.view(np.uint64).max() > _BITS[max_value]:
         _check_range(values, max_value, are_grids, first)
     return (values if max_value == 1 else values / max_value).astype(np.float32)

@@ -1,8 +1,7 @@
-"""Arrays sent by clients, as JSON or as raw bytes, to rows of pixels.
+"""Turns arrays sent by clients, as JSON or as raw bytes, into rows of pixels.
 
-JSON that is plainly right goes from its bytes into an array by simdjson, without a Python number in between; all
-else is for pydantic, which validates structure and types, and says what is wrong, unless it is large. What is special
-about batches is in `instances`.
+simdjson reads JSON that is plainly right straight into an array, without making Python numbers. Anything else goes to
+pydantic, which validates structure and types and says what is wrong, unless it is large. `instances` reads batches.
 """
 
 import numpy as np
@@ -26,8 +25,8 @@ from service.bodies.misfits import problem_of, problem_of_large
 from service.problems import InvalidInput
 
 _FULL_INK = np.float32(255)
-# No other thread runs while pydantic reads, and a megabyte of JSON that was made for it takes 0.3 s and 60 MB; a body
-# may have sixteen. An image has 16 KB with all digits of a double, 60 KB indented.
+# pydantic reads no larger body whole: no other thread runs meanwhile, a megabyte of JSON crafted to be slow takes 0.3 s
+# and 60 MB, and a body may have sixteen. An image takes 16 KB with all digits of a double, 60 KB indented.
 _MOST_WHOLE_BYTES = 256 * 1024
 
 
@@ -39,13 +38,13 @@ def rows_from_json(
 ) -> NDArray[np.float32]:
     """Read `{"pixels": [784]}` or `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1].
 
-    A parser that is used again saves 12 us; one thread may use it at a time. Of a batch the first image that is wrong
-    is told, values out of range last: `max_value` may stand behind the images.
+    Reusing a parser saves 12 us; only one thread may use it at a time. For a batch, the first wrong image is reported;
+    values out of range are reported last, because `max_value` may follow the images.
 
     Raises:
         MalformedBody: Not JSON.
         TooLarge: More instances than allowed.
-        InvalidInput: Another structure, length, type or range; points at the place.
+        InvalidInput: A wrong structure, length, type or range; points at the place.
     """
     parser = parser or simdjson.Parser()
     rows = rows_from_batch(body, max_instances, parser, validate)
@@ -77,7 +76,7 @@ def rows_from_bytes(body: bytes, max_instances: int) -> NDArray[np.float32]:
 def _validated_rows(
     body: bytes, max_instances: int, validate: Validate = ArrayBody.model_validate_json
 ) -> NDArray[np.float32]:
-    """Read any body by way of pydantic; raises as `rows_from_json` does."""
+    """Read any body with pydantic; raises as `rows_from_json` does."""
     try:
         sent = validate(body)
     except ValidationError as error:
@@ -99,13 +98,13 @@ def _validated_rows(
 
 
 def _plain_image(body: bytes, parser: simdjson.Parser) -> NDArray[np.float32] | None:
-    """Read a body that is one image, and right in all respects; None for others, some right, and for large ones.
+    """Read a body that is plainly a single image; None for any other, valid or not, and for a large one.
 
-    The same as by way of pydantic, in a fifth of the time: a test compares the two on all sorts of bodies.
+    The result is the same as with pydantic, in a fifth of the time: a test compares the two on all sorts of bodies.
     """
     if not body.startswith(b"{"):  # white space, a byte order mark or no object: rare, or wrong
         return None
-    # as_buffer would flatten whatever is nested inside: a single bracket rules that out. First, as it costs least.
+    # as_buffer would flatten nested lists: a single bracket rules them out. Checked before parsing, as it costs least.
     if len(body) > _MOST_WHOLE_BYTES or body.count(b"[") != 1:
         return None
     try:
@@ -120,7 +119,7 @@ def _plain_image(body: bytes, parser: simdjson.Parser) -> NDArray[np.float32] | 
 
 
 def _pixels(document: object) -> tuple[NDArray[np.float64], int] | None:
-    """The values float64 [n] of one image, of any length, and the full ink among them."""
+    """The values float64 [n] of one image, of any length, and their `max_value`; None for any other document."""
     if not isinstance(document, simdjson.Object) or len(document) > 2:
         return None
     max_value = document["max_value"] if len(document) == 2 else 1

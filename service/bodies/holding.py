@@ -1,6 +1,6 @@
-"""A bound on the memory of all request bodies together: while they arrive, wait and are decoded.
+"""Bounds the memory of all request bodies together, while they arrive, wait and are decoded.
 
-The rows that answers show count too. What is read, and who uses it, is for `reader` and `service.pool` to say.
+Rows that an answer shows count too. `reader` and `service.pool` tell it what is read and who uses it.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from service.average import RunningAverage
 from service.problems import QueueFull
 
-# Weight of the newest body in how long they are held: about the last ten count.
+# Weight of the newest body in the average time that bodies are held: about the last ten count.
 _WEIGHT = 0.1
 
 
@@ -21,7 +21,7 @@ class BodyMemory:
 
         Args:
             limit_bytes: Most bytes that all bodies together may hold.
-            clock: Gives seconds, as the deadlines of bodies do.
+            clock: Gives seconds, on the same scale as the bodies' deadlines.
         """
         self._limit_bytes = limit_bytes
         self._clock = clock
@@ -30,10 +30,10 @@ class BodyMemory:
         self._held_seconds = RunningAverage(_WEIGHT)
 
     def take(self, body: "HeldBody", more_bytes: int) -> None:
-        """Count more bytes of that body.
+        """Count more bytes of a body.
 
         Raises:
-            QueueFull: All bodies together hold too much; its `Retry-After` is when the first of the others may be done.
+            QueueFull: All bodies together would hold too much; `Retry-After` is when the first of the others may end.
         """
         if self._size_bytes + more_bytes > self._limit_bytes:
             now = self._clock()
@@ -46,9 +46,9 @@ class BodyMemory:
             body.since = self._clock()
 
     def _seconds_left(self, body: "HeldBody", now: float) -> float:
-        """How long that body will still be held: as long as others were lately, but not past its deadline.
+        """Estimate how long a body will still be held, from the recent average, but not past its deadline.
 
-        A body that has taken longer than that already is assumed to be half done.
+        A body that has already been held for longer than the average is assumed to be half done.
         """
         until_deadline = max(0.0, body.deadline - now)
         usual = self._held_seconds.value
@@ -58,7 +58,7 @@ class BodyMemory:
         return min(until_deadline, usual - age if age < usual else age)
 
     def give_back(self, body: "HeldBody") -> None:
-        """Count that body no longer."""
+        """Stop counting a body."""
         if body not in self._bodies:
             return
         self._size_bytes -= body.size_bytes
@@ -67,7 +67,7 @@ class BodyMemory:
 
 
 class HeldBody:
-    """The bytes of one body: counted until everyone who uses them has let go."""
+    """The bytes of one body, counted until every user has let go of them."""
 
     def __init__(self, memory: BodyMemory, deadline: float) -> None:
         """Hold nothing yet, for one user.
@@ -83,7 +83,7 @@ class HeldBody:
         self._users = 1
 
     def grow_to(self, size_bytes: int) -> None:
-        """Hold so many bytes in all.
+        """Hold this many bytes in total.
 
         Raises:
             QueueFull: Others hold too much.
@@ -92,11 +92,11 @@ class HeldBody:
         self.size_bytes = size_bytes
 
     def use(self) -> None:
-        """One more needs the bytes: a thread goes on with them when its caller has gone."""
+        """Add a user: a thread keeps using the bytes after its caller has gone."""
         self._users += 1
 
     def let_go(self) -> None:
-        """One needs them no longer; with the last of them they are given back."""
+        """Remove a user; when the last one goes, the bytes are given back."""
         self._users -= 1
         if self._users == 0:
             self._memory.give_back(self)

@@ -1,7 +1,7 @@
-"""The images of a batch in JSON, read one at a time, so that other threads run in between.
+"""Reads the images of a JSON batch one at a time, so that other threads run in between.
 
-simdjson reads those that are numbers, in rows of 784 or of 28. The first that is something else is shown to pydantic,
-alone: no thread runs while that reads a body of megabytes.
+simdjson reads the images that are numbers, 784 or 28 rows of 28. The first image that is something else goes to
+pydantic alone: no other thread would run while pydantic reads a body of megabytes.
 """
 
 import json
@@ -24,31 +24,31 @@ from service.bodies.array_body import (
 from service.bodies.misfits import problem_of
 from service.problems import InvalidInput, MalformedBody
 
-# Images whose numbers are kept as they were sent before pixels are made of them, which take half as much. As many make
-# 0.4 MB, which the processor has at hand; those of a large body take more than the body.
+# How many images are kept as doubles before they are turned into pixels, which take half as much. This many take
+# 0.4 MB, which fits into the processor's cache; all images of a large body would take more than the body.
 _READ_AHEAD = 64
-# More than an image whose numbers have 25 letters and 16 spaces before each; pydantic needs 4 ms for it.
+# More than an image whose numbers have 25 characters, with 16 spaces before each; pydantic takes 4 ms for this much.
 _MOST_PART_BYTES = 64 * 1024
-# More than anybody indents by; an endless run would be looked at letter by letter. Possessive, or two runs side by side
-# would be tried with every place between them.
+# More than anybody indents by; without a limit, an endless run of spaces would be scanned character by character.
+# Possessive, because two adjacent runs would otherwise backtrack over every split between them.
 _FEW_SPACES = rb"[ \t\r\n]{0,1000}+"
 _TEXT = rb'"[\x20!#-\[\]-~]{0,100}"'
 _MEMBER = _TEXT + rb" : (?:" + _TEXT + rb"|true|false|null|-?(?:0|[1-9]\d{0,9})(?:\.\d{1,9})?) , "
 
 
 def _pattern(text: bytes) -> re.Pattern[bytes]:
-    """A pattern in which a space stands for white space as JSON has it."""
+    """Compile a pattern in which a space stands for JSON white space."""
     return re.compile(text.replace(b" ", _FEW_SPACES))
 
 
-# Unknown members too, so that pydantic can refuse them without reading the images.
+# Matches unknown members too, so that pydantic can refuse them without reading the images.
 _BEFORE_BATCH = _pattern(rb' { (?:"max_value" : (1|255) , )?((?:' + _MEMBER + rb'){0,9})"instances" : \[')
 _AFTER_BATCH = _pattern(rb' \] (?:, "max_value" : (1|255) )?} ')
 _OPENING = _pattern(rb" (,?) (\[)( \[)?")
 _GRID_END = _pattern(rb"\] \]")
 _SEPARATOR = _pattern(rb" ,? ")
 _PLACE = re.compile(r"at line (\d+) column (\d+)")
-_VALUE = json.JSONDecoder(parse_int=float)  # an int of many digits takes time by their square
+_VALUE = json.JSONDecoder(parse_int=float)  # converting a long int takes quadratic time
 
 
 class _Image(NamedTuple):
@@ -62,16 +62,16 @@ class _Image(NamedTuple):
 
 
 class _Images(NamedTuple):
-    """The images that a batch begins with."""
+    """The readable images at the beginning of a batch."""
 
     rows: NDArray[np.float32]
-    """The pixels of those that one request may hold, [n, 784]; of no use if a value is out of range."""
+    """Their pixels [n, 784], for as many as one request may hold; of no use if a value is out of range."""
     found: int
-    """How many there are, more than one request may hold included."""
+    """How many there are, including those beyond what one request may hold."""
     end: int
     """Where the last one ends in the body."""
     out_of_range: InvalidInput | None
-    """What is told of the first value that is."""
+    """The problem of the first value that is out of range, if any."""
 
 
 def rows_from_batch(
@@ -79,9 +79,9 @@ def rows_from_batch(
 ) -> NDArray[np.float32] | None:
     """Read `{"instances": [[784] or [28][28], ...]}` into pixels float32 [n, 784] in [0, 1]; None for an odd body.
 
-    Odd is one that begins otherwise, or holds something that is not plainly right, but not wrong by itself either.
-    Images are read one by one also because simdjson needs ten times the body's memory, and so twice the time, for all
-    at once.
+    A body is odd if it begins otherwise, or holds something that is neither plainly right nor wrong by itself. Images
+    are read one by one also because simdjson would need ten times the body's memory, and so twice the time, for all at
+    once.
 
     Raises:
         MalformedBody: Not JSON.
@@ -91,7 +91,7 @@ def rows_from_batch(
     before = _BEFORE_BATCH.match(body)
     if before is None:
         return None
-    after = _AFTER_BATCH.fullmatch(body, max(0, body.rfind(b"]")))  # what full ink is has to be known first
+    after = _AFTER_BATCH.fullmatch(body, max(0, body.rfind(b"]")))  # `max_value` must be known first
     max_value = int(before[1] or (after and after[1]) or 1)
     images = _plain_images(body, before.end(), max_value, max_instances, parser)
     after = _AFTER_BATCH.fullmatch(body, images.end)
@@ -101,24 +101,24 @@ def rows_from_batch(
     check_count(images.found, max_instances)
     wrong = images.out_of_range
     if wrong:
-        raise InvalidInput(wrong.detail, wrong.errors)  # another one, or this frame and what it raised made a ring
+        raise InvalidInput(wrong.detail, wrong.errors)  # a new one: `wrong` and this frame would form a reference cycle
     return images.rows
 
 
 def _plain_images(body: bytes, start: int, max_value: int, most: int, parser: simdjson.Parser) -> _Images:
-    """Read images from there on, until something else comes; raises as `check_instance` does."""
+    """Read images from `start` on, until something else comes; raises as `check_instance` does."""
     values, rows = np.empty((_READ_AHEAD, PIXELS)), np.empty((0, PIXELS), np.float32)
     found, end, problem = 0, start, None
     while True:
         are_grids, end = _next_images(body, end, found, values, parser)
         stop = min(found + len(are_grids), most)
         if found < stop and not problem:
-            if stop > len(rows):  # room for as many as there will be if the others take as many bytes as these
+            if stop > len(rows):  # room for all, if the other images take as many bytes each as these
                 rows.resize((min(most, stop * (len(body) - start) // (end - start) + 1), PIXELS), refcheck=False)
             try:
                 rows[found:stop] = pixels_of(values[: stop - found], max_value, are_grids, found)
             except InvalidInput as error:
-                problem = error.with_traceback(None)  # that would hold this frame, and the body
+                problem = error.with_traceback(None)  # a traceback would hold this frame, and the body
         found += len(are_grids)
         if len(are_grids) < _READ_AHEAD:
             rows.resize((min(found, most), PIXELS), refcheck=False)
@@ -128,9 +128,9 @@ def _plain_images(body: bytes, start: int, max_value: int, most: int, parser: si
 def _next_images(
     body: bytes, at: int, first: int, values: NDArray[np.float64], parser: simdjson.Parser
 ) -> tuple[list[bool], int]:
-    """Read as many images as there is room for in `values`, until something else comes; the first has that number.
+    """Read images into `values` until it is full or something else comes; `first` is the first one's number.
 
-    Gives of each whether it is a grid, and where the last one ends; raises as `check_instance` does.
+    Returns for each whether it is a grid, and where the last one ends; raises as `check_instance` does.
     """
     are_grids: list[bool] = []
     while len(are_grids) < len(values):
@@ -146,7 +146,7 @@ def _next_images(
 
 
 def _next_image(body: bytes, at: int, separator: bytes, parser: simdjson.Parser) -> _Image | None:
-    """Read what is numbers, or rows of numbers, and stands there behind the separator."""
+    """Read the image that follows the separator at `at`; None if it is not numbers or rows of numbers."""
     opening = _OPENING.match(body, at)
     if opening is None or opening[1] != separator:
         return None
@@ -166,18 +166,18 @@ def _next_image(body: bytes, at: int, separator: bytes, parser: simdjson.Parser)
     if not opening[3]:
         return _Image(values, [], end)
     row_lengths = [len(row) for row in parsed if isinstance(row, simdjson.Array)]
-    # Numbers beside the rows, and what is nested deeper, are flattened by as_buffer.
+    # as_buffer also flattens numbers beside the rows, and deeper lists: such an image is left to pydantic.
     return _Image(values, row_lengths, end) if text.count(b"[") - 1 == len(row_lengths) == len(parsed) else None
 
 
 def _check_part(body: bytes, start: int, images: _Images, validate: Validate) -> None:
-    """Raise what is wrong behind the images, if a part of the body tells it.
+    """Raise the problem that follows the images, if a part of the body shows one.
 
     Args:
-        body: The body, in which a batch begins.
+        body: A body with the beginning of a batch.
         start: Where its first image may be.
-        images: Those that could be read; an empty one stands for them.
-        validate: Is given the part.
+        images: Those that could be read; in the part, one empty image stands for all of them.
+        validate: Reads the part.
     """
     head = body[:start] + (b"[]" if images.found else b"")
     part, is_instance = _part_from(body, images.end)
@@ -197,14 +197,14 @@ def _check_part(body: bytes, start: int, images: _Images, validate: Validate) ->
 
 
 def _part_from(body: bytes, at: int) -> tuple[bytes, bool]:
-    """What stands there up to the end of the next value, as the end of a batch; or all that a part may hold.
+    """The body from `at` to the end of the next value, closed as a batch; or as much of it as a part may hold.
 
-    Also gives whether it is that value.
+    Also returns whether such a value was found.
     """
     separator = _SEPARATOR.match(body, at)
     start = separator.end() if separator else at
     try:
-        # A byte is a letter: strings may hold any, and where they end is the same.
+        # Latin-1 makes each byte one character: strings may hold any bytes, and end at the same place.
         _, length = _VALUE.raw_decode(body[start : start + _MOST_PART_BYTES].decode("latin-1"))
     except (ValueError, RecursionError):
         return body[at : at + _MOST_PART_BYTES], False
@@ -212,7 +212,7 @@ def _part_from(body: bytes, at: int) -> tuple[bytes, bool]:
 
 
 def _moved(problem: MalformedBody, text: bytes, body: bytes, by: int) -> MalformedBody:
-    """The problem that the JSON parser has with a text, with the place in the body, which is so many bytes on."""
+    """The JSON parser's problem with `text`, with its place in `body`, which is `by` bytes further on."""
     place = _PLACE.search(problem.detail)
     if place is None:
         return problem

@@ -1,4 +1,4 @@
-"""Of what kind a request's body is, which kinds are read, and how large it may be; what they mean, `reader` says."""
+"""The media types of request bodies: which are accepted, and how large a body may be; `reader` reads the bodies."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ KNOWN = (JSON, BYTES, FORM, *PICTURES)
 # Headers without parameters, as most clients send them, are looked up instead of parsed.
 _PLAIN = {media_type.encode(): media_type for media_type in KNOWN}
 _ALIASES = {"image/jpg": "image/jpeg"}  # there is no such type, but many clients send it
-# A boundary has up to 70 letters. To take 60 kB apart, of semicolons between quotes, takes a tenth of a second.
+# A boundary has up to 70 characters. Parsing 60 kB of semicolons between quotes takes a tenth of a second.
 _MOST_TYPE_BYTES = 1024
 # What to do about a body that is too large; any other kind is one picture.
 _LESS = {
@@ -26,7 +26,7 @@ _LESS = {
     BYTES: "send fewer images at once",
     FORM: "make the pictures smaller, or send fewer at once",
 }
-# How a body may be coded. The HTTP parser takes off chunks, and passes by what a transfer coding names before them.
+# The only codings allowed. The HTTP parser decodes chunks, and ignores any transfer coding named before `chunked`.
 _AS_IT_IS = ((b"content-encoding", b"identity"), (b"transfer-encoding", b"chunked"))
 
 
@@ -34,7 +34,7 @@ def media_type_of(headers: RawHeaders, taken: Sequence[str] = KNOWN) -> str:
     """The body's media type.
 
     Raises:
-        UnsupportedMediaType: It is none of those that are taken, or the body is compressed.
+        UnsupportedMediaType: It is not one of `taken`, or the body is compressed.
     """
     content_type = headers.get(b"content-type", b"")
     if len(content_type) > _MOST_TYPE_BYTES:
@@ -54,6 +54,6 @@ def media_type_of(headers: RawHeaders, taken: Sequence[str] = KNOWN) -> str:
 
 
 def check_size(size: int, most: int, media_type: str) -> None:
-    """Raise `TooLarge` if a body has, or announces, more bytes than it may; what to do depends on its kind."""
+    """Raise `TooLarge` if a body has, or announces, more bytes than it may; the advice depends on its media type."""
     if size > most:
         raise TooLarge(f"The body may have {most} bytes; {_LESS.get(media_type, 'make the picture smaller')}.")

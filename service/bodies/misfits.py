@@ -1,4 +1,4 @@
-"""What is told of a JSON body that does not fit `ArrayBody`: where, what is wrong there, and what to send instead."""
+"""Explains why a JSON body does not fit `ArrayBody`: the place, what is wrong there, and what to send instead."""
 
 import codecs
 
@@ -11,16 +11,16 @@ _SEND = 'send {"pixels": [784 numbers]}, or several images as {"instances": [[78
 _SEND_PLAIN = (
     'send {"instances": [images]}, each 784 numbers or 28 rows of 28, and "max_value" first or last, if at all'
 )
-_BEGINNING_BYTES = 64 * 1024  # pydantic needs 20 ms at most for as many
+_BEGINNING_BYTES = 64 * 1024  # pydantic takes 20 ms at most to read these
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# By pydantic's name of the error. All others say that something else belongs in a place, which `_WANTED` knows.
+# By pydantic's error type. All other errors mean that something else belongs in the place: `_WANTED` says what.
 _TOLD = {
     "extra_forbidden": "is unknown; use pixels, instances or max_value",
     "finite_number": 'is not a finite number; send numbers in [0, 1], or in [0, 255] with "max_value": 255 beside them',
     "literal_error": "must be the number 1 or 255",
     "value_error": ONE_OF_TWO,
 }
-# What belongs in a member, and so many steps into it.
+# By member and depth of a place: what belongs there.
 _WANTED = {
     ("pixels", 1): "send a list of 784 numbers",
     ("pixels", 2): 'send 784 numbers in one list, or 28 rows of 28 as {"instances": [[28 rows]]}',
@@ -33,7 +33,7 @@ _KINDS = {type(None): "null", bool: "a boolean", str: "a string", list: "a list"
 
 
 def problem_of(error: ValidationError, skipped: int = 0) -> Problem:
-    """What is told of a body that pydantic refuses.
+    """The problem of a body that pydantic refuses.
 
     Args:
         error: What pydantic says.
@@ -55,9 +55,9 @@ def problem_of(error: ValidationError, skipped: int = 0) -> Problem:
 
 
 def problem_of_large(body: bytes, most_bytes: int, validate: Validate) -> Problem:
-    """What is told of a larger body than that which is not plainly right: what its beginning tells, if it does.
+    """The problem of a body of more than `most_bytes` that is not plainly right: what its beginning shows, if anything.
 
-    Some are right but for their size, such as one that has a member twice.
+    Some such bodies would be accepted if they were smaller, for example one that has a member twice.
     """
     try:
         validate(body[:_BEGINNING_BYTES])
@@ -69,9 +69,9 @@ def problem_of_large(body: bytes, most_bytes: int, validate: Validate) -> Proble
 
 
 def _malformed(body: bytes, reason: str) -> MalformedBody:
-    """What is told of a body that is no JSON."""
+    """The problem of a body that is not JSON."""
     if not body or body.isspace():
         return MalformedBody(f"The body is empty; {_SEND}.")
-    if body.startswith(_BYTE_ORDER_MARKS):  # some Windows programs write it, and nobody sees it
+    if body.startswith(_BYTE_ORDER_MARKS):  # some Windows programs write it, and it is invisible
         return MalformedBody("The body begins with a byte order mark; send JSON in UTF-8 without one.")
     return MalformedBody(f"The body is not JSON: {reason}; {_SEND}.")

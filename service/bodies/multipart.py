@@ -1,7 +1,4 @@
-"""Multipart forms: from the bytes of one to the pictures that it holds, under any of a few names.
-
-What a picture shows is for `imaging` to say.
-"""
+"""Takes the pictures, under any of a few field names, out of a multipart form; `imaging` decodes them."""
 
 import asyncio
 
@@ -14,21 +11,21 @@ FIELDS = ("file", "files")
 """The names of the parts that are pictures."""
 
 _FIELDS = tuple(name.encode() for name in FIELDS)
-# Read in one turn of the event loop: 150 of the smallest parts, which take 2 ms. A part takes 10 us, however small.
+# Parsed in one turn of the event loop: at most 150 of the smallest parts, or 2 ms. A part takes 10 us, however small.
 _PIECE_BYTES = 8 * 1024
-# Looked through for boundaries in one turn: 0.7 ms at worst, for one of a single letter.
+# Searched for boundaries in one turn: 0.7 ms at worst, for a boundary of a single character.
 _COUNTED_BYTES = 64 * 1024
-# A name of a file has 255 letters at most, which may be sent twice, each as three; taking such a line apart takes 2 ms.
+# A file name has 255 characters at most and may be sent twice, each character as three; parsing such a line takes 2 ms.
 _MOST_HEADER_BYTES = 2 * 1024
 
 
 async def form_pictures(content: bytes, content_type: bytes, max_instances: int) -> list[tuple[str, bytes]]:
     """The pictures of a multipart form, each with the name of its field, in the order of the form.
 
-    Others have their turn between the pieces of a long one, while its parts are counted as while they are read.
+    Other requests have their turn between the pieces of a long form, while parts are counted and while they are read.
 
     Raises:
-        MalformedBody: It is no whole form, or its header names no boundary.
+        MalformedBody: It is not a complete form, or its header names no boundary.
         InvalidInput: There is no picture in it.
         TooLarge: There are more parts than `max_instances`.
     """
@@ -45,7 +42,7 @@ async def form_pictures(content: bytes, content_type: bytes, max_instances: int)
     except FormParserError as error:
         detail = "The body is not a multipart form; let the HTTP client make it, as `curl -F` does."
         raise MalformedBody(detail) from error
-    if not parts.is_whole:  # the parser would take a form that is cut short for a smaller one
+    if not parts.is_whole:  # the parser takes a truncated form for a smaller one
         detail = "The multipart form ends before its closing boundary; send it whole."
         raise MalformedBody(detail)
     if not parts.pictures:
@@ -55,7 +52,7 @@ async def form_pictures(content: bytes, content_type: bytes, max_instances: int)
 
 
 class _Parts:
-    """Keeps the parts that have the right name as the parser comes by them, with a name of a file or without."""
+    """Collects the parts with the right field name while the parser reads, with or without a file name."""
 
     def __init__(self) -> None:
         self.pictures: list[tuple[str, bytes]] = []
@@ -114,7 +111,7 @@ class _Parts:
 
 
 def _boundary(content_type: bytes) -> bytes:
-    """What parts the form."""
+    """The boundary between the parts of the form."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         detail = "The Content-Type multipart/form-data names no boundary; let the HTTP client make the header."
@@ -123,8 +120,8 @@ def _boundary(content_type: bytes) -> bytes:
 
 
 async def _check_parts(content: bytes, delimiter: bytes, most: int) -> None:
-    """Raise `TooLarge` if there are too many, or too much that looks like one, before any is parsed."""
-    found = -1  # the closing one begins no part
+    """Raise `TooLarge` if there are too many parts, or too many delimiters that look like parts, before parsing any."""
+    found = -1  # the closing delimiter begins no part
     for at in range(0, len(content), _COUNTED_BYTES):
         if at:
             await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """Request bodies: from the bytes of each media type to rows of pixels, or to the problem that says what is wrong.
 
-Limits are judged from headers before anything is read; decoding runs in the pool. What a picture
-becomes is for `imaging` to say, what an array means for `arrays`.
+Headers are checked against the limits before anything is read; decoding runs in the pool. `imaging` turns pictures
+into rows, `arrays` turns arrays into rows.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ from service.problems import (
     TooLarge,
 )
 
-# Arrays up to this size are read in the event loop: going to a thread costs more. One image is 4 KB of JSON, 0.03 ms.
+# Arrays up to this size are read in the event loop: using a thread costs more. One image is 4 KB of JSON, 0.03 ms.
 _INLINE_BYTES = 64 * 1024
-# The 64 rows of an ordinary batch do not count: a form of so many pictures is not refused once they are decoded.
+# The 64 rows of an ordinary batch do not count: a form of that many pictures is never refused after they are decoded.
 _FREE_ROWS_BYTES = 64 * 784 * 4
 # The most bytes that a row takes. In JSON a number has up to 25 characters, and some clients put 16 spaces before it.
 _ROW_BYTES = {BYTES.encode(): PIXELS, JSON.encode(): PIXELS * 42}
-# So many bodies of the largest size may be held at once, as bytes, until they are rows. What further clients send is
-# refused; otherwise nothing but their number would bound this process's memory.
+# How many bodies of the largest allowed size may be in memory at once, before they are parsed into rows. Further bodies
+# are refused; otherwise only the number of clients would bound this process's memory.
 _MOST_HELD_BODIES = 8
 _NO_PICTURE = "The picture is empty. Send the whole file, a PNG, JPEG, WebP, BMP, GIF or TIFF."
 
@@ -56,7 +56,7 @@ class Limits:
 
 
 class Announced(NamedTuple):
-    """A body that the headers announce, and that has been found good to be read."""
+    """A body that the headers announce and that `admit` has accepted."""
 
     media_type: str
     content_type: bytes
@@ -70,7 +70,7 @@ class Body(NamedTuple):
     content: bytes
     content_type: bytes
     held: HeldBody | None = None
-    """What `BodyReader.release` lets go; None for a body that came in one piece, which is no larger than a buffer."""
+    """Its counted bytes, for `BodyReader.release`; None for a body that came in one piece, no larger than a buffer."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +81,23 @@ class BodyReader:
     pool: Pool
     """Where pictures are decoded."""
     array_pool: Pool
-    """Where large arrays are read, which do not wait behind pictures."""
+    """Where large arrays are read, so that they do not wait behind pictures."""
     parser: simdjson.Parser = field(default_factory=simdjson.Parser, repr=False)
     """For bodies that are read in the event loop's thread."""
     preemption: Preemption = field(default_factory=Preemption, repr=False)
-    """Whether what is judged here interrupts `pool`."""
+    """Decides whether arriving requests interrupt the threads of `pool`."""
 
     @cached_property
     def _memory(self) -> BodyMemory:
         return BodyMemory(_MOST_HELD_BODIES * self.limits.max_body_bytes)
 
     def admit(self, headers: RawHeaders, taken: Sequence[str] = KNOWN) -> Announced:
-        """Judge a body by its request's headers, before anything is done for it; `taken` are the media types to read.
+        """Check a body by its request's headers, before any work is done for it; `taken` are the accepted media types.
 
         Raises:
-            UnsupportedMediaType: It is of a kind that is not read here.
-            TooLarge: It says to have too many bytes, or too many rows of 784 bytes.
-            QueueFull: It would have to wait for too long to be read.
+            UnsupportedMediaType: Its media type or its coding is not accepted.
+            TooLarge: It announces too many bytes, or too many rows of 784 bytes.
+            QueueFull: It would have to wait too long to be read.
         """
         media_type = media_type_of(headers, taken)
         size = int(headers.get(b"content-length", b"0"))
@@ -143,13 +143,13 @@ class BodyReader:
         return Body(announced.media_type, content, announced.content_type, held)
 
     def release(self, body: Body) -> None:
-        """Make room for others, now that the body is rows or has been refused, and when no thread needs it."""
+        """Free the memory of a body that is now rows or has been refused, as soon as no thread needs it."""
         if body.held:
             body.held.let_go()
 
     @contextlib.contextmanager
     def keeping(self, rows: NDArray[np.float32], deadline: float) -> Iterator[None]:
-        """Count rows that are kept until their answer is written, if they are many, while the context is open.
+        """While the context is open, count rows that are kept until their answer is written, if there are many.
 
         Raises:
             QueueFull: Others hold too much memory.
@@ -163,15 +163,15 @@ class BodyReader:
             held.let_go()
 
     def announced_rows(self, headers: RawHeaders) -> int:
-        """How many rows the body will at least have, if it is an ordinary one, by its headers."""
+        """The least number of rows that an ordinary body with these headers has."""
         row_bytes = _ROW_BYTES.get(headers.get(b"content-type", b"").partition(b";")[0].strip().lower())
         size = int(headers.get(b"content-length", b"0"))
         if row_bytes is None or size > self.limits.max_body_bytes or b"content-encoding" in headers:
-            return 1  # what is wrong with it is told when it is read, not that there is no room
+            return 1  # a faulty body is refused for its fault when it is read, not for lack of room
         return min(max(1, size // row_bytes), self.limits.max_instances)
 
     def needs_no_thread(self, headers: RawHeaders) -> bool:
-        """Whether `rows_at_once` will read the body, by its headers; False also where they do not tell."""
+        """Whether the headers show that `rows_at_once` will read the body; False also if they do not tell."""
         size = headers.get(b"content-length")
         return size is not None and int(size) <= _INLINE_BYTES and headers.get(b"content-type") in _ROW_BYTES
 
@@ -181,7 +181,7 @@ class BodyReader:
             while True:
                 size = content.tell() + len(part)
                 check_size(size, self.limits.max_body_bytes, media_type)
-                if size > _INLINE_BYTES:  # a small one comes in pieces by chance: large ones must not lock it out
+                if size > _INLINE_BYTES:  # small ones come in pieces by chance: large ones must not lock them out
                     held.grow_to(size)
                 content.write(part)
                 if not more:
@@ -193,7 +193,7 @@ class BodyReader:
             raise
 
     def rows_at_once(self, body: Body) -> NDArray[np.float32] | None:
-        """Turn a small array into rows in this very thread; None for a body that `rows` must read.
+        """Turn a small array into rows in the calling thread; None for a body that `rows` must read.
 
         Raises:
             Problem: 400, 413 or 422, as the HTTP contract says.
@@ -223,7 +223,7 @@ class BodyReader:
         return await self._picture_rows(body)
 
     async def pictures(self, body: Body) -> list[tuple[str, bytes]]:
-        """The pictures of a body that is one or a form of some, none empty, each with the JSON pointer to it.
+        """The pictures of a body, which is one picture or a form; none is empty, and each comes with its JSON pointer.
 
         Raises:
             Problem: 400, 413 or 422, as the HTTP contract says.
@@ -243,7 +243,7 @@ class BodyReader:
         for pointer, picture in pictures:
             decode = functools.partial(imaging.pixels_from_picture, picture, self.limits.max_image_pixels)
             try:
-                # Admitted with its first picture: a form is not refused when a part of its work is done.
+                # Only the first picture is checked for room, so that a form is never refused halfway through.
                 rows.append(await self.pool.run(decode, body.held, is_admitted=bool(rows)))
             except imaging.PictureError as error:
                 kind = TooLarge if isinstance(error, imaging.PictureTooLarge) else InvalidInput
@@ -252,7 +252,7 @@ class BodyReader:
 
 
 def _picture_problem(kind: type[Problem], detail: str, pointer: str, count: int) -> Problem:
-    """What is told of one picture; of several, also which one it is."""
+    """The problem of one picture; if there are several, it also says which one."""
     return kind(f"{pointer}: {detail}" if count > 1 else detail, [Pointer(pointer, detail)])
 
 

@@ -1,1 +1,1 @@
-"""Connections: HTTP/1.1 as it comes and goes, piece by piece, until each connection ends."""
+"""HTTP/1.1 connections: how their bytes are read and written, until each connection ends."""

@@ -1,51 +1,51 @@
-"""The end of a connection whose client may still be sending what was answered already (RFC 9112, 9.6).
+"""The end of a connection whose client may still be sending a request that was answered already (RFC 9112, 9.6).
 
-Where bytes come to a closed socket the system resets the connection. A client that sends its whole request before it
-reads, as Python's urllib does, sees that in place of the answer that tells it why. So it is told first that no more
-will come, and what it sends meanwhile is thrown away. Whether to linger is for `protocol` and `pieces` to say. Of such
-connections there may be any number: all of them take turns in reading, also with those of `wire` that go on.
+When bytes arrive at a closed socket, the system resets the connection. A client that sends its whole request before it
+reads, as Python's urllib does, then sees the reset instead of the answer that tells it why. So this side is half-closed
+first, and the bytes that still arrive are thrown away. `protocol` and `pieces` decide whether to linger. Any number of
+connections may linger: they take turns in reading, with each other and with open connections that `wire` holds back.
 """
 
 import asyncio
 import contextlib
 from typing import cast
 
-# A client that only drips may hold a connection, and a stop of the service, this long: half of what a request may take
-# by default. In that time a body of 20 MB arrives over 32 Mbit/s.
+# A client that only drips bytes can hold a connection open, and delay the service's stop, for this long: half of a
+# request's default timeout. In that time a body of 20 MB arrives over 32 Mbit/s.
 _LONGEST_SECONDS = 5.0
-# A lost segment is mostly sent again within a second. A client that is silent for longer than this will send no more:
-# it has read the answer, or left without a word.
+# A lost segment is usually retransmitted within a second. A client that is silent for longer than this will send no
+# more: it has read the answer, or left without closing.
 _LONGEST_SILENCE_SECONDS = 2.0
-# Sixteen times the largest body that is taken by default, so that one over a limit that was raised passes too.
+# Sixteen times the default limit on a body, so that a body over a raised limit can be read to its end too.
 _MOST_BYTES = 256 * 1024 * 1024
-# Of what nobody wants so much is read from all connections together, in pieces of a quarter of a megabyte at most. It
-# takes a seventh of the event loop's time; unbounded, one client can take nearly all of it.
+# How fast bytes that are thrown away are read, from all connections together, in pieces of at most a quarter of a
+# megabyte. This takes a seventh of the event loop's time; unbounded, one client can take nearly all of it.
 _BYTES_PER_SECOND = 256 * 1024 * 1024
-# What a piece counts for at least: to be woken up for one takes as long as to read this much.
+# What a piece counts for at least: waking up for a piece takes as long as reading this much.
 _LEAST_BYTES = 8 * 1024
 
 
 class Turns:
-    """Lets the connections of a service throw away what they read one after the other, so that others go on."""
+    """Paces the connections of a service that throw away what they read, one after the other, so that others go on."""
 
     def __init__(self) -> None:
         self._free_seconds = 0.0
 
     def next_seconds(self, size_bytes: int, now_seconds: float) -> float:
-        """When a connection that has read a piece of that size may read the next one; in the time of the given one."""
+        """When a connection that has read a piece of this size may read the next one, by the clock of `now_seconds`."""
         took_seconds = max(size_bytes, _LEAST_BYTES) / _BYTES_PER_SECOND
         self._free_seconds = max(self._free_seconds, now_seconds) + took_seconds
         return self._free_seconds
 
 
 class Lingering(asyncio.Protocol):
-    """Takes a transport over, ends what is written to it, and closes it when the client does, or a bound is reached."""
+    """Takes over a transport, half-closes it, and closes it when the client closes or a bound is reached."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         self._transport = transport
         self._loop = loop
         self._turns = turns
-        self._before = cast("asyncio.Protocol", transport.get_protocol())  # it hears of the end
+        self._before = cast("asyncio.Protocol", transport.get_protocol())  # is told of the end
         self._left_bytes = _MOST_BYTES
         self._heard_seconds = loop.time()
         self._end_seconds = self._heard_seconds + _LONGEST_SECONDS
@@ -57,7 +57,7 @@ class Lingering(asyncio.Protocol):
             transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
-        """Forget it, and let others have their turn; called by the event loop."""
+        """Drop the bytes, and let other connections have their turn; called by the event loop."""
         self._heard_seconds = self._loop.time()
         self._left_bytes -= len(data)
         if self._left_bytes < 0:

@@ -12,13 +12,13 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
-    """Listen on the address with so many sockets; with port 0 all of them on one free port.
+    """Listen on the address with `count` sockets; with port 0 all of them use the same free port.
 
     Raises:
         OSError: The address cannot be listened on.
     """
     if count > 1 and port:
-        # Sockets that share a port also share it with another service's: this one refuses to.
+        # Sockets that share a port also share it with another service's. This unshared one fails if the port is taken.
         _listen(host, port, shared=False).close()
     with contextlib.ExitStack() as opened:
         first = opened.enter_context(_listen(host, port, shared=count > 1))
@@ -32,7 +32,7 @@ def bind_beside(listener: socket.socket) -> socket.socket:
     """Bind a socket to the address that a worker's listening socket has; no connection comes to it until it listens.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: The address is not available.
     """
     host, port = listener.getsockname()[:2]
     return _bind(host, port, shared=True)

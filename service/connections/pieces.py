@@ -1,6 +1,6 @@
-"""How answers are sent: in one piece, and to the end although the client may still be sending.
+"""How answers are sent: in one piece, and to the end even if the client is still sending.
 
-What is an answer, and which connections end, is for `protocol` to say; how one ends slowly for `lingering`.
+`protocol` decides what an answer is and which connections end; `lingering` ends a connection slowly.
 """
 
 import asyncio
@@ -8,24 +8,25 @@ from typing import Protocol, cast
 
 from service.connections.lingering import Lingering, Turns
 
-# Sent as they are, larger pieces are the same for all who ask for one file: of a copy each, clients that do not read
-# would keep as many as they are. The largest file has 1.5 MB.
+# Larger pieces are sent uncopied: all clients that ask for a file share its bytes. With copies, each client that does
+# not read would keep one in memory. The largest file has 1.5 MB.
 _MOST_COPIED_BYTES = 64 * 1024
 
 
 class _Connection(Protocol):
-    """What the transport belongs to."""
+    """The connection that the transport belongs to."""
 
     @property
     def is_sent_more(self) -> bool:
-        """Whether the client may still be sending what is behind the head that was answered last."""
+        """Whether the client may still be sending: the rest of the body that was answered last, or more requests."""
 
 
 class InOnePiece:
-    """A transport that sends an answer's headers with its body, as soon as that is complete.
+    """A transport that sends an answer's headers together with its body, as soon as the body is complete.
 
-    uvicorn writes the two apart, and each piece costs a system call here and wakes the client up. Of an answer in parts
-    it sends together what is written in one turn of the loop. Nothing but `write` and `close` may be used to send.
+    uvicorn writes the two separately, and each piece costs a system call here and wakes the client up. Of an answer in
+    parts, all that is written in one turn of the event loop is sent together. Of a transport's own methods, only
+    `write` and `close` may be used to send.
     """
 
     def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
@@ -52,14 +53,14 @@ class InOnePiece:
         self._transport.write(piece)
 
     def is_closing(self) -> bool:
-        """Whether it has been closed, for all who write to it."""
+        """Whether it is closed for writing; a lingering transport is."""
         return self._is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Send what is left, and close, at once if the client will send nothing more."""
+        """Send what is left, and close; linger first if the client may still be sending."""
         if self.is_closing():
             return
-        # Asked for and not kept: each would keep the other for the garbage collector.
+        # The protocol is not stored here: that would make a reference cycle.
         if cast("_Connection", self._transport.get_protocol()).is_sent_more:
             self.linger()
             return

@@ -1,15 +1,15 @@
 """uvicorn's HTTP/1.1 connections, and what this service does differently.
 
-- Bytes that are no HTTP are answered with a problem, and counted. If they come within a request's body, that request is
-  left to `service.exchange` to answer; a whole request before them is answered as usual.
-- What came of a body that was refused unread is dropped at once: it would be a quarter of a megabyte for each
-  connection, kept until its next request.
-- An answer that comes whole is written without uvicorn's look at each of its headers.
-- Each answer has the date of when it is written, for which nothing has to wake up.
-- A connection is closed if its header never ends, or if nobody reads its answer.
-- Of requests that are sent without waiting for answers, only some are taken.
+- Bytes that are not HTTP are answered with a problem, and counted. If they come within a request's body,
+  `service.exchange` answers that request; a whole request before them is answered as usual.
+- The received part of a body that was refused unread is dropped at once: otherwise each connection would keep a quarter
+  of a megabyte until its next request.
+- A whole answer is written at once, without uvicorn's look at each of its headers.
+- Each answer has the date at which it is written; no timer has to wake up for it.
+- A connection is closed if its header never ends, or if the client does not read its answer.
+- Only a bounded number of pipelined requests is taken.
 
-How answers are sent, and how a connection ends whose client is still sending, is for `pieces` to say.
+`pieces` sends the answers, and ends a connection whose client is still sending.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from service.exchange import BODY_IS_THERE, BROKEN_BODY, CONNECTION, UNMATCHED
 from service.problems import Problem
 from service.telemetry.metrics import Metrics
 
-# Clients that pipeline send 16 or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
+# Clients that pipeline send 16 requests or so at once. Each takes 2 KB and 15 us, and one read may bring 14,000.
 _MOST_QUEUED = 32
-# Of a body that was refused unread, that costs no more than the refusal: one picture has some 20 kB.
+# Reading this much of a body that is refused unread costs no more than the refusal: a picture has some 20 kB.
 _MOST_UNREAD_BYTES = 64 * 1024
 
 
 def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpToolsProtocol]:
-    """Make the class of uvicorn's connections; a header may take so long."""
+    """Make the class of uvicorn's connections; a header may take `header_seconds` to arrive."""
 
     class CountingProtocol(_WrittenWhole):
         longest_header_seconds = header_seconds
@@ -50,11 +50,11 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
             super().connection_made(cast("asyncio.Transport", self.pieces))
 
         def send_400_response(self, _msg: str) -> None:
-            """Answer bytes that are no request; called by uvicorn."""
+            """Answer bytes that are not a request; called by uvicorn."""
             self.refuse_bytes(self.refusal)
 
         def refuse_bytes(self, problem: Problem) -> None:
-            """Answer with that problem, as far as an answer would be taken for one to these bytes, and close."""
+            """Answer with that problem, unless the client would take it for an earlier request's answer, and close."""
             if self.is_cut:
                 return  # the last request that was taken is still to be answered
             cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
@@ -67,16 +67,16 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
                 self._end_with(cycle)
 
         def on_response_complete(self) -> None:
-            """Send the answer, and forget what nobody has read of the body; called by uvicorn when all is written."""
+            """Send the answer, and drop the unread part of the body; called by uvicorn when all is written."""
             self.pieces.send()
             unread_bytes = 0
-            if self.cycle.response_complete:  # else it is of the next request, which is there already
+            if self.cycle.response_complete:  # else the body is that of the next request, which has begun
                 unread_bytes = self.forget_body()
             super().on_response_complete()
             self.make_up_for(unread_bytes)
 
         def _end_with(self, cycle: RequestResponseCycle) -> None:
-            """Answer what was taken, the last with a problem if the bytes are of its body, and end."""
+            """End when the requests taken so far are answered, the last with a problem if the bytes are in its body."""
             self.is_cut = True
             cycle.keep_alive = False
             self.flow.pause_reading()
@@ -88,10 +88,11 @@ def counting_protocol(metrics: Metrics, header_seconds: float) -> type[HttpTools
 
 
 class _FewQueued(BoundedHeads):
-    """A connection of which only some requests wait behind the one that is being answered.
+    """A connection that queues a bounded number of requests behind the one that is being answered.
 
-    With the last of them it ends, and the client has to send again what was not answered (RFC 9112, 9.3.2). While any
-    waits nothing is read: the answers that are owed need no more, and a queued request's body would count nowhere.
+    If more come, the connection ends with the last queued one, and the client has to send unanswered requests again
+    (RFC 9112, 9.3.2). While any is queued, nothing is read: the answers that are owed need no more bytes, and no limit
+    would count a queued request's body.
     """
 
     is_cut = False
@@ -102,7 +103,7 @@ class _FewQueued(BoundedHeads):
         self.flow = _PausedWhileQueued(self.transport, self.pipeline, self.unparsed)
 
     def end_with_queue(self) -> NoReturn:
-        """Take no more requests: raises what makes uvicorn's parser stop."""
+        """Take no more requests: raises an error, so that uvicorn's parser stops."""
         self.is_cut = True
         self.cycle.keep_alive = False
         msg = f"more than {_MOST_QUEUED} requests wait on one connection"
@@ -110,7 +111,7 @@ class _FewQueued(BoundedHeads):
 
 
 class _PausedWhileQueued(FlowControl):
-    """uvicorn's control of reading, which reads on after each answer and for each request, but not while any waits."""
+    """uvicorn's flow control, which reads on after each answer and for each request; here not while any is queued."""
 
     def __init__(self, transport: asyncio.Transport, queue: Sized, unparsed: Sized) -> None:
         super().__init__(transport)
@@ -118,17 +119,17 @@ class _PausedWhileQueued(FlowControl):
         self._unparsed = unparsed
 
     def resume_reading(self) -> None:
-        """Read on, unless requests wait, or a rest of what has come does."""
+        """Read on, unless requests are queued or received bytes are still unparsed."""
         if self.read_paused and not self._queue and not self._unparsed:
             super().resume_reading()
 
 
 class _ClosedWhenLate(_FewQueued):
-    """A connection that is closed when a header takes too long to come, or the rest of a body that was answered.
+    """A connection that is closed when a header, or the rest of a body that was answered, takes too long to arrive.
 
-    So is one whose client has read nothing of an answer for as long, which would stay in memory. It is looked at a
-    few times a minute, because a timer for each request costs too much. All else has limits of its own: a request its
-    deadline, and what is idle after an answer uvicorn's.
+    It is also closed if its client reads nothing of an answer for as long, because the answer would stay in memory. It
+    is checked a few times a minute, because a timer for each request costs too much. The rest has its own limits: a
+    request its deadline, and an idle connection uvicorn's keep-alive timeout.
     """
 
     longest_header_seconds: float
@@ -146,7 +147,7 @@ class _ClosedWhenLate(_FewQueued):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Note when a header begins to come; called by uvicorn's parser."""
+        """Note when a header begins to arrive; called by uvicorn's parser."""
         if len(self.pipeline) >= _MOST_QUEUED:
             self.end_with_queue()
         self.late_seconds = self.loop.time() + self.longest_header_seconds
@@ -181,14 +182,14 @@ class _ClosedWhenLate(_FewQueued):
 
 
 class _WrittenWhole(_ClosedWhenLate):
-    """A connection that takes answers whole, and goes on after them as after uvicorn's: most are predictions."""
+    """A connection that also takes whole answers, mostly predictions, and goes on after them as after uvicorn's."""
 
     pieces: InOnePiece
     dates: Dates
     """The same for all connections of a service."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, and leave of what was not answered no ring for the garbage collector; called by uvicorn's server."""
+        """End, and break the reference cycles of requests that were not answered; called by uvicorn's server."""
         super().connection_lost(exc)
         queued = [cycle for cycle, _ in self.pipeline]
         self.pipeline.clear()
@@ -200,7 +201,7 @@ class _WrittenWhole(_ClosedWhenLate):
                 scope["state"].pop(CONNECTION, None)
 
     def on_message_begin(self) -> None:
-        """Tell the request's exchange; called by uvicorn's parser."""
+        """Give the request's exchange its connection; called by uvicorn's parser."""
         super().on_message_begin()
         self.scope["state"][CONNECTION] = self
 
@@ -211,7 +212,7 @@ class _WrittenWhole(_ClosedWhenLate):
 
     @property
     def is_sent_more(self) -> bool:
-        """Whether the client may still be sending what is behind the head that was answered last."""
+        """Whether the client may still be sending: the rest of the body that was answered last, or more requests."""
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         if cycle is None or not cycle.response_complete:
             return False
@@ -219,21 +220,22 @@ class _WrittenWhole(_ClosedWhenLate):
 
     @property
     def is_lost(self) -> bool:
-        """Whether nothing that is sent arrives any more."""
+        """Whether the client can no longer be reached."""
         return self.transport.is_closing()
 
     @property
     def is_alone(self) -> bool:
         """Whether the request that begins is the only one that this process is busy with.
 
-        The first on each connection that came in one turn of the event loop has a task before any of these begins.
+        Of the requests that arrive in one turn of the event loop, the first on each connection has its task before any
+        of them begins.
         """
         return len(self.tasks) == 1
 
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
-        """What writes an answer to that request now; None if others wait behind it, or it is the last one.
+        """A function that writes the answer to that request now; None if others wait behind it, or it is the last.
 
-        Nor is it for a request that is answered before its body is there, or that asks for the headers only.
+        Also None if its body has not arrived completely, or if it asks for the headers only.
         """
         cycle, flow = self.cycle, self.flow
         if cycle.scope is not scope or cycle.disconnected or not cycle.keep_alive:
@@ -245,18 +247,18 @@ class _WrittenWhole(_ClosedWhenLate):
         return self._write_whole
 
     def forget_body(self) -> int:
-        """Keep nothing of a request that was refused unread; gives how many bytes of it have come."""
+        """Drop the body of a request that was refused unread; returns how many bytes of it had come."""
         unread_bytes = len(self.cycle.body)
         self.cycle.body = bytearray()
         return unread_bytes
 
     def make_up_for(self, unread_bytes: int) -> None:
-        """Let others go on if much has come for nothing: the client may send the same again at once."""
+        """Let other connections go on if many unread bytes have come: the client may send as many again at once."""
         if unread_bytes > _MOST_UNREAD_BYTES:
             self.read_on_in_turn(unread_bytes)
 
     def _write_whole(self, status: int, answer: bytes) -> None:
-        """Write, and end as uvicorn ends an answer; but the time to be idle is noted, without a timer."""
+        """Write an answer and end it as uvicorn does, except that the keep-alive timeout is noted, without a timer."""
         self.cycle.response_started = self.cycle.response_complete = True
         self.cycle.message_event.set()
         unread_bytes = self.forget_body()
@@ -266,7 +268,7 @@ class _WrittenWhole(_ClosedWhenLate):
         self.flow.resume_reading()
         self.make_up_for(unread_bytes)
         idle_until_seconds = now_seconds + self.timeout_keep_alive
-        is_next_there = self.scope is not self.cycle.scope  # the beginning of its header, which has its own time
+        is_next_there = self.scope is not self.cycle.scope  # its header has begun, and has its own deadline
         self.late_seconds = max(self.late_seconds, idle_until_seconds) if is_next_there else idle_until_seconds
 
 
@@ -275,7 +277,7 @@ def _nothing() -> None:
 
 
 def _break_off(cycle: RequestResponseCycle) -> None:
-    """Stop a request as one whose client has left, but for the answer that its exchange gives."""
+    """Stop a request as if its client had left, except that its exchange can still answer it."""
 
     def take_an_answer() -> None:
         cycle.disconnected = False

@@ -1,6 +1,6 @@
-"""Why bytes are no request that is read here, and the answer that says so.
+"""Why bytes are not a request that this service reads, and the answer that says so.
 
-httptools' objections are put into words of this service's own: nothing that a client sent is ever repeated.
+httptools' objections are put into this service's own words: nothing that a client sent is ever repeated.
 """
 
 import secrets
@@ -12,7 +12,7 @@ from service import problems
 from service.exchange import headers_of_every_answer
 from service.problems import HeadTooLong, MalformedBody, Problem
 
-# The type and the version that each record of TLS begins with, before the minor version.
+# A TLS handshake begins with these: the record's type and major version.
 _TLS_RECORD = b"\x16\x03"
 
 _METHOD = "its method is not known; send one such as GET or POST, in capitals"
@@ -53,7 +53,7 @@ _OBJECTIONS = {
 
 
 def no_http(error: HttpParserError, begins_with: bytes) -> Problem:
-    """What the parser objects to, in bytes that begin with those two."""
+    """What the parser objects to; `begins_with` is the first two bytes that it was given."""
     if isinstance(error, HttpParserInvalidMethodError):
         if begins_with == _TLS_RECORD:
             return MalformedBody("The bytes sent are no HTTP/1.1 request but TLS; send one without TLS, to http://.")
@@ -66,17 +66,17 @@ def no_http(error: HttpParserError, begins_with: bytes) -> Problem:
 
 
 def head_too_long(most_bytes: int) -> Problem:
-    """A request line or headers that have more bytes."""
+    """The request line or the headers are longer than that."""
     return HeadTooLong(f"The request's head is over {most_bytes} bytes; send a shorter path or shorter headers.")
 
 
 def part_too_long(most_bytes: int) -> Problem:
-    """What stands between a body's chunks, or behind them, has more bytes."""
+    """A chunk's size line, or the trailer section, is longer than that."""
     return MalformedBody(f"A chunk's first line, or the trailer, is over {most_bytes} bytes; send less.")
 
 
 def answer(problem: Problem, date_line: bytes) -> bytes:
-    """The answer to bytes that are no request, whole; with it their connection ends."""
+    """The whole answer to bytes that are not a request; the connection ends with it."""
     request_id = secrets.token_hex(16)
     response = problems.answer(problem, "/", request_id)
     headers = [*headers_of_every_answer(response.raw_headers, request_id), (b"connection", b"close")]

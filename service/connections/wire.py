@@ -1,9 +1,9 @@
-"""What is read from a connection until it is a request: a head of bounded size, without upgrades and trailers.
+"""How a connection's bytes become requests: with heads of bounded size, without upgrades and trailers.
 
-What comes in one piece is parsed in parts, between which others have their turn.
+A large piece is parsed in parts, between which other connections have their turn.
 
-httptools takes a request that asks for another protocol for the last one in HTTP, drops its body and stops. Clients
-that ask for HTTP/2 in passing, as Java's do, want an answer in HTTP/1.1 where there is none (RFC 9110, 7.8).
+httptools takes a request that asks for an upgrade for the last one in HTTP, drops its body and stops. But clients that
+offer to upgrade to HTTP/2, as Java's do, want an HTTP/1.1 answer from a server without HTTP/2 (RFC 9110, 7.8).
 """
 
 import asyncio
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from service.connections.dates import DateFirst
     from service.connections.lingering import Turns
 
-# Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer one, and the memory is taken before any limit.
-# It counts from the second part on, because the first may be another request's body for the most part.
+# Servers allow 8 to 64 KiB. The parser takes quadratic time for a longer head, whose memory is taken before any limit
+# applies. A head's first part does not count, because most of it may be another request's body.
 _MOST_HEAD_BYTES = 64 * 1024
 
-# What is parsed in one go. Of a body that comes in a quarter of a megabyte that takes microseconds, but of chunks of a
-# byte 3 ms; and uvloop reads 32 such pieces in a row, for which one client could hold the event loop for 5 s.
+# What is parsed in one go. It takes microseconds in a plain body, but 3 ms in chunks of one byte. A piece can have a
+# quarter of a megabyte, and uvloop reads 32 of them in a row: one client could hold up the event loop for 5 s.
 _PART_BYTES = 8 * 1024
-# Less than this is parsed at once, which saves 3 % of the time that one image takes: in JSON it has up to 17 kB.
+# Up to this much is parsed at once, which saves 3 % of the time that one image takes: in JSON it has up to 17 kB.
 _AT_ONCE_BYTES = 20 * 1024
-# How long what has come is parsed before others have their turn: not a batch's time.
+# How long one connection parses before others have their turn: less than a batch takes.
 _TURN_SECONDS = 0.001
 
-# Many times what a picture takes. Rows of clients that have left are kept in the queue for as long: one that closes its
-# connection looks like one that still reads, until it is sent something.
+# Many times what a picture takes. The rows of a client that has left stay in the queue for as long: a closed connection
+# looks like a half-closed one, until something is sent to it.
 _PATIENCE_SECONDS = 0.5
 
 # A target in absolute form, as for a proxy, may leave out the path of the start page (RFC 9110, 4.2.3).
@@ -51,17 +51,17 @@ KeepsOpen = Any
 
 
 class BoundedHeads(HttpToolsProtocol, ABC):
-    """A connection that reads requests, and says by `refuse_bytes` what it does not read on."""
+    """A connection that reads requests, and calls `refuse_bytes` when it cannot read on."""
 
     is_upgrade = False
     is_amid_body = False
-    """Whether a request's head has been read, and its body not to the end."""
+    """Whether a request's head has been read, but not all of its body."""
     turns: "Turns"
-    """For reading what nobody wants: the same for all connections of a service."""
+    """Paces the reading of bytes that will be thrown away; shared by all connections of a service."""
     first_headers: "DateFirst"
     """What uvicorn writes before an answer's own headers."""
     refusal: Problem
-    """What the parser last objected to, while uvicorn is told of that."""
+    """What the parser last objected to, for `send_400_response`, which uvicorn calls next."""
     _progress = 0
     _head_bytes = 0
 
@@ -70,10 +70,10 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         super().connection_made(cast("asyncio.Transport", transport))
         self.parser = _NeverUpgraded(self)
         self.unparsed = deque[memoryview]()
-        """The rest of what has come, while others have their turn."""
+        """The bytes received but not parsed yet, while other connections have their turn."""
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and let others go on where that takes long; called by the event loop."""
+        """Parse the bytes, and let other connections go on if that takes long; called by the event loop."""
         if len(data) <= _AT_ONCE_BYTES:
             self._parse(data)
             self._end_piece(len(data))
@@ -82,9 +82,9 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             self._parse_on(len(data))
 
     def _parse_on(self, size_bytes: int, *, has_paused: bool = False) -> None:
-        """Read for a moment what has come, and the rest after others; nothing more comes meanwhile."""
+        """Parse for a moment, and the rest after other connections; nothing more is read meanwhile."""
         until = time.perf_counter() + _TURN_SECONDS
-        while self.unparsed and not self.transport.is_closing():  # which a part of it may have led to
+        while self.unparsed and not self.transport.is_closing():  # a part may have led to that
             if time.perf_counter() >= until:
                 self.flow.pause_reading()
                 self.loop.call_soon(functools.partial(self._parse_on, size_bytes, has_paused=True))
@@ -102,14 +102,14 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         if before != self._progress:
             self._head_bytes = 0
             return
-        # All of it belongs to a head that goes on, to trailers, or to the line before a chunk.
+        # All of it belongs to an unfinished head, to trailers, or to a chunk's size line.
         self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
             too_long = part_too_long if self.is_amid_body else head_too_long
             self.refuse_bytes(too_long(_MOST_HEAD_BYTES))
 
     def _end_piece(self, size_bytes: int, *, has_paused: bool = False) -> None:
-        """Read more at once, unless nobody wants it or the body's reader is behind."""
+        """Read more at once, unless it will be thrown away or the body's reader is behind."""
         if isinstance(self.parser, _Deaf) or (self.is_amid_body and self.cycle.response_complete):
             self.read_on_in_turn(size_bytes)
             return
@@ -120,8 +120,8 @@ class BoundedHeads(HttpToolsProtocol, ABC):
     def eof_received(self) -> KeepsOpen:
         """Keep the connection for a moment if a whole request is unanswered; called by the event loop.
 
-        The client may only have ended its own side, as `nc -N` does, and read the answer. Whoever is not answered by
-        then is taken to have left, as is at once whoever ends with half a request.
+        The client may only have half-closed the connection, as `nc -N` does, and still read the answer. A client that
+        has no answer by then is treated as gone; one that closes amid a request is treated as gone at once.
         """
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first, whatever uvicorn declares
         if cycle is None or cycle.response_complete or cycle.more_body:
@@ -131,7 +131,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
         return True
 
     def read_on_in_turn(self, size_bytes: int) -> None:
-        """Let others go on first: so much has come that nobody wants, and there may be more of it without end."""
+        """Let other connections go on first: this many bytes were thrown away, and more may come without end."""
         if not self.transport.is_closing():
             self.flow.pause_reading()
             self.loop.call_at(self.turns.next_seconds(size_bytes, self.loop.time()), self._read_on)
@@ -141,18 +141,18 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             self.flow.resume_reading()
 
     def read_no_more(self) -> None:
-        """Forget what still comes, though it be read to see the end of the connection."""
+        """Ignore what still comes; it is only read to notice the end of the connection."""
         self.parser = _Deaf()
 
     def note_objection(self, error: HttpParserError, begins_with: bytes) -> None:
-        """Keep in mind what is wrong with the bytes that begin so; called by the parser."""
-        # The target alone may be as long as that: uvicorn then fails to take it apart.
+        """Note what is wrong with the bytes that begin with these two; called by the parser."""
+        # The target alone may be that long: uvicorn then fails to parse it.
         is_too_long = isinstance(error, HttpParserCallbackError) and len(self.url) >= _MOST_HEAD_BYTES
         self.refusal = head_too_long(_MOST_HEAD_BYTES) if is_too_long else no_http(error, begins_with)
 
     @abstractmethod
     def refuse_bytes(self, problem: Problem) -> None:
-        """Answer what is no request that is read here, if there is anybody to answer, and end the connection."""
+        """Answer bytes that cannot be read on, unless an earlier request is unanswered, and end the connection."""
 
     def on_message_begin(self) -> None:
         """Begin a request; called by the parser."""
@@ -166,11 +166,11 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start a request, unless it comes once more without its wish for another protocol; called by the parser."""
+        """Start a request, unless it will be parsed once more without its upgrade; called by the parser."""
         self._progress += 1
         self.is_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # its client takes what comes first for the answer (RFC 9110, 10.1.1)
+            self.expect_100_continue = False  # such a client takes a 100 for the answer (RFC 9110, 10.1.1)
         if not self.url.startswith(b"/"):
             self.url = _NO_PATH.sub(rb"\1/\2", self.url)
         if not self.is_upgrade:
@@ -191,7 +191,7 @@ class BoundedHeads(HttpToolsProtocol, ABC):
             super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:
-        """The head that has just been read, as one that asks for no other protocol."""
+        """The head that has just been read, without its request for an upgrade."""
         kept = [(name, value) for name, value in self.headers if name != b"upgrade"]
         version = self.parser.get_http_version().encode()
         return b"".join(
@@ -202,12 +202,12 @@ class BoundedHeads(HttpToolsProtocol, ABC):
 
 
 class _NeverUpgraded(HttpRequestParser):
-    """httptools' parser, which reads a request that asks for another protocol once more as one that does not."""
+    """httptools' parser, which parses a request that asks for an upgrade once more without the upgrade."""
 
     def __init__(self, connection: BoundedHeads) -> None:
         super().__init__(connection)
         self._connection = connection
-        # As uvicorn sets it: what comes behind a request that closes the connection is no reason not to answer that.
+        # As uvicorn sets it: bytes after a request that closes the connection must not prevent its answer.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: "bytes | bytearray | memoryview[int] | array[int]") -> None:
@@ -233,4 +233,4 @@ class _Deaf(HttpRequestParser):
         super().__init__(object())
 
     def feed_data(self, data: "bytes | bytearray | memoryview[int] | array[int]") -> None:
-        """Forget it; called by uvicorn."""
+        """Ignore the bytes; called by uvicorn."""

@@ -1,4 +1,4 @@
-"""What runs a version's network: one interface, two engines, chosen by `DIGITS_ENGINE`."""
+"""Engines run a version's network: one interface, two implementations, chosen by `DIGITS_ENGINE`."""
 
 from typing import Protocol
 
@@ -18,7 +18,7 @@ class Engine(Protocol):
         """Turn pixels float32 [n, 784], n >= 1, into outputs float32 [n, 10 or 11].
 
         The first ten columns are the probabilities. A version that tells digits from other things has one more:
-        its score in [0, 1], a digit from the manifest's `is_digit_threshold` on. One array, because a second one
-        would cost every batch another copy out of the program.
+        a score in [0, 1], which means a digit from the manifest's `is_digit_threshold` up. One array, because a second
+        one would cost every batch another copy out of the program.
         """
         ...

@@ -8,21 +8,21 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-# Sixteen rows of the released network take 0.7 to 1.5 ms: going to a thread and back costs a tenth of that, and
-# more rows at once would hold up the event loop, also from a thread that has its core.
+# Sixteen rows of the released network take 0.7 to 1.5 ms; handing them to a thread and back costs a tenth of that.
+# More rows at once would hold up the event loop, even from a thread, if that runs on the event loop's core.
 _MOST_AT_ONCE = 16
 
 
 class LiteRTEngine:
     """Interpreters of one program for batches of 1, 4 and 16 rows; a batch is cut into these.
 
-    An interpreter's shapes are fixed once and its memory planned once: resizing one per batch costs
+    An interpreter's shapes and memory plan are fixed once, because resizing it for each batch costs
     more than the network. Cutting 5 rows into 4 and 1 costs half of padding them to 8, because LiteRT
     takes the same time for a row in any batch.
 
-    The event loop has interpreters of its own, made at load: to make one takes 2 to 12 ms, which it cannot spare.
-    Threads share others and make what they lack, about 1 MB each, from the program in memory: the file may have left
-    the cache by then. Between two of its cuts a thread gives way to an event loop that waits for its core.
+    The event loop has interpreters of its own, made at load: making one takes 2 to 12 ms, which it cannot spare.
+    Threads share others, about 1 MB each, and make missing ones from the program in memory: the file may have left
+    the cache by then. Between two parts of a batch, a thread gives way to an event loop that waits for its core.
     """
 
     inline_rows = _MOST_AT_ONCE
@@ -65,7 +65,7 @@ class LiteRTEngine:
 
 
 class _FixedBatch:
-    """An interpreter for batches of one size, which has run."""
+    """An interpreter for batches of one size, warmed up by one run."""
 
     def __init__(self, program: bytes, size: int) -> None:
         self._interpreter = Interpreter(model_content=program, num_threads=1)
@@ -83,13 +83,13 @@ class _FixedBatch:
 
 
 def _give_way() -> None:
-    """Let another thread have this core, if one waits for it: the scheduler by itself leaves it here for 3 to 5 ms."""
-    if hasattr(os, "sched_yield"):  # not everywhere
+    """Yield this core to a thread that waits for it: the scheduler alone would leave it here for 3 to 5 ms."""
+    if hasattr(os, "sched_yield"):  # not every system has it
         os.sched_yield()
 
 
 def _in_event_loop() -> bool:
-    """Whether the calling thread is an event loop's: a process has one that runs engines."""
+    """Whether the calling thread runs an event loop: in a process, only one event loop runs engines."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

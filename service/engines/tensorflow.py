@@ -1,6 +1,6 @@
 """The TensorFlow engine: the SavedModel's own signature, in process.
 
-For a network that LiteRT cannot run, and the reference that the LiteRT engine is compared with.
+It runs networks that LiteRT cannot run, and is the reference that the LiteRT engine is compared with.
 Importing this module imports TensorFlow: 4 seconds and 400 MB.
 """
 
@@ -23,14 +23,14 @@ OUT_OF_MEMORY = tf.errors.ResourceExhaustedError
 class TensorFlowEngine:
     """The signature `serving_default` of a SavedModel."""
 
-    # TensorFlow hands its work to threads of its own and waits: never in the event loop's thread.
+    # TensorFlow hands its work to its own threads and waits for them, so it must not run in the event loop's thread.
     inline_rows = 0
 
     def __init__(self, folder: Path) -> None:
         """Load the SavedModel in `folder` and check its signature.
 
         Raises:
-            VersionRejected: It does not load, or its signature is not the model store's.
+            VersionRejected: It does not load, or its signature is not the one that the model store prescribes.
         """
         self.signature = load_signature(folder)
 
@@ -42,7 +42,7 @@ class TensorFlowEngine:
 
 @contextlib.contextmanager
 def rejecting_what_cannot_run() -> Iterator[None]:
-    """Blame the version for what TensorFlow raises when a network runs; but not if it gets no memory.
+    """Reject the version if TensorFlow raises an error while its network runs, unless it gets no memory.
 
     Raises:
         VersionRejected: The network cannot run.
@@ -52,15 +52,15 @@ def rejecting_what_cannot_run() -> Iterator[None]:
     except OUT_OF_MEMORY:
         raise
     except tf.errors.OpError as error:
-        # Its message begins with a heading and goes on with the places of files.
+        # The error's message begins with a heading and goes on with file paths.
         msg = f"TensorFlow cannot run the SavedModel: {type(error).__name__}"
         raise VersionRejected(msg) from error
 
 
 def outputs_of(signature: Any, pixels: Any) -> Any:  # noqa: ANN401 - TensorFlow has no types
-    """Ask the signature: the probabilities, and beside them the score `is_digit` if it has that output.
+    """Call the signature and return the probabilities and, beside them, the score `is_digit` if it has that output.
 
-    A tensor float32 [n, 10 or 11], eager or symbolic as `pixels` float32 [n, 784] is.
+    The result is a tensor float32 [n, 10 or 11], eager or symbolic like `pixels` float32 [n, 784].
     """
     answered = signature(pixels=pixels)
     if "is_digit" not in answered:
@@ -69,7 +69,7 @@ def outputs_of(signature: Any, pixels: Any) -> Any:  # noqa: ANN401 - TensorFlow
 
 
 def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no types
-    """Load the signature `serving_default` of the SavedModel in `folder`, checked against the model store's.
+    """Load the signature `serving_default` of the SavedModel in `folder`, and check its inputs and outputs.
 
     Raises:
         VersionRejected: It does not load, or its inputs or outputs have other names, shapes or dtypes.
@@ -85,7 +85,7 @@ def load_signature(folder: Path) -> Any:  # noqa: ANN401 - TensorFlow has no typ
     if signature is None:
         msg = f"the SavedModel has no signature {SIGNATURE}"
         raise VersionRejected(msg)
-    # The signature holds its variables weakly: without the loaded object they are gone.
+    # The signature has only weak references to its variables: without the loaded object they are gone.
     signature.loaded = loaded
     _check_specifications("input", signature.structured_input_signature[1], {"pixels": [None, 784]})
     outputs: dict[str, list[int | None]] = {"probabilities": [None, 10], "logits": [None, 10]}

@@ -1,17 +1,17 @@
-"""From a picture of a digit, or of several, to rows in MNIST's own form: float32 [784], light ink on a dark ground.
+"""Turns a picture of one or several digits into rows in MNIST's own form: float32 [784], light ink on a dark ground.
 
-One picture on its way:
+The steps for one picture:
 
-- `decoding` makes an upright page of greys of its file, after `picture_files` has judged its header;
-- `margin` lays paper around one that is cropped to its one digit's own edges;
-- `first_look` finds the sheet (`island`, `table`), takes the light away (`light`, `shade`) and rulings (`rulings`,
-  which `ruled_lines` finds); what it sees is a `sight`;
-- `paper` tells ink from paper, `strokes` which ink belongs together, `pale_strokes` where it goes on too pale;
-- `digit` finds the strokes of one digit, `lines` those of several, in `reading_order`; `circles` around them and
-  `surroundings` of a sheet are left out, and `joints` are where digits that touch may be parted;
+- `decoding` decodes the file into an upright greyscale page, after `picture_files` has checked its header;
+- `margin` lays paper around a page that is cropped to the edges of its only digit;
+- `first_look` finds the sheet (`island`, `table`), removes uneven light (`light`, `shade`) and rulings (`rulings`,
+  which `ruled_lines` finds); its result is a `sight`;
+- `paper` tells ink from paper, `strokes` finds its connected parts, `pale_strokes` those too pale for the threshold;
+- `digit` finds the strokes of one digit, `lines` those of several, in `reading_order`; both leave out `circles` around
+  digits, `lines` also the `surroundings` of a sheet; `joints` proposes where to part digits that touch;
 - `form` brings the ink into MNIST's form.
 
-What the network makes of it is not known here.
+The package does not know what the network makes of a row.
 """
 
 from service.imaging.digit import picture_from_pixels, pixels_from_picture

@@ -1,6 +1,6 @@
-"""Finds the digits inside a line around them: a circle or a box, perhaps not quite closed, or cut by the picture's rim.
+"""Finds the digits that a line goes around: a circle or a box, perhaps not quite closed, or cut by the picture's rim.
 
-A zero whose slash stands apart looks nearly the same, and is no such line.
+A zero with a detached slash looks nearly the same, but is not such a line.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from service.imaging.strokes import Mask, Strokes
 
 LEAST_MARKED = 0.4  # of the size of the line around or below it: a digit is larger, a dot in a zero is not
-# Inside a closed line, the slash of a zero has at most this width by its length, and so has a 1. But the line around a
-# 1 is rounder than a zero, or the 1 is upright. Of 249 made-up slashes that stand apart 159 are recognised; of 250
-# made-up 1s in circles, which lean as a slash does, 3 are taken for one.
+# Width by length. The slash of a zero is at most this wide, and so is a 1 in a closed line; but the line around a 1 is
+# rounder than a zero, or the 1 is upright. Of 249 made-up detached slashes 159 are recognised; of 250 made-up 1s in
+# circles, which lean as a slash does, 3 are taken for a slash.
 _STRAIGHT, _OVAL = 1 / 3, 0.85
 _STEEPEST_IN_OVAL, _STEEPEST_IN_CIRCLE = 80.0, 45.0  # degrees
-_GAP = 2  # pixels that both ends of a line around a digit may be from where they meet
+_GAP = 2  # pixels by which each end of a line around a digit may miss the point where they would meet
 
 
 def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64]) -> Mask:
-    """Of the kept strokes those that one stroke goes around, if a digit is among them; none otherwise.
+    """Find the kept strokes that one stroke goes around, if a digit is among them; none otherwise.
 
     Args:
-        strokes: All there are.
+        strokes: All strokes of the page.
         line: The number of the stroke that may be a mark.
         kept: (strokes,), which of them count.
-        sizes: (strokes,), by which a digit is told from a dot in a zero.
+        sizes: (strokes,), in pixels, to tell a digit from a dot in a zero.
     """
     boxes = strokes.boxes
     inside = kept & (boxes[:, :2] > boxes[line, :2]).all(axis=1) & (boxes[:, 2:] < boxes[line, 2:]).all(axis=1)
@@ -45,7 +45,7 @@ def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64])
     if is_cut_off:
         found = inside & ~_reached(strokes, line, rim_closes=True)
         heights = boxes[:, 2] - boxes[:, 0]
-        large &= heights >= LEAST_MARKED * heights[line]  # the bar of a 7 that is cropped to its edges may be apart
+        large &= heights >= LEAST_MARKED * heights[line]  # in a 7 cropped to its edges, the bar may be detached
     marked = np.flatnonzero(found & large)
     if len(marked) == 0 or (len(marked) == 1 and _is_slash(strokes, int(marked[0]), line, is_whole=not is_cut_off)):
         return np.zeros_like(kept)
@@ -53,9 +53,9 @@ def marked_by(strokes: Strokes, line: int, kept: Mask, sizes: NDArray[np.int64])
 
 
 def _reached(strokes: Strokes, line: int, *, rim_closes: bool) -> Mask:
-    """Which strokes (of all) something comes to from outside of the line, that it does not close in.
+    """Which of all strokes can be reached from outside the line: it does not enclose them.
 
-    With `rim_closes` nothing comes over the picture's rim, as if the line went on beyond it.
+    With `rim_closes` the picture's rim encloses, too, as if the line went on beyond it.
     """
     top, left = np.maximum(strokes.boxes[line, :2] - _GAP - 1, 0)
     bottom, right = np.minimum(strokes.boxes[line, 2:] + _GAP + 1, strokes.shape)
@@ -74,9 +74,9 @@ def _reached(strokes: Strokes, line: int, *, rim_closes: bool) -> Mask:
 
 
 def _is_slash(strokes: Strokes, stroke: int, around: int, *, is_whole: bool) -> bool:
-    """Whether a stroke that another one goes around is the slash of a zero rather than a 1: straight, and aslant.
+    """Whether a stroke inside another one is the slash of a zero rather than a 1: straight, and slanted.
 
-    How round a line is tells nothing if it is not whole.
+    The roundness of the outer one says nothing if it is not whole.
     """
     round_as, _ = _axes(strokes.numbers == around)
     straight_as, angle = _axes(strokes.numbers == stroke)
@@ -85,7 +85,7 @@ def _is_slash(strokes: Strokes, stroke: int, around: int, *, is_whole: bool) -> 
 
 
 def _axes(mask: Mask) -> tuple[float, float]:
-    """How wide the mask is by how long, both along its own axes, and the longer one's angle to the rows in degrees."""
+    """The mask's width by its length, along its principal axes, and the longer axis' angle to the rows in degrees."""
     rows, columns = np.nonzero(mask)
     variances, axes = np.linalg.eigh(np.cov(columns, rows))
     across, down = np.abs(axes[:, 1])

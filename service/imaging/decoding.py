@@ -1,6 +1,6 @@
-"""Turns the bytes of somebody's picture into a page: grey, of bounded size, seen upright.
+"""Decodes a picture into a page: greyscale, of bounded size, upright.
 
-Which files are taken is `picture_files`' business; what is ink on the page, and where, `digit`'s.
+`picture_files` decides which files are accepted; `digit` and `lines` find the ink on the page.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from service.imaging.form import Grey
 
-# The page's longest side. A digit that fills a twentieth of the picture still has 25 pixels,
-# more than the 20 that the network sees.
+# Larger pictures are reduced, their longest side to at least this. A digit that fills a twentieth of the picture still
+# has 25 pixels, more than the 20 that the network sees.
 PAGE_SIDE = 512
 
-# Averaging all of 12 megapixels in colour takes 11 ms and more, in grey 4: of colours a ninth is enough. An odd step
-# meets the dots of a dithered grey or of a screen equally often, and a line of 3 pixels at least once.
+# Averaging all of 12 megapixels takes 11 ms and more in colour, 4 ms in grey; in colour, a ninth of them is enough. An
+# odd step meets light and dark dots of a dithered grey or a screen equally often, and a line of 3 pixels at least once.
 _STEP = 3
 
 _TURNS = {
@@ -38,30 +38,30 @@ _TURNS = {
 
 _SIDEWAYS = (5, 6, 7, 8)
 
-# Where Pillow finds Exif. Of megabytes it would make an object for every eight bytes; the orientation is at the front,
-# and in most JPEGs all of it has at most 64 kB.
+# Where Pillow finds Exif. It would make an object for every eight bytes, even of megabytes; the orientation is at the
+# front, and in most JPEGs all Exif has at most 64 kB.
 _EXIF_NAMES, _MOST_EXIF_LETTERS = ("exif", "Raw profile type exif"), 131_072
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
-# Grey pictures have a third of their colours' variance in the luminance; below this share
-# ink and paper differ in colour rather than in lightness.
+# The variance of the luminance by that of all colours: a third in grey pictures. Below this share, ink and paper differ
+# in colour rather than in lightness.
 _LEAST_LUMINANCE_SHARE = 0.08
-_FEW_SIDE = 64  # of the samples of which the colours are taken
+_FEW_SIDE = 64  # of the square of samples whose colours are analysed
 
 
 def _smooth(side: int) -> NDArray[np.float32]:
-    """An orthonormal basis of the quadratic surfaces over side x side samples: a column for each of the six."""
+    """An orthonormal basis of the quadratic surfaces over side x side samples, in six columns."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
     terms = np.stack([np.ones_like(x), x, x * x, y, y * y, x * y], axis=1)
     return np.linalg.qr(terms)[0].astype(np.float32)
 
 
 _SMOOTH = _smooth(_FEW_SIDE)
-_LEAST_OF_16_BITS = 16383.0  # the highest level of 14 bits, of which cameras have most
+_LEAST_OF_16_BITS = 16383.0  # the highest level of 14 bits, the most that cameras have
 _OPAQUE = 0.5
 _STROKE_CONTRAST = 64.0  # grey levels: less is one flat colour with soft edges
-_EDGE = 3  # pixels along what is transparent
-_ALONG_EDGE = 0.5  # of the share of strokes within the sheet: of ink of two colours it is about the same
+_EDGE = 3  # pixels: the width of the strip along transparent areas
+_ALONG_EDGE = 0.5  # by the share of strokes further inside; in ink of two colours, both shares are about the same
 _MIDDLE_GREY = 127.5
 
 
@@ -91,7 +91,7 @@ def page_and_size(picture: bytes, max_image_pixels: int) -> tuple[Image.Image, t
             check_size(image, max_image_pixels)
             size = image.size  # of a JPEG, decoding changes it
             page = _decoded(image)
-            # Only now: to look for EXIF, Pillow decodes a PNG. A TIFF it has turned by itself; its size was upright.
+            # Only now: Pillow decodes a PNG to look for EXIF. A TIFF was turned on loading; its size was upright.
             orientation = _orientation(image)
             turn = _TURNS.get(orientation)
             page = page if turn is None else page.transpose(turn)
@@ -113,11 +113,11 @@ def _decoded(image: ImageFile.ImageFile) -> Image.Image:
 
 
 def _thinned(image: Image.Image) -> Image.Image:
-    """Of a very large picture every third pixel of every third row, before any step that goes over all of them.
+    """Keep every third pixel of every third row of a very large picture, before any step that goes over all of them.
 
-    All of a grey one is averaged, and of one in black and white, as scanners make: its lines may be narrow.
+    Grey pictures, and black-and-white ones as scanners make, keep all pixels for averaging: lines may be narrow.
     """
-    # Of fewer pixels none would be left to average.
+    # Thinning a smaller picture would leave no pixels to average.
     if image.mode in ("1", "L") or max(image.size) < 2 * _STEP * PAGE_SIDE:
         return image
     size = (max(1, image.width // _STEP), max(1, image.height // _STEP))
@@ -158,10 +158,10 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _from_colours(image: Image.Image) -> Image.Image:
-    """Take the luminance; or, if ink and paper are equally light, the axis of their colours.
+    """Take the luminance or, if ink and paper are equally light, the axis along which their colours differ.
 
-    The axis is the first principal component of the colours of a few samples, without what changes smoothly over the
-    picture: a lamp makes paper differ more in lightness than the ink of a highlighter does.
+    The axis is the first principal component of the colours of a few samples, after smooth changes over the picture are
+    removed: a lamp makes paper differ more in lightness than the ink of a highlighter does.
     """
     few = image.resize((_FEW_SIDE, _FEW_SIDE), Image.Resampling.NEAREST)
     colours = np.asarray(few, dtype=np.float32).reshape(-1, 3)
@@ -170,7 +170,7 @@ def _from_colours(image: Image.Image) -> Image.Image:
     apart = colours - _SMOOTH @ (_SMOOTH.T @ colours)
     covariance = apart.T @ apart / np.float32(len(colours))
     luminance_variance = float(_LUMINANCE @ covariance @ _LUMINANCE)
-    # No axis has more variance than all have together: most pictures need no axes.
+    # No axis has more variance than all axes together, so most pictures need no principal components.
     if luminance_variance >= _LEAST_LUMINANCE_SHARE * float(covariance.trace()):
         return image.convert("L")
     variances, axes = np.linalg.eigh(covariance)
@@ -185,20 +185,20 @@ def _from_deep_samples(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and float samples to [0, 255]."""
     samples = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
     lowest, highest = min(float(samples.min()), 0.0), float(samples.max())
-    # 8-bit white is known, and 16-bit white if some sample comes near to it. Other pictures are as bright as their
-    # brightest sample: those of 10 or 12 bits in 16, and those in the dark, which have levels enough.
+    # 8-bit white is known, and 16-bit white if some sample comes near to it. For other pictures, the brightest sample
+    # is white: those of 10 or 12 bits in 16, and those taken in the dark, which have enough levels.
     whites = (1.0, 255.0, 65535.0) if highest > _LEAST_OF_16_BITS else (1.0, 255.0)
     white = next((white for white in whites if highest <= white), highest)
     scale = 255 / (white - lowest)
-    # Scaled first: the difference of two large samples is more than a float32 holds.
+    # Scaled before subtracting: the difference of two large samples may exceed the range of float32.
     return Image.fromarray(samples * np.float32(scale) - np.float32(lowest * scale))
 
 
 def _on_a_ground(image: Image.Image) -> Image.Image:
-    """Fill what is transparent.
+    """Fill transparent areas.
 
-    A drawing on nothing gets the ground that contrasts with it, whatever its colour. A sheet
-    of any outline, with strokes of its own, gets the sheet's colour.
+    Strokes on a transparent ground get black or white, whichever contrasts with them. A sheet of any outline, with
+    strokes on it, gets the sheet's colour.
     """
     luminance = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32)
     opacity = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
@@ -211,9 +211,9 @@ def _on_a_ground(image: Image.Image) -> Image.Image:
 
 
 def _is_sheet(luminance: Grey, is_opaque: NDArray[np.bool_]) -> bool:
-    """Whether what is opaque has strokes of another grey, which hardly come near to its edge.
+    """Whether the opaque area has strokes of another grey, which hardly come near its edge.
 
-    Of ink of two colours, or with soft edges, either grey is as near to the edge as the other.
+    In ink of two colours, or with soft edges, both greys come equally near the edge.
     """
     darkest, median, lightest = np.percentile(luminance[is_opaque], (1, 50, 99))
     if lightest - darkest < _STROKE_CONTRAST:

@@ -1,7 +1,7 @@
-"""Cleans a picture of a digit up into MNIST's own form: 28x28, light ink on a dark ground.
+"""Cleans up a picture of a digit into MNIST's own form: 28x28, light ink on a dark ground.
 
-This is where the digit is found on the page. Decoding files is `decoding`'s business, telling ink from paper
-`paper`'s, and the form `form`'s.
+This module finds the digit on the page. `decoding` decodes files, `paper` tells ink from paper, and `form` brings the
+ink into MNIST's form.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ _WHITE = 255
 _LOOK_SIDE = 128  # a look at the whole page, or at the part of it around the digit
 _RULED_LOOK_SIDE = 256  # where there are lines: they stay apart from the strokes beside them
 
-# Shares of the first look: a digit that is smaller there is looked at again. Where there are lines it may
-# have pieces of them on it, or be a box with the digit inside.
+# Shares of the first look: a smaller digit is looked at again. Where there are lines, the digit that was found may have
+# pieces of them on it, or be a box with the digit inside.
 _CLOSE_ENOUGH, _CLOSE_ENOUGH_BY_LINES = 0.375, 0.5
-_LEAST_MARGIN = 2  # pixels of the first look, where a digit of 12 has no more than one: the soft edges of the strokes
+_LEAST_MARGIN = 2  # pixels of the first look: a digit of 12 may be only one there, with its soft edges beside it
 
 # Measured on 231 drawings and photographs, and on noise of every kind: the biggest stroke has at least
-# a quarter of the ink, the biggest clot of noise that is left at most a tenth. Of the seven segments of a display's 8
-# each has a seventh; clots that large are among dozens.
+# a quarter of the ink, the biggest clot of noise that is left at most a tenth. In an 8 on a seven-segment display each
+# segment has a seventh; a clot of noise that large has dozens of others beside it.
 _LEAST_MAIN_STROKE, _LEAST_OF_FEW = 0.15, 0.12
 _LEAST_STROKE = 0.06  # of the biggest stroke's area: less is a speck
-# Of the main stroke's size: what is further away from it, and from what belongs to it, is something else. Two people's
-# own digits had parts 0.37 away, the stem of an open 4 that a ruled line was cut from, and a 5 that a pen skipped on;
-# of 5,000 that a fine pen drew again a 5's bar and a 3's lower half were 0.43 away.
+# By the main stroke's size: a stroke further away from it, and from those that belong to it, is no part of the digit.
+# In two people's own digits, parts were 0.37 away: the stem of an open 4 that a ruled line was cut from, and a bit of a
+# 5 where a pen skipped. In 5,000 digits redrawn with a fine pen, a 5's bar and a 3's lower half were 0.43 away.
 _FAR = 0.48
 _FILLS_ITS_BOX = 0.6  # a quarter of a circle in a corner fills 0.79; strokes fill less than half
-_CORNER_COUNTS = 0.25  # of its area, when the main stroke is looked for
-# A stroke clear of the picture's rim that is as large as a digit, by the picture's side, and no hair, by the largest
-# stroke's area, is the main one. One that reaches in from the rim then belongs to it only if it is nearer than that, by
-# its size. Of 60 pages with a pen on them 55 are read instead of 40, of 60 with dark keys along the rim 49, not 24.
+_CORNER_COUNTS = 0.25  # weight of such a stroke's area in the search for the main stroke
+# A stroke clear of the picture's rim is the main one if it is as large as a digit (by the picture's side) and no hair
+# (by the largest stroke's area). One on the rim then belongs to it only if it is nearer than this (by the main stroke's
+# size). Of 60 pages with a pen on them 55 are read instead of 40, of 60 with dark keys along the rim 49, not 24.
 _LEAST_CLEAR, _LEAST_BESIDE_RIM, _FAR_FROM_RIM = 0.125, 0.1, 0.07
-_LEAST_FLATNESS = 4.0  # of an underline, its width by its height
-# The foot of a 2 that is apart: its distance by its thickness, and where above it the 2 ends, as a share of the 2's
-# width. Of 105 made up with gaps of up to a tenth of the height 98 are told; of 250 underlined 7s 4 are taken for a 2.
+_LEAST_FLATNESS = 4.0  # an underline's width by its height
+# The detached foot of a 2: its distance by its thickness, and where the stroke above it ends, as a share of the 2's
+# width. Of 105 made up with gaps of up to a tenth of the height 98 are found; of 250 underlined 7s 4 are taken for a 2.
 _FOOT_GAP, _FOOT_BEGINS = 1.0, 0.3
-# Where there are so many strokes, most are dots of a pattern, such as the crossings of squared paper.
+# Where there are more strokes than this, most are dots of a pattern, such as the crossings of squared paper.
 _PATTERN, _LEAST_IN_PATTERN = 12, 3.0
 
 
@@ -104,10 +104,10 @@ def _digit_on(page: Image.Image) -> Grey:
 
 
 def _second_look(first: Sight, digit: Grey, *, goes_on_pale: bool) -> Grey:
-    """Look from close at the part of the page around the digit, for the strokes found in the first look only.
+    """Look from close at the part of the page around the digit, only for the strokes that the first look found.
 
-    Where these do not go on pale, nothing pale is followed here either: only pieces of pale rulings are near to the
-    digit, and they cannot be told from strokes.
+    If no pale ink continued them there, none is followed here either: from close, pale rulings are seen in pieces only,
+    which cannot be told from strokes.
     """
     top, left, bottom, right = box_of(digit)
     margin = max(_LEAST_MARGIN, max(bottom - top, right - left) // 2)
@@ -122,7 +122,7 @@ def _second_look(first: Sight, digit: Grey, *, goes_on_pale: bool) -> Grey:
     ink = ink_of(np.where(near, relief, np.float32(0)), first.ink.noise)
     mask = ink.mask
     if first.has_lines:
-        # The lines are looked for among all ink: what is near to the digit has only pieces of them.
+        # Rulings are searched for in all ink: near the digit there are only pieces of them.
         unruled = without_rulings(ink_of(relief, first.ink.noise).mask) & mask
         mask = unruled if unruled.any() else mask
     return _digit_in(*with_pale_strokes(ink, mask)) if goes_on_pale else _digit_in(ink, mask)
@@ -156,14 +156,14 @@ def _digit_mask(mask: Mask) -> Mask | None:
 
 
 def _enclosed(strokes: Strokes, kept: Mask) -> Mask:
-    """Of the kept strokes those that the largest goes around, if a digit is among them: it marks it; all otherwise."""
+    """Keep only the strokes that the largest one goes around, if a digit is among them, marked by it; all otherwise."""
     sizes = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).max(axis=1)
     marked = marked_by(strokes, int(np.argmax(np.where(kept, sizes, 0))), kept, sizes)
     return marked if marked.any() else kept
 
 
 def _above_a_line(strokes: Strokes, kept: Mask) -> Mask:
-    """The kept strokes without one that underlines all others: flat, below them, and further to both sides."""
+    """Leave out a stroke that underlines all others: flat, below them, and reaching further to both sides."""
     lowest = int(np.argmax(np.where(kept, strokes.boxes[:, 2], 0)))
     others = kept & (np.arange(strokes.count) != lowest)
     if not others.any():
@@ -178,7 +178,7 @@ def _above_a_line(strokes: Strokes, kept: Mask) -> Mask:
 
 
 def _is_foot(strokes: Strokes, line: int, others: Mask) -> bool:
-    """Whether the line below the others is a 2's foot that a pen skipped before: close below where the 2 ends, left."""
+    """Whether the line is the foot of a 2, before which the pen skipped: close below where the 2 ends, on the left."""
     top, left, _, right = strokes.boxes[line]
     boxes = strokes.boxes[others]
     first, end, last = boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max()
@@ -190,7 +190,7 @@ def _is_foot(strokes: Strokes, line: int, others: Mask) -> bool:
 
 
 def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:
-    """Of the kept strokes the main one, those near to it, and those near to these: not a label, not a thumb."""
+    """Keep the main stroke, those near to it, and those near to these in turn: not a label, not a thumb."""
     candidates = np.flatnonzero(kept)
     boxes = strokes.boxes[candidates]
     areas = strokes.areas[candidates]
@@ -211,7 +211,7 @@ def _near_to_main(strokes: Strokes, kept: Mask) -> Mask:
 
 
 def _fill_a_corner(boxes: NDArray[np.int64], areas: NDArray[np.int64], shape: tuple[int, int]) -> Mask:
-    """Which strokes fill a corner of the picture, as a thumb does that holds the sheet."""
+    """Which strokes fill a corner of the picture, like a thumb that holds the sheet."""
     heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     on_top = (boxes[:, 0] == 0) | (boxes[:, 2] == shape[0])
     on_side = (boxes[:, 1] == 0) | (boxes[:, 3] == shape[1])

@@ -1,4 +1,4 @@
-"""Looks at a page for the first time: finds the sheet on it, and the ink on the sheet; refuses what shows no ink."""
+"""Looks at a page for the first time: finds the sheet on it, and the ink on the sheet; refuses a page without ink."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ ONLY_LINES = "There are only lines on the picture, no digit: write one, or send 
 ONLY_NOISE = "There is only noise on the picture, no stroke: draw or photograph one digit."
 
 _LEAST_RANGE = 12.0  # grey levels of 255
-_OTHER, _SAME = 0.3, 0.15  # of the range: a table, not the paper elsewhere; the paper elsewhere
+_OTHER, _SAME = 0.3, 0.15  # of the range: a table differs from the paper by more, other parts of the paper by less
 _MOSTLY = 0.7  # of the picture's middle is paper
-_FAR = 0.45  # of the range; light that falls off by 40 % comes to a quarter
-# Measured on pages of noise as PNG and JPEG, in focus and not: it stands out to the other side by 0.6 of the ink's
-# contrast and more, digits that are read by up to 0.4, but for digits on light tiles and in a lamp's reflection. Those
-# are few pieces. Noise of 40 x 30 pixels and more has one on each side for every 570 of them, small noise few as well.
+_FAR = 0.45  # of the range; light that falls off by 40 % makes a difference of a quarter
+# Measured on pages of noise as PNG and JPEG, sharp and blurred: noise stands out in the other polarity by 0.6 of the
+# ink's contrast and more; pages of readable digits by up to 0.4, except light tiles and a lamp's reflection, which are
+# few pieces. Noise of 40 x 30 pixels and more has a piece of each polarity per 570 pixels; smaller noise has few, too.
 _AS_MUCH, _LEAST_PIECES, _PIXELS_OF_A_PIECE = 0.5, 6, 800
 _LEAST_PIECE = 0.025  # of the largest one's area
 
 
 def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
-    """Look at the whole page; or, if a table shows around it, at the sheet only; from closer if it is ruled.
+    """Look at the whole page or, if a table shows around the sheet, at the sheet only; from closer if it is ruled.
 
     Args:
         page: As `decoding` gives it.
@@ -54,7 +54,7 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
     if np.ptp(seen) < _LEAST_RANGE and _is_blank(page):
         raise PictureError("The picture is blank: draw or photograph one digit on it.")
     sight = _look_at_sheet(page, seen)
-    if not sight.in_shadow and max(page.size) >= side:  # all edges on small pages that are scaled up are soft and wide
+    if not sight.in_shadow and max(page.size) >= side:  # on small pages, scaled up, all edges are soft and wide
         sight = without_shade(sight)
         if not sight.in_shadow and may_be_shaded(sight):
             sight = in_even_light(sight)
@@ -72,16 +72,16 @@ def first_look(page: Image.Image, side: int, ruled_side: int) -> Sight:
 def _unruled(ink: Ink) -> Mask:
     """The ink's mask without rulings; refuses a page that shows nothing else."""
     mask = without_rulings(ink.mask)
-    # A page that is too faint, or only noise, is refused as that.
+    # A page that is too faint, or only noise, is refused later for that reason.
     if mask is ink.mask and not (ink.is_faint or ink.is_noise) and are_all_there_is(mask):
         raise PictureError(ONLY_LINES)
     return mask
 
 
 def _is_smooth_noise(sight: Sight) -> bool:
-    """Whether as much stands out to the other side as ink does, both in many pieces: JPEG and blur make noise smooth.
+    """Whether as much stands out in the other polarity as ink, in many pieces each: JPEG and blur make noise smooth.
 
-    The strength of smooth noise cannot be told from how much one pixel differs from the next.
+    The strength of smooth noise does not show in how much one pixel differs from the next.
     """
     ink = sight.ink
     if ink.against < _AS_MUCH * ink.contrast:
@@ -109,7 +109,7 @@ def _look_at_sheet(page: Image.Image, seen: Grey) -> Sight:
     sight = sight_at(page, seen, (0.0, 0.0, float(page.width), float(page.height)))
     for place, paper in enumerate(_papers(seen)):
         sheet = sheet_in(_far_from(paper, seen))
-        # Inside of a thick stroke in the middle there is no room for a sheet.
+        # The middle's grey level may be that of a thick stroke: inside one there is no room for a sheet.
         if sheet is not None and (place == 0 or _holds_middle(sheet, seen.shape)):
             inside = sight_of(page, sight.part(sheet), max(seen.shape))
             if not (inside.ink.is_faint or inside.ink.is_noise):
@@ -121,7 +121,7 @@ def _look_at_sheet(page: Image.Image, seen: Grey) -> Sight:
 
 
 def _is_cut(inside: Sight) -> bool:
-    """Whether ink goes on beyond the sheet: then what is around it is no table, but a shadow or a light."""
+    """Whether ink goes on beyond the sheet: then its surroundings are no table, but a shadow or a light."""
     left, top, right, bottom = inside.window
     mask, (width, height) = inside.ink.mask, inside.page.size
     inner = (top > 0, mask[0]), (left > 0, mask[:, 0]), (bottom < height, mask[-1]), (right < width, mask[:, -1])
@@ -129,7 +129,7 @@ def _is_cut(inside: Sight) -> bool:
 
 
 def _holds_middle(sheet: Box, shape: tuple[int, ...]) -> bool:
-    """Whether the sheet is all of the picture but a quarter, or less, along each side."""
+    """Whether the sheet leaves out at most a quarter of the picture along each side."""
     (top, left, bottom, right), (height, width) = sheet, shape
     return max(top, height - bottom) <= height / 4 and max(left, width - right) <= width / 4
 
@@ -140,9 +140,9 @@ def _is_blank(page: Image.Image) -> bool:
 
 
 def _papers(seen: Grey) -> list[float]:
-    """What may be the paper's grey level: most of the picture is, or, if a large table is around it, of its middle.
+    """What the paper's grey level may be: the picture's median; if a large table may be around it, also its middle's.
 
-    The relief does not tell: a table on two sides looks like a lamp to the fit of the paper.
+    The relief cannot tell: to the fit of the paper, a table on two sides looks like a lamp.
     """
     height, width = seen.shape
     most = median(seen[::2, ::2].reshape(-1))
@@ -153,6 +153,6 @@ def _papers(seen: Grey) -> list[float]:
 
 
 def _far_from(paper: float, seen: Grey) -> Mask:
-    """Where the picture is neither the paper nor in half a shadow."""
+    """Where the picture is neither paper nor partly in a shadow."""
     lowest, highest = float(seen.min()), float(seen.max())
     return np.asarray(np.abs(seen - np.float32(paper)) > np.float32(_FAR * (highest - lowest)))

@@ -1,6 +1,6 @@
 """Brings a digit's ink into MNIST's own form: 28x28, usual stroke width, 20 pixels long, centred by mass.
 
-Where the ink comes from is for `paper` and `strokes` to say.
+`paper` and `strokes` find the ink.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CENTRE = 14.0  # MNIST: where the ink's centre of mass lies, as a pixel index, w
 _CENTRE_TOLERANCE = 0.6
 _WHITE = 255
 _HALF = 0.5  # of full ink: more is a stroke, less its soft edge
-_STROKE_SIDE = 80  # the digit while its strokes are evened: 4 pixels for one of MNIST's
+_STROKE_SIDE = 80  # the digit's, while its stroke width is adjusted: 4 pixels for one of MNIST's
 
 # Stroke widths in MNIST's pixels: thinner and thicker ones are rare there.
 _THIN, _THIN_BECOMES = 1.7, 2.1
@@ -34,7 +34,7 @@ _THICK, _THICK_BECOMES = 4.2, 3.6
 
 
 def is_mnist_format(page: Image.Image) -> bool:
-    """Tell a picture that already is what the network was trained on."""
+    """Whether a picture already has the form that the network was trained on."""
     if page.size != (SIDE, SIDE):
         return False
     image = np.asarray(page, dtype=np.float32)
@@ -51,7 +51,7 @@ def row_of(ink: Grey) -> Grey:
 
 
 def box_of(ink: Grey, threshold: float = _HALF) -> Box:
-    """Top, left, bottom, right of what is above the threshold; the ends exclusive."""
+    """Top, left, bottom, right of the ink above the threshold; the ends exclusive."""
     inked = ink > threshold
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
@@ -69,7 +69,7 @@ def grown(ink: Inked, *, with_corners: bool = False) -> Inked:
 
 
 def grown_by(ink: Inked, pixels: int) -> Inked:
-    """Let ink grow by so many pixels, with and without corners by turns: what is round stays nearly so."""
+    """Let ink grow by a number of pixels, without and with corners in turn: round shapes stay nearly round."""
     for pixel in range(pixels):
         ink = grown(ink, with_corners=pixel % 2 == 1)
     return ink
@@ -78,7 +78,7 @@ def grown_by(ink: Inked, pixels: int) -> Inked:
 def _with_usual_strokes(ink: Grey) -> Grey:
     """Bring hairlines and thick markers near to MNIST's stroke widths."""
     resized = _resized(ink, _STROKE_SIDE, Image.Resampling.BICUBIC)
-    # A hairline that is scaled down turns grey all along: its peak is full ink still.
+    # A hairline turns grey all along when it is scaled down: its peak still counts as full ink.
     margin = _STROKE_SIDE // 10
     height, width = resized.shape
     ink = np.zeros((height + 2 * margin, width + 2 * margin), dtype=np.float32)
@@ -94,7 +94,7 @@ def _with_usual_strokes(ink: Grey) -> Grey:
 
 
 def _thinned(ink: Grey, pixels: int) -> Grey:
-    """The ink without so many pixels at its edges; all of it if none would be left, as of pale ink with thin lines."""
+    """Take this many pixels off the ink's edges; none if no ink would be left, as with pale ink with thin lines."""
     thinned = 1 - grown_by(1 - ink, pixels)
     return thinned if thinned.max() > _HALF else ink
 

@@ -1,6 +1,6 @@
-"""Finds a sheet of which all edges are on the picture, straight or askew, and lays paper over what is around it.
+"""Finds a sheet whose edges are all in the picture, straight or askew, and lays paper over its surroundings.
 
-A table along some sides only is `table`'s business.
+`table` handles a table along some sides only.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from service.imaging.form import Grey
     from service.imaging.paper import Mask, Window
 
-# Shares of the range of grey levels, and of the rim or the sheet: what is around the sheet is all of one kind.
+# Of the range of grey levels, and of the rim: the surroundings are of one kind if that much of the rim differs by less.
 _OTHER, _ALIKE = 0.25, 0.85
 _LEAST_SIDE, _LEAST_AREA = 0.3, 0.12  # of the picture's
-_MOST_AREA = 0.9  # with less than that around it, it is a page with a frame, which `rulings` takes away
+_MOST_AREA = 0.9  # a sheet that fills more is a page with a frame, which `rulings` takes away
 _LEAST_PAPER = 0.55  # of the sheet; the rest is ink
 # Of the smallest rectangle around it, however turned. An ellipse, such as a thick 0 or a lamp's light, fills 0.79;
-# a sheet that is seen from one side 0.9.
+# a sheet that is seen at an angle 0.9.
 _LEAST_FILLED = 0.86
-# What it and the largest quadrilateral between its outermost points share, of what either covers. A sheet of which the
-# far edge looks shorter than 0.72 of the near one fills less of the rectangle: of 60 seen so from aslant on a desk all
-# are found in place of 38. One with a bent edge, on a stranger's photo, shares 0.92; an ellipse 0.64.
+# Intersection over union of it and the largest quadrilateral between its outermost points. A sheet whose far edge looks
+# shorter than 0.72 of the near one fills less of the rectangle: of 60 sheets seen like this on a desk, all are found
+# instead of 38. A sheet with a bent edge, in a stranger's photo, has 0.92; an ellipse 0.64.
 _LEAST_SHARED = 0.9
-# What is as the ground inside of it is no ink but the holes of a thick 8 or 0 if it is solid, by the area of an ellipse
-# that spreads as far, and no narrower by its length than that, as a 1 is. Of 31 drawings with thick strokes that were
-# taken for sheets 21 are told; of 1,500 digits of MNIST's, which may be as dark as the desk, none is so solid.
-# Nor is what is as narrow as a 1 a sheet: a thick one may take up most of a picture that is cropped to it.
+# Areas inside it that look like the ground are not ink, but the holes of a thick 8 or 0, if they are solid (by the area
+# of an ellipse of the same spread) and not narrow (by their length) like a 1. Of 31 drawings with thick strokes that
+# were taken for sheets 21 are recognised; ink may be as dark as the desk, but none of 1,500 MNIST digits is so solid.
+# A sheet is not as narrow as a 1 either: a thick 1 may take up most of a picture that is cropped to it.
 _SOLID, _NARROW = 0.9, 0.3
 _LEAST_HOLE = 0.01  # of the island's area: less is a speck, or the edge of its ink
 _TURNS = np.deg2rad(np.arange(0, 90, 3))
-_ROUNDS = 4  # of laying paper around the sheet: each brings it nearer to the light on the sheet
-_SOFT_EDGE = 2  # pixels of the sheet along its edge that lie half in the shadow of it
+_ROUNDS = 4  # of laying paper around the sheet: each brings that paper nearer to the light on the sheet
+_SOFT_EDGE = 2  # pixels along the sheet's edge that lie half in its shadow
 
 
 def laid_alone(page: Image.Image, seen: Grey) -> tuple[Image.Image, Window] | None:
     """Find the sheet on a look at the whole page.
 
     Returns:
-        The page with paper in place of what was around the sheet, and the part of it that the sheet takes up;
-        None where there is no such sheet.
+        The page with paper in place of the sheet's surroundings, and the window of it that the sheet takes up;
+        None if there is no such sheet.
     """
     # On small pages, scaled up, a thick stroke has corners too.
     sheet = _island(seen, may_be_aslant=max(page.size) >= max(seen.shape))
@@ -86,15 +86,15 @@ def _island(seen: Grey, *, may_be_aslant: bool) -> Mask | None:
 
 
 def _are_holes(ground: Mask, least: float) -> bool:
-    """Whether all that is like the ground inside of the island, but specks, has the form of a hole."""
+    """Whether all parts inside the island that look like the ground, except specks, have the form of a hole."""
     parts = connected_strokes(ground)
     large = np.flatnonzero(parts.areas >= least)
     return bool(large.size) and all(_is_hole(parts.numbers == number) for number in large)
 
 
 def _is_hole(part: Mask) -> bool:
-    """Whether it is solid and wide: a stroke is bent or narrow."""
-    variances = np.linalg.eigvalsh(np.cov(np.nonzero(part))) + 1 / 12  # a pixel's own
+    """Whether the part is solid and wide: a stroke is bent or narrow."""
+    variances = np.linalg.eigvalsh(np.cov(np.nonzero(part))) + 1 / 12  # the variance within a pixel
     ellipse = 4 * np.pi * float(np.sqrt(variances.prod()))
     return bool(np.count_nonzero(part) >= _SOLID * ellipse and variances[0] >= _NARROW**2 * variances[1])
 
@@ -105,7 +105,7 @@ def _largest(mask: Mask) -> Mask | None:
 
 
 def _is_sheet(island: Mask, *, may_be_aslant: bool) -> bool:
-    """Whether it is large, no bar, and has four straight sides."""
+    """Whether the island is large, no bar, and has four straight sides."""
     height, width = island.shape
     top, left, bottom, right = box_of(island.astype(np.float32))
     if bottom - top < _LEAST_SIDE * height or right - left < _LEAST_SIDE * width:
@@ -144,7 +144,7 @@ def _smallest_rectangle(x: NDArray[np.int64], y: NDArray[np.int64]) -> float:
 
 
 def _largest_quadrilateral(x: NDArray[np.int64], y: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Of those between the outermost points in four directions, however turned, the largest."""
+    """The largest quadrilateral between the outermost points in four directions, however turned."""
     across, down = _turned(x, y)
     corners = np.stack([across.argmax(axis=1), down.argmax(axis=1), across.argmin(axis=1), down.argmin(axis=1)], axis=1)
     x, y = x[corners], y[corners]
@@ -154,7 +154,7 @@ def _largest_quadrilateral(x: NDArray[np.int64], y: NDArray[np.int64]) -> list[t
 
 
 def _shared(mask: Mask, corners: list[tuple[int, int]]) -> float:
-    """What the mask and the polygon between the corners both cover, of what either does."""
+    """Intersection over union of the mask and the polygon between the corners."""
     image = Image.new("1", mask.shape[::-1])
     ImageDraw.Draw(image).polygon(corners, fill=1)
     polygon = np.asarray(image)

@@ -1,6 +1,6 @@
 """Proposes where two digits that touch may be parted: cuts from top to bottom along the least ink.
 
-Which of them is right, if any, is for the network to say: `service.parting` has it read what each cut leaves.
+The network decides which of them is right, if any: `service.parting` has it read the halves that each cut leaves.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH = 0.5  # by the height: the halves of narrower ink, such as of a thick 1, all look like 1s
 
-_MOST_HEIGHT = 128  # a row is made of 80 pixels; more would only take time
+_MOST_HEIGHT = 128  # `form` uses 80 pixels to make a row; more would only take time
 
-# So many cuts lean each way, at even distances. A lean is how far to the right a cut's top is from its bottom, by the
-# height. With upright cuts only, 73 of 100 pairs of training digits that touch are read in place of 79.
+# Cuts for each lean, at even distances. A lean is how far a cut's top lies to the right of its bottom, by the height.
+# With upright cuts only, 73 of 100 pairs of training digits that touch are read instead of 79.
 _CUTS = 16
 _LEANS = (-0.15, 0.15, 0.45)
 _FROM_SIDE = 0.1  # of the height: nearer to a side there is no digit beside the cut
-# Cuts are looked for in ink of this height. They leave their line by 4 of its pixels at most: with 6, narrower joints
-# are found, but 5 of 100 pairs fewer are read, since pieces of one digit go to the other.
+# Cuts are searched for in ink of this height. They stray from a straight line by at most 4 of its pixels: with 6,
+# narrower joints are found, but 5 of 100 pairs fewer are read, since pieces of one digit go to the other.
 _WAY_HEIGHT = 64
 _SWAY = 4
-_BEND, _LONGER = 0.03, 0.4  # what a step aside costs: of full ink, and of the ink there on top of it
+_BEND, _LONGER = 0.03, 0.4  # the extra cost of a step aside: of full ink, and of the ink there
 _ASIDE = np.arange(-1, 2)
-# Of the ink's area: cuts that differ by less are taken for the same, which leaves 25 of 39 on average. At 0.02 two of
-# 100 pairs fewer are read.
+# Of the ink's area: cuts that differ by less count as the same, which leaves 25 of 39 on average. At 0.02, two of 100
+# pairs fewer are read.
 _ALIKE = 0.01
 _LEAST_AREA, _LEAST_HEIGHT = 0.08, 0.55  # of the whole: less is a piece of a digit
 
@@ -55,7 +55,7 @@ class Part:
 
 
 def cuts_of(levels: NDArray[np.uint8]) -> list[tuple[Part, Part]]:
-    """The left and the right part of each cut that leaves two of a digit's size: 48 cuts at most.
+    """The left and the right part of each cut that leaves two parts as large as digits: 48 cuts at most.
 
     Args:
         levels: The ink, full at 255, any size, cropped to its box.
@@ -74,7 +74,7 @@ def cuts_of(levels: NDArray[np.uint8]) -> list[tuple[Part, Part]]:
 
 
 def _unlike(is_left: Mask) -> list[int]:
-    """The cuts that leave other halves than those before them."""
+    """The cuts whose halves differ from those of the cuts before them."""
     left = is_left.astype(np.float32)
     areas = left.sum(axis=1)
     apart = areas[:, None] + areas - 2 * (left @ left.T)
@@ -86,7 +86,7 @@ def _unlike(is_left: Mask) -> list[int]:
 
 
 def _ways_through(ink: Grey) -> NDArray[np.float64]:
-    """[cuts, height]: at which column each cut passes a row."""
+    """[cuts, height]: the column at which each cut crosses each row."""
     small = _lowered(ink, _WAY_HEIGHT)
     height, width = small.shape
     rows = np.arange(height)
@@ -110,19 +110,19 @@ def _lowered(ink: Grey, most: int) -> Grey:
 
 
 def _least_ink(windows: Grey) -> NDArray[np.int64]:
-    """The way from top to bottom through each window that meets the least ink.
+    """The way from top to bottom through each window that crosses the least ink.
 
     Args:
         windows: [height, cuts, width].
 
     Returns:
-        [cuts, height]: a column of the window for each row; the next row's is not further than one aside.
+        [cuts, height]: a column of the window for each row, at most one away from that of the row before.
     """
     height, cuts, width = windows.shape
     steps = np.empty((height, cuts, width), dtype=np.int64)
     least = np.full((cuts, width + 2), np.inf, dtype=np.float32)  # no way leaves a window
     least[:, 1:-1] = windows[0]
-    # [cuts, 3, width]: the three ways that lead on to each column. A view, so it follows what is written into `least`.
+    # [cuts, 3, width]: the three ways that lead to each column. A view, so it shows what is later written into `least`.
     before = np.lib.stride_tricks.sliding_window_view(least, width, axis=1)
     aside = np.abs(_ASIDE)[:, None].astype(np.float32)
     for row in range(1, height):
@@ -137,7 +137,7 @@ def _least_ink(windows: Grey) -> NDArray[np.int64]:
 
 
 def _may_be_digit(part: Mask, area: int) -> bool:
-    """Whether a part is too large for a piece of a digit."""
+    """Whether a part is too large to be a mere piece of a digit."""
     height = int(np.count_nonzero(part.any(axis=1)))
     return int(np.count_nonzero(part)) >= _LEAST_AREA * area and height >= _LEAST_HEIGHT * len(part)
 

@@ -1,6 +1,6 @@
 """Looks again at a page in uneven light: shadows that lie across the paper, and the reflection of a lamp.
 
-Smooth light that only falls off is no matter: every look takes that away (`paper.relief_of`).
+Light that only falls off smoothly is not handled here: every look removes it (`paper.relief_of`).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from service.imaging.paper import Ink, Mask
     from service.imaging.sight import Sight
 
-_SHADED_RIM = 0.02  # of the rim is ink: it may be a shadow
+_SHADED_RIM = 0.02  # of the rim; if that much of it is ink, the ink may be a shadow
 _SOFT = 0.5  # measured: thick strokes that meet the rim have 0.2, pages with a shadow 0.7 and more
 _AGAINST = 0.2  # of the ink's contrast; measured: paper in even light mostly has less than 0.1, a lamp 0.3 and more
-_WIDE_EDGE = 1.1  # pixels; measured: of a stroke in focus 0.2 to 0.6, of a lamp's light on a whiteboard 4 to 5
-_FOLD_EDGE = 2.5  # pixels; measured: of folds in crumpled paper, taken for ink, 3 to 7, of faint rulings 2
+_WIDE_EDGE = 1.1  # pixels; measured: a stroke in focus has 0.2 to 0.6, a lamp's light on a whiteboard 4 to 5
+_FOLD_EDGE = 2.5  # pixels; measured: folds in crumpled paper, taken for ink, have 3 to 7, faint rulings 2
 _STEEPEST = 0.5  # of the strongest ink; measured: shadows and lamps leave up to 0.45, a thick stroke that is lost 0.6
-_MOST_INK = 0.6  # of the picture; measured: of thick strokes, cropped, over 0.4, of a sheet that is taken for ink 0.69
-_MOST_STEPS = 0.995  # of the paper's; a stroke has more edge than the rest
-_POLARITY_SIDE = 64  # pixels; strokes are wide enough to tell by, and evening is quick
+_MOST_INK = 0.6  # of the picture; measured: thick strokes, cropped, over 0.4, a sheet that is taken for ink 0.69
+_MOST_STEPS = 0.995  # of the paper's; the edge of a lost stroke is more than the rest
+_POLARITY_SIDE = 64  # pixels; strokes are wide enough to tell the polarity, and evening is quick
 _DARK, _LIGHT = np.float32(-1), np.float32(1)
 
 
 def without_shade(sight: Sight) -> Sight:
-    """Look again with shadows taken away that reach in from the rim; keep it if there are any."""
+    """Look again without the shadows that reach in from the rim; keep that look if there were any."""
     if sight.polarity != _DARK or not may_be_in_shade(sight.ink):
         return sight
     ink = out_of_shade(look(sight.page, sight.window, max(sight.ink.mask.shape)), sight.ink)
@@ -41,7 +41,7 @@ def without_shade(sight: Sight) -> Sight:
 
 
 def may_be_shaded(sight: Sight) -> bool:
-    """Whether what was taken for ink may be a shadow or a light, or hide in one."""
+    """Whether the ink that was found may be a shadow or a light, or be hidden in one."""
     ink, contact = sight.ink, _rim_contact(sight.ink.mask)
     if ink.is_faint:
         return False
@@ -50,7 +50,7 @@ def may_be_shaded(sight: Sight) -> bool:
 
 
 def in_even_light(sight: Sight) -> Sight:
-    """Look again with the light taken away; keep it if it shows all ink, no sheet or fold, and little along the rim."""
+    """Look again without the light; keep that look if it shows all ink, no sheet or fold, and little along the rim."""
     seen = look(sight.page, sight.window, max(sight.ink.mask.shape))
     polarity = _polarity_in_any_light(look(sight.page, sight.window, _POLARITY_SIDE))
     relief = evened(seen, polarity)
@@ -65,14 +65,14 @@ def in_even_light(sight: Sight) -> Sight:
 
 
 def _steepest(paper: Grey) -> float:
-    """How many grey levels two pixels are apart at the paper's steepest edges, but for a few."""
+    """By how many grey levels the paper changes over two pixels at its steepest edges, except for a few."""
     steps = np.abs(np.concatenate([(paper[2:] - paper[:-2]).reshape(-1), (paper[:, 2:] - paper[:, :-2]).reshape(-1)]))
     place = int(_MOST_STEPS * steps.size)
     return float(np.partition(steps, place)[place])
 
 
 def _polarity_in_any_light(seen: Grey) -> np.float32:
-    """The polarity of which the ink, taken away, leaves the smoother paper: the other one leaves wider strokes."""
+    """The polarity whose ink, when removed, leaves the smoother paper: removing the other leaves wider strokes."""
     return min((_DARK, _LIGHT), key=lambda polarity: _roughness(seen - evened(seen, polarity)))
 
 
@@ -83,7 +83,7 @@ def _roughness(paper: Grey) -> float:
 
 
 def _softness(ink: Ink) -> float:
-    """How much half ink there is by ink: a shadow's edge is soft, a stroke's is not."""
+    """Pixels of half ink by pixels of ink: a shadow's edge is soft, a stroke's is not."""
     half = int(np.count_nonzero((ink.soft > 0) & (ink.soft < 1)))
     return half / max(int(np.count_nonzero(ink.mask)), 1)
 

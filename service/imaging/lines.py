@@ -1,7 +1,7 @@
 """Finds the digits of a picture that shows several: joins the strokes that belong together.
 
-Digits that touch each other are one here; `service.parting` may part them. In which order they are read is for
-`reading_order` to say; what one digit becomes for the network is `form`'s business.
+Digits that touch each other count as one here; `service.parting` may part them. `reading_order` puts the digits into
+order, and `form` makes a row of each.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
 
 _LOOK_SIDE = 512  # a digit on a line of twenty still has 20 pixels
-_MOST_STROKES = 1000  # more are a pattern or noise; joining takes time by their square
+_MOST_STROKES = 1000  # more are a pattern or noise; joining takes time that grows with their square
 
 # Share of the largest stroke's area below which a stroke is a speck. So small, because a stroke may be part of a digit
 # in thin pen while the largest one is a whole digit in thick pen.
@@ -44,22 +44,22 @@ _LEAST_HEIGHT = 0.35  # less, with nothing to belong to, is a speck or a dash
 _NEAR = 0.25
 _TALLEST = 1.4  # two strokes that together are taller are two digits
 _WIDEST = 1.2  # so are two beside each other that together are wider, if the smaller may be a digit
-# Further beside a whole digit, what may be a small digit or a dash is none of its parts. Of 60 telephone numbers with
-# dashes 57 are read instead of 49, of 60 numbers of 1s and 7s from half to full size all in place of 53.
+# A possible small digit or dash that is further beside a whole digit is no part of it. Of 60 telephone numbers with
+# dashes 57 are read instead of 49, of 60 numbers of 1s and 7s from half to full size all instead of 53.
 _BESIDE = 0.08
 
-# A line is thinner than that by its length, almost everywhere, and may rise so far. Lines of paper that is not quite
-# flat are 0.01 as thick and 0.1 as high as long; three digits that touch each other are a third as high.
+# By its length, a line is at most this thick, in this share of its columns, and its box at most this high. Lines of
+# paper that is not quite flat are 0.01 as thick and 0.1 as high as long; three touching digits are a third as high.
 _THIN, _ALMOST, _HIGHEST = 0.08, 0.9, 0.25
 
-# A dash: its width by its height, and where its middle is between a digit's top and bottom. The bar of a 5 is higher.
+# A dash: its width by its height, and where its middle is between a digit's top and bottom. The bar of a 5 lies higher.
 _FLAT = 2.0
 _DASH_FROM, _DASH_TO = 0.3, 0.7
 
-# Width by height: no digit of 10,000 of MNIST's is wider. Of less wide ones `service.reading` asks the network.
+# Width by height: none of 10,000 MNIST digits is wider. For narrower ones `service.reading` asks the network.
 _TOO_WIDE = 2.5
 
-# Of the ink that is kept with the rows: all of it but for what lies around other ink. As much as 80 rows.
+# Of the ink kept with the rows: enough for all of it, unless strokes lie around strokes. As much as 80 rows.
 _MOST_INK_BYTES = _LOOK_SIDE * _LOOK_SIDE
 
 
@@ -84,8 +84,8 @@ class FoundDigit:
     Attributes:
         row: float32 [784], in MNIST's form.
         box: Left, top, width and height in pixels of the upright picture as sent.
-        line: On which line of text, from 0.
-        ink: uint8 [height, width], full at 255, for `joints` to cut; None if that is not to be done.
+        line: The number of its line of text, from 0.
+        ink: uint8 [height, width], full at 255, for `joints` to cut; None if it is not to be cut.
     """
 
     row: Grey
@@ -153,13 +153,13 @@ def _without_lines(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.int6
     others = np.setdiff1d(kept, lines)
     if not others.size:
         raise PictureError(ONLY_LINES)
-    # With one that is as high somewhere as a digit, a digit would be left out that stands on it or is crossed by it.
+    # A line that is somewhere as high as a digit has one standing on it or crossing it, which would be left out, too.
     least = _FRAGMENT * strokes.usual_height(others)
     return np.setdiff1d(kept, [line for line in lines if (tallest[line] or 0) < least])
 
 
 def _tallest_if_thin(strokes: Strokes, stroke: int) -> int | None:
-    """How high a stroke that is thin almost everywhere is where it is highest, in pixels; None if it is not thin."""
+    """The greatest height of a stroke that is thin almost everywhere, in pixels; None if it is not thin."""
     top, left, bottom, right = strokes.boxes[stroke]
     pixels = strokes.numbers[top:bottom, left:right] == stroke
     heights = len(pixels) - pixels[::-1].argmax(axis=0) - pixels.argmax(axis=0)
@@ -170,7 +170,7 @@ def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.in
     """Leave out the lines that go around others: they mark a digit, or a number. Takes and gives stroke numbers."""
     boxes = strokes.boxes[kept]
     heights = strokes.boxes[:, 2] - strokes.boxes[:, 0]
-    # Most go around no box: of these nothing else is asked, which would take time.
+    # Most go around no box: they need no further check, which would take time.
     goes_around = heights[kept][:, None] <= heights[kept] / LEAST_MARKED
     for begin, end in ((0, 2), (1, 3)):
         goes_around &= (boxes[:, None, begin] < boxes[:, begin]) & (boxes[:, None, end] > boxes[:, end])
@@ -180,7 +180,7 @@ def _without_circles(strokes: Strokes, kept: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Join each fragment with what it is nearest to; leave out what then is no digit. Gives stroke numbers."""
+    """Join each fragment with the nearest stroke that fits; drop groups that are no digit. Gives stroke numbers."""
     usual = strokes.usual_height(kept)
     groups = [kept[index : index + 1] for index in range(len(kept))]
     while True:  # two bits of a broken digit may find each other first
@@ -194,9 +194,9 @@ def _groups(strokes: Strokes, kept: NDArray[np.int64]) -> list[NDArray[np.int64]
 
 
 def _is_digit(boxes: Boxes, usual: float) -> bool:
-    """Whether the strokes are high enough together: dots and dashes, such as a colon, only if as high as a whole digit.
+    """Whether the strokes are high enough together; dots and dashes, such as a colon, must be as high as a whole digit.
 
-    Of 60 times of day 57 are read instead of 49; the bits of a digit that a pen skipped are as high as it.
+    Of 60 times of day 57 are read instead of 49; the bits of a digit in which the pen skipped are together as high.
     """
     highest = int((boxes[:, 2] - boxes[:, 0]).max())
     least = _LEAST_HEIGHT if highest >= _LEAST_HEIGHT * usual else _FRAGMENT
@@ -204,7 +204,7 @@ def _is_digit(boxes: Boxes, usual: float) -> bool:
 
 
 def _joined(boxes: Boxes, usual: float) -> NDArray[np.int64]:
-    """For each box a number that it shares with those it belongs to."""
+    """For each box a number that it shares with the other boxes of its digit."""
     group = np.arange(len(boxes))
     for fragment in np.flatnonzero(boxes[:, 2] - boxes[:, 0] < _FRAGMENT * usual):
         owner = _owner(boxes, int(fragment), usual)
@@ -232,7 +232,7 @@ def _owner(boxes: Boxes, fragment: int, usual: float) -> int | None:
 
 
 def _stands_beside(boxes: Boxes, fragment: int, apart: NDArray[np.int64], usual: float) -> NDArray[np.bool_]:
-    """Which whole digits the fragment is no part of: it may be a small digit, or is a dash at half their height."""
+    """Which whole digits the fragment stands beside: it may be a small digit, or is a dash at half their height."""
     top, left, bottom, right = boxes[fragment]
     heights = boxes[:, 2] - boxes[:, 0]
     clear = (heights >= _FRAGMENT * usual) & (apart > _BESIDE * usual)
@@ -251,7 +251,7 @@ def _own_ink(ink: Ink, strokes: Strokes, group: NDArray[np.int64]) -> Grey:
 
 
 def _kept(ink: Grey, most_bytes: int) -> NDArray[np.uint8] | None:
-    """The ink of what is as wide as two digits may be."""
+    """The ink, if it is wide enough to be two digits and no more than `most_bytes`."""
     height, width = ink.shape
     if width < LEAST_WIDTH * height or ink.size > most_bytes:
         return None
@@ -259,7 +259,7 @@ def _kept(ink: Grey, most_bytes: int) -> NDArray[np.uint8] | None:
 
 
 def _box_on_picture(sight: Sight, box: NDArray[np.int64], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Where a box of the look lies on a picture of that width and height; of one pixel at least."""
+    """Where a box of the look lies on a picture of this width and height; at least one pixel."""
     top, left, bottom, right = box.tolist()
     x, y, end_x, end_y = sight.part((top, left, bottom, right))
     across, down = size[0] / sight.page.width, size[1] / sight.page.height

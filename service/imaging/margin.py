@@ -1,8 +1,8 @@
 """Gives a picture that is cropped to its digit's own edges a margin of paper.
 
 A thick digit takes up as much of such a picture, and of its rim, as the paper does, so that `paper` cannot tell which
-of the two is ink. Here their forms tell it: the digit reaches to all four sides in one stroke, and covers few of them.
-So does a sheet of which only the corners are cut off; with a margin of table around it, `island` finds it.
+of the two is ink. Here their shapes tell: the digit reaches all four sides in one stroke, but covers little of them. So
+does a sheet of which only the corners are cut off; with a margin of table around it, `island` finds it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _LOOK_SIDE = 48  # pixels along the longer side: the strokes that matter here ha
 _MARGIN = 12  # pixels of that look
 
 _LEAST_INK = 0.25  # of the picture; thinner digits are read without a margin, too
-# Of the variance, between ink and paper. Measured: thick digits, photographed, have 0.83 and more, folds in crumpled
-# paper and papers in several lights up to 0.58.
+# Share of the variance that lies between ink and paper. Measured: thick digits, photographed, have 0.83 and more, folds
+# in crumpled paper and papers in several lights up to 0.58.
 _TWO_LEVELS = 0.75
-_NEAR = 1  # pixels of that look, between a stroke and the side that it reaches to
-# Two sides that meet count as 2. Of a frame, a table along two sides and the paper around a digit ink covers all of
-# both; of a shadow across half of the picture 1.65 and more; of 292 thick digits that were cut out up to 1.21.
+_NEAR = 1  # pixels of that look: the largest gap between a stroke and a side that it counts as reaching
+# How much of two sides that meet may be ink; all of both is 2. A frame, a table along two sides and the paper around a
+# digit cover all of both; a shadow across half of the picture 1.65 and more; 292 cut-out thick digits up to 1.21.
 _MOST_OF_TWO_SIDES = 1.4
-_ALL = 0.97  # of the ink, in one stroke: on a sheet beside a table the digit is another
-_SOLID = 0.4  # of the ink, further than a pixel from paper: squared paper reaches to all sides, too
-_LEAST_PAPER = 32  # pixels, to fit uneven light to
+_ALL = 0.97  # of the ink, in one stroke: on a sheet beside a table, the digit is a second one
+_SOLID = 0.4  # of the ink, more than a pixel from paper: the thin lines of squared paper reach all sides, too
+_LEAST_PAPER = 32  # pixels, for a fit of uneven light
 
 
 def with_margin(page: Image.Image) -> Image.Image:
@@ -57,7 +57,7 @@ def _cropped_digit(seen: Grey) -> Mask | None:
 
 
 def _reaches_out(ink: Mask) -> bool:
-    """Whether ink comes to all sides, and leaves a part of them free."""
+    """Whether ink reaches all sides, and leaves a part of them free."""
     within = slice(None, _NEAR + 1), slice(-_NEAR - 1, None)
     if not all(ink[side].any() and ink[:, side].any() for side in within):
         return False
@@ -72,7 +72,7 @@ def _is_one_stroke(ink: Mask) -> bool:
 
 
 def _on_paper(page: Image.Image, seen: Grey, paper: Mask) -> Image.Image:
-    """The page with a margin of paper around it, in the light that falls on what there is of it."""
+    """The page with a margin of paper around it, in the light that falls on the page's own paper."""
     height, width = seen.shape
     down, across = np.arange(-_MARGIN, height + _MARGIN)[:, None], np.arange(-_MARGIN, width + _MARGIN)
     level, by_row, by_column = _plane(seen, paper)
@@ -85,7 +85,7 @@ def _on_paper(page: Image.Image, seen: Grey, paper: Mask) -> Image.Image:
 
 
 def _plane(seen: Grey, paper: Mask) -> tuple[float, float, float]:
-    """The level at the first pixel, and its rise by row and by column; flat if there is little paper to tell."""
+    """The level at the first pixel, and its rise by row and by column; flat if there is too little paper to tell."""
     levels = seen[paper]
     if levels.size < _LEAST_PAPER:
         return (float(np.median(levels if levels.size else seen)), 0.0, 0.0)

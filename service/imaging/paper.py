@@ -1,6 +1,6 @@
-"""Tells ink from paper: takes uneven light and noise away and gives the ink of a part of a page in [0, 1].
+"""Tells ink from paper: removes uneven light and noise, and gives the ink of a part of a page in [0, 1].
 
-Which of the ink is a digit is for `digit` and `lines` to say.
+`digit` and `lines` decide which of the ink is a digit.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 _THUMBNAIL_SIDE = 24  # enough for a smooth background
 _WIDEST_STROKE = 0.25  # of the picture, for `evened`
-_ROUNDS = 4  # of the fit; more change nothing that can be seen
-# Of the range of grey levels: what is further off a surface is not of it. Of the picture: with more than that off the
-# surface, ink may have pulled it.
+_ROUNDS = 4  # of the fit; more make no visible difference
+# Of the range of grey levels: a pixel further from a surface does not belong to it. Of the picture: if more of it is
+# that far off, ink may have pulled the surface.
 _EVEN, _MUCH = 0.1, 0.35
-# What is not like the rim is ink if nearly all of it lies to one side, and a quarter of it is not much paler than the
-# strongest: a note on a desk hardly lighter comes to a third of the ink on it, soft or uneven strokes to a half.
+# Pixels unlike the rim are ink if nearly all are on the same side of it, lighter or darker, and a quarter of them are
+# not much paler than the strongest: a note hardly darker than its desk reaches a third of the strength of the ink on
+# it, soft or uneven strokes a half.
 _ONE_SIDE, _STRONGEST, _FULL_INK = 0.9, 0.75, 0.45
-_HARDLY = 1e-4  # the weight of ink then: with none, paper on two sides only would leave the surface free
+_HARDLY = 1e-4  # the weight of that ink: with 0, paper on only two sides would leave the surface undetermined
 
 # Grey levels of 255 between paper and full ink. Faint pencil, photographed, has about 30.
 _LEAST_INK = 14.0
@@ -50,12 +51,12 @@ class _Terms:
 
     @cached_property
     def products(self) -> NDArray[np.float64]:
-        """Of every two terms, worked out once."""
+        """The products of every two terms, computed once."""
         return (self.values[:, None] * self.values).reshape(-1, self.values.shape[1])
 
 
 def _terms(side: int) -> _Terms:
-    """At all pixels. The border counts twice; ink is rare there."""
+    """The terms at all pixels. The border counts twice, since ink is rare there."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
     terms = np.stack([np.ones_like(x), x, x * x, y, y * y, x * y])
     return _Terms(terms, np.where((np.abs(x) == 1) | (np.abs(y) == 1), 2.0, 1.0))
@@ -75,10 +76,10 @@ class Ink:
         mask: (height, width); where there is ink.
         soft: (height, width) float32 in [0, 1]: the same with soft edges, 0.5 at the mask's edge.
         strength: (height, width) float32; 1 is full ink, 0 paper.
-        threshold: The strength from which on the mask counts it.
+        threshold: The strength above which a pixel is in the mask.
         contrast: Grey levels between paper and full ink.
-        noise: Grey levels; the standard deviation of what is no stroke.
-        against: Grey levels by which something stands out of the paper to the other side than ink does.
+        noise: Grey levels; the noise's standard deviation.
+        against: Grey levels by which something stands out of the paper in the direction opposite to ink.
     """
 
     mask: Mask
@@ -104,12 +105,12 @@ class Ink:
 
     @property
     def peak_of_noise(self) -> float:
-        """The strength that noise may have here and there; 1 is full ink."""
+        """The strength that peaks of noise may reach; 1 is full ink."""
         return _LEAST_INK_TO_NOISE * self.noise / max(self.contrast, 1e-6)
 
     @property
     def is_noise(self) -> bool:
-        """Whether what stands out is no more than peaks of noise."""
+        """Whether the ink is no stronger than peaks of noise."""
         return self.peak_of_noise > 1
 
 
@@ -118,7 +119,7 @@ def look(page: Image.Image, window: Window, side: int) -> Grey:
     left, top, right, bottom = window
     scale = side / max(right - left, bottom - top)
     size = (max(1, round(scale * (right - left))), max(1, round(scale * (bottom - top))))
-    # The gap lets Pillow average whole pixels first, which takes a tenth of the time.
+    # `reducing_gap` lets Pillow average whole pixels first, which takes a tenth of the time.
     seen = page.resize(size, Image.Resampling.BICUBIC, box=window, reducing_gap=1.0)
     return np.asarray(seen, dtype=np.float32)
 
@@ -126,9 +127,9 @@ def look(page: Image.Image, window: Window, side: int) -> Grey:
 def relief_of(seen: Grey) -> Grey:
     """Subtract a smooth surface fitted to the paper, so that uneven light is gone.
 
-    The surface is quadratic, fitted to a thumbnail by iteratively reweighted least squares: what
-    lies far from it, the ink, hardly pulls it. Ink on a third of the page does, as in a picture cropped to the digit:
-    then it is fitted to what the rim tells to be paper, if that does.
+    The surface is quadratic, fitted to a thumbnail by iteratively reweighted least squares: pixels far from it, the
+    ink, hardly pull it. Ink on a third of the page does pull it, as in a picture cropped to the digit: then the surface
+    is fitted to the paper only, if the rim shows which pixels are paper.
     """
     size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
     thumbnail = Image.fromarray(seen).resize(size, Image.Resampling.BOX)
@@ -142,9 +143,9 @@ def relief_of(seen: Grey) -> Grey:
 
 
 def _paper_from_rim(values: NDArray[np.float64]) -> Mask | None:
-    """Which pixels are paper, if that is most of the rim, and what else there is is ink; None if not.
+    """Which pixels are paper, if paper is most of the rim and the other pixels are ink; None if not.
 
-    The paper is a plane here: a surface that bends would bend to a bar along one side.
+    The paper is taken for a plane here: a curved surface would bend towards a bar along one side.
     """
     rim = values[_ON_RIM]
     light = rim > (values.min() + values.max()) / 2
@@ -159,7 +160,7 @@ def _paper_from_rim(values: NDArray[np.float64]) -> Mask | None:
 
 
 def _fitted(values: NDArray[np.float64], terms: _Terms, weights: NDArray[np.float64]) -> NDArray[np.floating]:
-    """The factors of the terms of the surface, beginning with these weights of the pixels."""
+    """The coefficients of the surface, fitted starting from these weights of the pixels."""
     for _ in range(_ROUNDS):
         fitted = _solved(values, terms, weights)
         weights = _nearness(values - fitted @ terms.values, terms)
@@ -167,28 +168,27 @@ def _fitted(values: NDArray[np.float64], terms: _Terms, weights: NDArray[np.floa
 
 
 def _solved(values: NDArray[np.float64], terms: _Terms, weights: NDArray[np.float64]) -> NDArray[np.floating]:
-    """The factors of the surface that is nearest with these weights."""
+    """The coefficients of the surface that is nearest to the values with these weights."""
     products = (terms.products @ weights).reshape(len(terms.values), -1)
     return np.linalg.solve(products, terms.values @ (weights * values))
 
 
 def _nearness(off: NDArray[np.floating], terms: _Terms) -> NDArray[np.float64]:
-    """The weights of pixels that are so far off: the half that is nearest counts, ink hardly."""
+    """The weights of pixels by their distance from the surface: the nearest half counts, ink hardly."""
     distance = np.abs(off)
     spread = 1.0 + 1.5 * median(distance)
     return np.asarray(terms.importance / (1.0 + (distance / spread) ** 2))
 
 
 def evened(seen: Grey, polarity: np.float32) -> Grey:
-    """Subtract the paper as it is near each pixel, so that a shadow across it is gone, even one with an edge.
+    """Subtract the paper's level near each pixel, so that a shadow across it is gone, even one with an edge.
 
-    The paper is what is left when all ink of that polarity that is narrower than a quarter of the picture is filled
-    with its surroundings (a closing, in morphology's words). It costs more than `relief_of`, and loses very thick
-    strokes and those along the rim.
+    A morphological closing gives the paper: it fills all ink of that polarity narrower than a quarter of the picture
+    with its surroundings. This costs more than `relief_of`, and loses very thick strokes and those along the rim.
     """
     window = int(_WIDEST_STROKE * max(seen.shape))
     light = np.float32(-polarity) * steadied(seen)
-    # What is between a light and the rim goes on outside, so that it is not filled with the light.
+    # The edge pixels are repeated outside, so that a strip between a light and the rim is not filled with the light.
     around = np.pad(light, window - 1, mode="edge")
     return np.float32(-polarity) * (light + _highest(-_highest(around, window), window))
 
@@ -202,7 +202,7 @@ def _highest(levels: Grey, window: int) -> Grey:
     """The highest level in each square of `window` x `window` pixels that lies inside."""
     for _ in range(2):
         size = 1
-        while size < window:  # the highest of two squares side by side, as far as they do not overlap
+        while size < window:  # the highest of two runs side by side; the last two may overlap
             step = min(size, window - size)
             levels = np.maximum(levels[step:], levels[:-step])
             size += step
@@ -226,7 +226,7 @@ def polarity_of(relief: Grey) -> np.float32:
 
 def noise_of(grey: Grey) -> float:
     """The noise's standard deviation: strokes are few, so most second differences are noise."""
-    rows = grey[::2]  # half of them tell as much
+    rows = grey[::2]  # tells as much as all rows
     second = rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2]
     return median(np.abs(second).reshape(-1)) / (0.6745 * 6**0.5) if second.size else 0.0
 
@@ -238,14 +238,14 @@ def ink_of(relief: Grey, noise: float) -> Ink:
     strength = relief / np.float32(max(contrast, 1e-6))
     threshold = min(max(otsu(strength), _LEAST_THRESHOLD), _HIGHEST_THRESHOLD)
     soft = np.clip(strength / np.float32(threshold) - np.float32(0.5), 0, 1)
-    quarter = relief[::2, ::2].reshape(-1)  # it tells as much
+    quarter = relief[::2, ::2].reshape(-1)  # tells as much as all pixels
     place = int(_FEW * quarter.size)
     against = -float(np.partition(quarter, place)[place])
     return Ink(strength > threshold, soft, strength, threshold, contrast, noise, against)
 
 
 def _smoothed(relief: Grey, rounds: int) -> Grey:
-    """Average every pixel with its neighbours, weights 1 2 1 both ways, some times over."""
+    """Average every pixel with its neighbours, weights 1 2 1 in both directions, `rounds` times."""
     for _ in range(2 * rounds):
         above, below = np.concatenate([relief[:1], relief[:-1]]), np.concatenate([relief[1:], relief[-1:]])
         relief = ((above + below) / np.float32(4) + relief / np.float32(2)).T
@@ -253,7 +253,7 @@ def _smoothed(relief: Grey, rounds: int) -> Grey:
 
 
 def _full_ink(relief: Grey) -> float:
-    """The grey levels between paper and full ink, bar the strongest fifth of what stands out."""
+    """The grey levels between paper and full ink; the strongest fifth of the pixels that stand out does not count."""
     strong = relief[relief > np.float32(0.4) * relief.max()]
     if not strong.size:
         return 0.0

@@ -1,6 +1,6 @@
-"""The file of somebody's picture: which format it has, and whether it may be decoded at all.
+"""Judges a picture's file: which format it has, and whether it may be decoded at all.
 
-Judged from its header and from how it is cut up, before a pixel is decoded: few bytes must not take long.
+Looks at its header and its segments, chunks or tags before any pixel is decoded: a small file must not take long.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ if TYPE_CHECKING:
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
 
-# A progressive JPEG has 6 to 14; 25 million pixels take 26 ms in each.
+# A progressive JPEG has 6 to 14 scans; each takes 26 ms for 25 million pixels.
 _MOST_SCANS = 50
-# 64 kB each: all that is in a file is in far fewer. Each takes 3 us of Python here and in Pillow.
+# Segments hold up to 64 kB each, so files need far fewer. Each takes 3 us of Python here and in Pillow.
 _MOST_SEGMENTS = 10_000
-# Programs put none, or one to make a length even. Pillow reads it byte by byte: a second for a megabyte.
+# Programs write none, or one to make a length even. Pillow reads padding byte by byte: a second for a megabyte.
 _MOST_PADDING_BYTES = 10_000
-# What begins a segment of a JPEG, or ends the picture. Among compressed pixels a zero or a restart follows 0xff, and
-# the start of a picture has no length.
+# The marker of a JPEG's segment, or of the picture's end. Not a zero or a restart marker, which follow 0xff among
+# compressed pixels, nor the start of a picture, which has no length.
 _SEGMENT = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
-_SEARCHED_BYTES = 64 * 1024  # at once: 1 to 2 ms of the bytes that take longest
+_SEARCHED_BYTES = 64 * 1024  # at once: 1 to 2 ms for the slowest bytes
 _SCAN, _END = b"\xda", b"\xd9"
-# 64 kB each, which Pillow takes apart in Python: tables, frames, Photoshop's resources, Exif. A camera writes eight;
-# Exif over 64 kB is in several, and Pillow puts those together in a time that grows with their square.
+# Segments of up to 64 kB that Pillow parses in Python: tables, frames, Photoshop's resources, Exif. A camera writes
+# eight. Exif over 64 kB takes several; the time that Pillow takes to join them grows with the square of their number.
 _MOST_PARSED_SEGMENTS = 32
 _PARSED = frozenset(bytes([marker]) for marker in (*range(0xC0, 0xD0), 0xDB, 0xDE, 0xED)) - {b"\xc4", b"\xc8", b"\xcc"}
 _EXIF = b"Exif\0\0"
-# Reserved: no program writes them. Pillow does not pass over what is in them.
+# Reserved: no program writes them. Pillow does not skip the contents of such segments.
 _RESERVED = frozenset(bytes([marker]) for marker in (0xC8, *range(0xF0, 0xFE)))
-# Programs put 8 kB or more into each: the largest body by default has 2,000 of these. Each takes 3 us of Python in
-# Pillow, and an empty one has 12 bytes: a quarter of a second for a megabyte.
+# Programs write chunks of 8 kB or more: the largest body allowed by default has 2,000 of these. Each takes 3 us of
+# Python in Pillow, and an empty one has 12 bytes: a quarter of a second for a megabyte.
 _MOST_CHUNKS = 10_000
 _CHUNK = struct.Struct(">I4s")
-# A profile and some texts: programs write one to ten. Each may unpack to a megabyte, which takes 3 ms.
+# Compressed chunks: a profile and some texts. Programs write one to ten; each may unpack to a megabyte, in 3 ms.
 _MOST_PACKED_CHUNKS = 100
 _PACKED = (b"iCCP", b"zTXt", b"iTXt")
 _PNG_SIGNATURE, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
-# Of rows one by one, a large page has 10,000; each strip takes 7 us of Python.
+# A large page has 10,000 if each row is a strip; each strip takes 7 us of Python.
 _MOST_STRIPS = 25_000
 # A TIFF has some dozen tags, with two numbers for each strip, a palette, and bytes and text, which cost nothing. Pillow
-# makes an object of each number, which takes 1 to 4 us, and each tag takes 3.
+# makes an object of each number, which takes 1 to 4 us; each tag takes 3 us.
 _MOST_TAGS, _MOST_TAG_VALUES = 10_000, 100_000
 _UNPARSED_TYPES = (1, 2, 7)  # bytes, text, undefined
-# Of a BMP in run lengths, which Pillow decodes in Python: 0.2 s for a million pixels, 0.4 s for a megabyte.
+# For a run-length encoded BMP, which Pillow decodes in Python: 0.2 s for a million pixels, 0.4 s for a megabyte.
 _MOST_RUN_PIXELS, _MOST_RUN_BYTES = 3_000_000, 1_000_000
 _RUN_LENGTHS = (BmpImageFile.COMPRESSIONS["RLE8"], BmpImageFile.COMPRESSIONS["RLE4"])
-# Before the pixels of a GIF; each of its blocks has at most 255 bytes and takes two.
+# Reads before the pixels of a GIF; each of its blocks has at most 255 bytes and takes two reads.
 _MOST_GIF_READS = 100_000
 
-# What Pillow's decoders raise on malformed bytes; it has not implemented all that a header may ask for.
+# What Pillow's decoders raise on malformed bytes, and on features that Pillow has not implemented.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -91,7 +91,7 @@ class PictureTooLarge(PictureError):
 
 
 class _Bmp(BmpImageFile):
-    """A BMP that is small if it is in run lengths."""
+    """A BMP that must be small if it is run-length encoded."""
 
     def _open(self) -> None:
         super()._open()
@@ -105,7 +105,7 @@ class _Bmp(BmpImageFile):
 
 
 class _FewReads(BytesIO):
-    """A GIF's bytes, which are not to be read one by one for ever."""
+    """A GIF's bytes, with a limit on the number of reads: Pillow may read them one by one."""
 
     reads = 0
 
@@ -118,10 +118,10 @@ class _FewReads(BytesIO):
 
 
 class _Tiff(TiffImageFile):
-    """A TIFF that is not cut into very many strips: each of them takes as long as a row of pixels."""
+    """A TIFF that must not have very many strips: each takes as long as a row of pixels."""
 
     def load_end(self) -> None:
-        """Turn it upright; called by Pillow, which would also parse Exif that nobody asks for."""
+        """Turn the picture upright; called by Pillow, whose own method also parses Exif that is not needed."""
         ImageOps.exif_transpose(self, in_place=True)
 
     def _setup(self) -> None:
@@ -135,12 +135,12 @@ class _Tiff(TiffImageFile):
 
 
 def _count(value: object) -> int:
-    """How many values a TIFF's tag has: Pillow gives a single one as itself."""
+    """How many values a TIFF's tag has: Pillow gives a single value without a tuple."""
     return len(value) if isinstance(value, tuple) else 1
 
 
-# How a file begins, and Pillow's class for it. `Image.open` would do the same, but it warns
-# of a big header, through a global limit, before `max_image_pixels` can be compared with it.
+# How a file begins, and Pillow's class for it. `Image.open` would do the same, but it warns of a large picture, by a
+# global limit, before `max_image_pixels` can be checked.
 _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (_PNG_SIGNATURE, PngImageFile),
     (b"\xff\xd8\xff", JpegImageFile),
@@ -153,10 +153,10 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
 
 
 def open_picture(picture: bytes) -> ImageFile.ImageFile:
-    """Read the header of a picture, with the class that its first bytes name; to be closed by the caller.
+    """Read the header of a picture, with the class for its first bytes; the caller closes it.
 
     Raises:
-        PictureError: To decode it would take longer than its bytes are worth.
+        PictureError: Decoding it would take too long for its size.
         DECODER_ERRORS: It is none of the accepted formats, or damaged.
     """
     for signature, image_class in _FORMATS:
@@ -175,7 +175,7 @@ def check_size(image: Image.Image, max_image_pixels: int) -> None:
     """Refuse a picture whose header announces too many pixels, before any is decoded.
 
     Raises:
-        PictureTooLarge: It does.
+        PictureTooLarge: The header announces more than `max_image_pixels`.
     """
     if image.width * image.height > max_image_pixels:
         raise PictureTooLarge(
@@ -185,7 +185,7 @@ def check_size(image: Image.Image, max_image_pixels: int) -> None:
 
 
 def _check_segments(jpeg: bytes) -> None:
-    """Refuse a JPEG whose few bytes take long: scans of 42 bytes, each over all pixels, empty segments, padding."""
+    """Refuse a JPEG that takes long for its size: scans of 42 bytes, each over all pixels, empty segments, padding."""
     scans = padding_bytes = parsed = 0
     before = b""
     for place, (marker, passed_bytes, content_at) in enumerate(_segments(jpeg)):
@@ -199,7 +199,7 @@ def _check_segments(jpeg: bytes) -> None:
             raise ValueError("a segment that no JPEG has")
         if parsed > _MOST_PARSED_SEGMENTS:
             raise PictureError("The JPEG has too many tables or notes. Save it again as an ordinary JPEG.")
-    if not scans:  # Pillow would look for some behind the end as well
+    if not scans:  # Pillow would look for scans after the end as well
         raise ValueError("no scan before the end")
     if padding_bytes > _MOST_PADDING_BYTES:
         raise PictureError("The JPEG has too much between its segments. Save it again as an ordinary JPEG.")
@@ -211,10 +211,10 @@ def _check_segments(jpeg: bytes) -> None:
 
 
 def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Give the markers of the segments that libjpeg finds, how many bytes it passes over before each, and their place.
+    """Yield each segment that libjpeg finds: its marker, the bytes skipped before it, and where its content begins.
 
-    Not what segments hold, and nothing behind the picture's end: a phone puts a thumbnail into the one and a film into
-    the other. Without an end, the last have no marker: the bytes after the last segment.
+    Skips the content itself, and all that follows the picture's end: a phone puts a thumbnail into the one and a film
+    into the other. If there is no end, the bytes after the last segment come last, with an empty marker.
     """
     at = 2
     while segment := _next_segment(jpeg, at):
@@ -222,26 +222,26 @@ def _segments(jpeg: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield segment[1], segment.start() - at, segment.end() + 2
         length = int.from_bytes(jpeg[segment.end() : segment.end() + 2], "big")
-        at = segment.end() + max(length, 2)  # as libjpeg takes a length that leaves out its own two bytes
+        at = segment.end() + max(length, 2)  # libjpeg takes a length below 2, too small for its own two bytes, as 2
     yield b"", len(jpeg) - at, len(jpeg)
 
 
 def _next_segment(jpeg: bytes, at: int) -> re.Match[bytes] | None:
-    """Where the next segment begins; a search through all of a large scan would hold up all other threads."""
+    """Find the next segment, piece by piece: one search through a large scan would block all other threads."""
     pieces = range(at, len(jpeg), _SEARCHED_BYTES)
     found = (_SEGMENT.search(jpeg, start, start + _SEARCHED_BYTES + 1) for start in pieces)
     return next(filter(None, found), None)
 
 
 def _check_chunks(png: bytes) -> None:
-    """Refuse a PNG of very many chunks: they may all be empty, and each takes as long as a full one."""
+    """Refuse a PNG of very many chunks: even an empty one takes as long as a full one."""
     at = len(_PNG_SIGNATURE)
     packed = 0
     for _ in range(_MOST_CHUNKS):
         if at + _CHUNK.size > len(png):
             return
         length, name = _CHUNK.unpack_from(png, at)
-        if name == _PNG_END:  # what is behind it is not read
+        if name == _PNG_END:  # nothing after it is read
             return
         packed += name in _PACKED
         if packed > _MOST_PACKED_CHUNKS:
@@ -251,15 +251,15 @@ def _check_chunks(png: bytes) -> None:
 
 
 def _check_tags(tiff: bytes) -> None:
-    """Refuse a TIFF of very many tags, or whose tags have very many numbers."""
+    """Refuse a TIFF of very many tags, or with very many numbers in its tags."""
     order = ">" if tiff.startswith(b"MM") else "<"
-    is_big = tiff[2:3] == b"\x2b"  # BigTIFF, as Pillow tells it
+    is_big = tiff[2:3] == b"\x2b"  # BigTIFF, recognised as Pillow does
     entry = struct.Struct(f"{order}HHQ8x" if is_big else f"{order}HHI4x")
     try:
         (at,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", tiff, 8 if is_big else 4)
         (tags,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}H", tiff, at)
     except (struct.error, OverflowError):
-        return  # Pillow says what is wrong with it
+        return  # Pillow reports what is wrong with it
     at += 8 if is_big else 2
     there = min(tags, _MOST_TAGS, max(0, len(tiff) - at) // entry.size)
     entries = entry.iter_unpack(tiff[at : at + there * entry.size])

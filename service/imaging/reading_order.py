@@ -1,6 +1,6 @@
 """Puts the digits of a picture into lines of text, and into order on each line; the lines may be tilted.
 
-Knows only the digits' boxes; which strokes are a digit is for `lines` to say.
+Knows only the digits' boxes; `lines` decides which strokes are a digit.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right; the ends exclusive
 
-# Of the usual height. Digits less far apart are on one line if each overlaps with the next, however the line is tilted.
+# Of the usual height: digits with smaller gaps are on one line if each overlaps in height with the next, even on a
+# tilted line.
 _WORD_GAP = 4.0
-_SAME_LINE = 0.4  # of the lower digit's height: two that overlap by that much are on one line
-# Where lines are tilted, a digit far away may overlap with those of two lines: being a pixel higher or lower counts as
-# much as being this many pixels further away.
+_SAME_LINE = 0.4  # of the shorter digit's height: two digits that overlap by that much are on one line
+# On tilted lines, a distant digit may overlap in height with digits of two lines: being a pixel higher or lower counts
+# as much as being this many pixels further away.
 _ASLANT = 8.0
 
 
@@ -26,7 +27,7 @@ def text_lines(boxes: Boxes) -> list[list[int]]:
     """Put the digits into lines of text, top to bottom, and into order on each, left to right.
 
     Returns:
-        For each line the places of its digits in `boxes`.
+        For each line, the indices of its digits in `boxes`.
     """
     line = _across_gaps(boxes, _words(boxes))
     members = [np.flatnonzero(line == number) for number in np.unique(line)]
@@ -42,7 +43,7 @@ def are_on_one_line(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
 
 def _words(boxes: Boxes) -> NDArray[np.int64]:
-    """For each digit a number, from 0, that it shares with those on its line that no wide gap parts from it."""
+    """For each digit the number of its word, from 0: the digits on one line without a wide gap between them."""
     heights = boxes[:, 2] - boxes[:, 0]
     usual = float(np.median(heights))
     word = np.arange(len(boxes))
@@ -54,7 +55,7 @@ def _words(boxes: Boxes) -> NDArray[np.int64]:
 
 
 def _across_gaps(boxes: Boxes, word: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join words into lines; gives each digit a number that it shares with the others on its line.
+    """Join words into lines; return for each digit the number of its line.
 
     Two words are on one line if the last digit of the left one and the first of the right one overlap in height. The
     nearest are joined first. Words are not joined if that would put one digit above another on the same line: on a

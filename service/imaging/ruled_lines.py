@@ -1,6 +1,6 @@
 """Finds the thin, straight lines of an ink mask, across and upright, tilted by up to seven degrees.
 
-Which of them were there before the digit is for `rulings` to say.
+`rulings` decides which of them were there before the digit.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 SOFT_EDGE = 1  # a line's soft edge may ink a pixel of the next row here and there
-BRIDGED = 3  # pixels that a line may miss, where it is faint
+BRIDGED = 3  # pixels that may be missing from a line where it is faint
 
-# An end of a line this near to an edge or to another line meets it; a share of the shorter side: on the picture of a
-# whole number upright strokes are nearly as high as that.
+# A line's end this near to an edge or to another line meets it. A share of the shorter side: in a picture of a whole
+# number, upright strokes are nearly as high as that side.
 MEETS = 0.03
 
-# Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a stair of runs of 11 pixels.
+# Shares of the mask's longer side. A line tilted by 5 degrees and a pixel thick is a staircase of runs of 11 pixels.
 _LEAST_RUN = 0.07
 _THICKEST = 0.04
 STEEPEST = 0.12  # a line's rise by its length: 7 degrees
-_LEAST_LENGTH = 0.2  # of the mask along the line: the sides of boxes in a row are short by the row's length
+_LEAST_LENGTH = 0.2  # of the mask's side along the line: the sides of boxes in a row are short compared with the row
 
-# On a larger mask such a stair has shorter runs than that: lines are looked for by these, too. The bars of digits in a
-# row have such runs as well, in line with each other. So only what is long, inked nearly all along, and tilted is found
-# so, and what runs the same way through an edge.
+# On a larger mask, the runs of such a staircase are shorter than `_LEAST_RUN`, so lines are looked for by short runs,
+# too. The bars of digits in a row also have such runs, in line with each other. So short runs find only long, tilted
+# lines that are inked nearly all along, and lines of the same slope that leave through an edge.
 _LARGE = 256  # pixels along the longer side
 _STAIR_RUN = 12  # pixels
 _LEAST_SLOPE = 0.01  # half a degree: flatter lines have longer runs
 _LEAST_INKED = 0.85  # of the columns; the bars of digits in a row leave gaps of a quarter
 _MOST_PIECES = 500  # more are a pattern, and each takes time
-_LONG = 0.7  # of the mask along the line
+_LONG = 0.7  # of the mask's side along the line
 _SAME_WAY = 0.03  # the difference of two slopes
-_LEAST_UPRIGHT = 2  # beside long lines across, for both to be squared paper
+_LEAST_UPRIGHT = 2  # lines, beside long ones across, for both to be squared paper
 
 
 @dataclass(frozen=True)
 class Line:
-    """A straight, thin piece of ink that runs across; of an upright one the mask was transposed.
+    """A straight, thin piece of ink that runs across; an upright one runs across the transposed mask.
 
     Attributes:
         left, right: Its first column and the one past its last.
-        row: Of its middle, at its first column.
-        slope: Rows by columns.
+        row: The row of its middle, at its first column.
+        slope: Rows per column.
         thickness: In pixels.
     """
 
@@ -76,7 +76,7 @@ class Line:
 
 
 def meeting_distance(shape: tuple[int, ...]) -> float:
-    """How many pixels the end of a line may be from an edge, or from another line, that it meets."""
+    """How many pixels a line's end may be from an edge, or from another line, and still meet it."""
     return max(2.0, MEETS * min(shape))
 
 
@@ -89,7 +89,7 @@ def lines_of(mask: Mask) -> tuple[list[Line], list[Line]]:
 
 
 def _with_tilted(across: list[Line], upright: list[Line], mask: Mask) -> tuple[list[Line], list[Line]]:
-    """The lines of tilted paper in place of those across, and of the upright ones, if they are no fewer."""
+    """Replace the lines across, and the upright ones, with those of tilted paper where these are no fewer."""
     tilted = _tilted(mask)
     if not tilted or len(tilted) < len(_long(across, mask)):
         return across, upright
@@ -99,7 +99,7 @@ def _with_tilted(across: list[Line], upright: list[Line], mask: Mask) -> tuple[l
 
 
 def _tilted(mask: Mask) -> list[Line]:
-    """Long lines across, found by short runs, and those that would be as long if the mask went on."""
+    """Long tilted lines across, found by short runs, and those that would be as long if the mask did not end."""
     pieces = _pieces(mask, _STAIR_RUN)
     if pieces.count > _MOST_PIECES:
         return []
@@ -117,7 +117,7 @@ def _long(lines: list[Line], mask: Mask) -> list[Line]:
 
 
 def _through_edges(line: Line, shape: tuple[int, ...]) -> Line:
-    """A line that leaves through the top or bottom edge, as if it went on to the sides."""
+    """Extend a line that leaves through the top or bottom edge to the sides, as if the mask did not end."""
     height, width = shape
     near = meeting_distance(shape)
     leaves = [not near <= line.row_at(column) <= height - 1 - near for column in (line.left, line.right - 1)]
@@ -126,7 +126,7 @@ def _through_edges(line: Line, shape: tuple[int, ...]) -> Line:
 
 
 def _pieces(mask: Mask, least_run: int) -> Strokes:
-    """What lies in thin runs across, of so many pixels at least."""
+    """The connected pieces of the ink in thin runs across of at least `least_run` pixels."""
     return connected_strokes(thin_runs(mask, max(3, round(_THICKEST * max(mask.shape))), least_run, BRIDGED))
 
 
@@ -179,7 +179,7 @@ def _with_piece(line: Line, piece: Line) -> Line:
 def _lengthened(line: Line, mask: Mask) -> Line | None:
     """Follow the line to both sides, under the strokes that hide it, for as long as there is ink.
 
-    None if it has no ink at all: the pieces that were joined lie like the sides of a roof, and the line below both.
+    None if there is no ink along it: the joined pieces lie like the sides of a roof, and the line is below both.
     """
     places = np.flatnonzero(_ink_along(line, mask))
     if not places.size:
@@ -198,7 +198,7 @@ def _is_inked(line: Line, mask: Mask) -> bool:
 
 
 def _ink_along(line: Line, mask: Mask) -> NDArray[np.bool_]:
-    """(columns,), where the line, if it went on to both edges, has ink, in its own row or in one of the two beside."""
+    """(columns,): where the line, extended to both edges, has ink in its own row or in one of the two beside it."""
     height, width = mask.shape
     columns = np.arange(width)
     rows = np.clip(np.rint(line.rows_at(columns)).astype(int), 0, height - 1)

@@ -1,6 +1,6 @@
-"""Takes the lines that were there before the digit out of an ink mask: ruled and squared paper, boxes, form lines.
+"""Removes lines that were there before the digit from an ink mask: ruled and squared paper, boxes, form lines.
 
-It errs on the side of the digit: what could be a stroke of one stays.
+It errs on the side of the digit: a line that could be a stroke stays.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-_LEAST_HEIGHT = 0.125  # of the mask, for what is left to be a digit on ruled paper
-_LEAST_INSIDE = 0.25  # of a box, for what is left to be a digit in it
+_LEAST_HEIGHT = 0.125  # of the mask: the least height of a digit on ruled paper
+_LEAST_INSIDE = 0.25  # of a box: the least size of a digit in it
 # A digit cropped to its edges has strokes from edge to edge, too; then the rest of it fills the picture.
 _LEAST_MARGIN = 0.03
 _FILLS = 0.6
 _SURELY_PAPER = 4  # lines from edge to edge: no digit has as many
 _MANY = 6  # lines below each other, wherever they end: no digit has as many
-_LEAST_LEFT = 0.05  # of the mask: less beside what is surely paper is a bit of its lines
+_LEAST_LEFT = 0.05  # of the mask: smaller ink on what is surely paper is a bit of its lines
 
 
 def without_rulings(mask: Mask) -> Mask:
-    """Remove lines of which each end meets the picture's edge or another such line, and many below each other.
+    """Remove lines that meet the picture's edge or another such line at both ends, and many below each other.
 
-    No stroke of a digit does that at both ends, unless it is a box itself or fills the picture; and none has as many.
+    No stroke of a digit does so, unless the digit is a box itself or fills the picture; and no digit has so many lines.
 
     Args:
         mask: (height, width), true where there is ink.
@@ -55,7 +55,7 @@ def is_ruled(mask: Mask) -> bool:
 def are_all_there_is(mask: Mask) -> bool:
     """Tell whether nothing but rulings is there: lines from edge to edge, more than any digit has, and bits of them.
 
-    Lines along the picture's own edges do not count: they may be those of a square zero that fills it.
+    Lines along the picture's own edges do not count: they may be the sides of a square zero that fills it.
     """
     across, upright = _supported(*lines_of(mask), mask.shape)
     height, width = mask.shape
@@ -66,13 +66,13 @@ def are_all_there_is(mask: Mask) -> bool:
 
 
 def may_be_ruled(mask: Mask) -> bool:
-    """Tell whether, seen from closer, `is_ruled` might hold."""
+    """Tell whether `is_ruled` might hold on a closer look."""
     across, upright = lines_of(mask)
     return len(across) + len(upright) > 1 or any(_supported(across, upright, mask.shape))
 
 
 def _supported(across: list[Line], upright: list[Line], shape: tuple[int, ...]) -> tuple[list[Line], list[Line]]:
-    """Leave out, again and again, lines of which an end meets nothing; if none is left, keep many below each other."""
+    """Repeatedly leave out lines with an end that meets nothing; if none is left, keep many below each other."""
     many = _many(across, upright)
     near = meeting_distance(shape)
     height, width = shape
@@ -85,7 +85,7 @@ def _supported(across: list[Line], upright: list[Line], shape: tuple[int, ...]) 
 
 
 def _many(across: list[Line], upright: list[Line]) -> list[Line]:
-    """Those that run below each other, the same way and as thin, if they are many: faint rulings, seen in pieces."""
+    """The lines below each other of like slope and thickness, if they are many: faint rulings, seen in pieces."""
     if upright or len(across) < _MANY:
         return []
     thin = np.median([line.thickness for line in across]) + SOFT_EDGE
@@ -103,7 +103,7 @@ def _both_ends_meet(line: Line, crossing: list[Line], length: int, near: float) 
 
 
 def _meets(line: Line, column: int, crossing: Line, near: float) -> bool:
-    """Tell whether the line, at that column, lies on one that runs the other way, whose rows are columns here."""
+    """Tell whether the line, at that column, lies on a crossing line, whose rows are columns here."""
     row = line.row_at(column)
     if not crossing.left - near <= row <= crossing.right - 1 + near:
         return False
@@ -126,7 +126,7 @@ def _cut(mask: Mask, lines: list[Line]) -> Mask:
 
 
 def _inked(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Mask:
-    """Tell where a stroke comes to these places, from straight on or aslant; outside of the mask none does."""
+    """Tell where a stroke, upright or aslant, reaches these places; outside of the mask none does."""
     inside = (rows >= 0) & (rows < len(mask))
     there = mask[np.clip(rows, 0, len(mask) - 1), columns] & inside
     padded = np.pad(there, 1)
@@ -134,7 +134,7 @@ def _inked(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> M
 
 
 def _is_digit_left(kept: Mask, across: list[Line], upright: list[Line]) -> bool:
-    """Tell whether what is left is as high as a digit, and no part of a digit that fills the picture."""
+    """Tell whether the ink left is as large as a digit, and not part of a digit that fills the picture."""
     strokes = connected_strokes(kept)
     if not strokes.areas.size:
         return False
@@ -145,7 +145,7 @@ def _is_digit_left(kept: Mask, across: list[Line], upright: list[Line]) -> bool:
     if from_edge_to_edge >= _SURELY_PAPER or _many(across, upright):
         return bool(size >= _LEAST_LEFT * height)
     if not from_edge_to_edge:
-        # Of boxes in a row some lines are as long as the row, but those the other way as long as one box.
+        # In a row of boxes, some lines are as long as the row, but those in the other direction as long as one box.
         box = min(max(line.length for line in lines) for lines in (across, upright) if lines)
         return size >= _LEAST_INSIDE * box
     clear = min(top / height, left / width, 1 - bottom / height, 1 - right / width) >= _LEAST_MARGIN

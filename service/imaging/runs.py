@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def thin_runs(mask: Mask, thickest: int, least: int, bridged: int) -> Mask:
-    """Keep what lies in long, thin runs across.
+    """Keep the ink in long, thin runs across.
 
     Args:
         mask: (height, width), true where there is ink.
-        thickest: Columns of more pixels than that are left out first.
-        least: A run's fewest pixels.
-        bridged: Gaps of up to so many pixels do not end a run, and become part of it.
+        thickest: Upright runs of more pixels than this are left out first.
+        least: The fewest pixels of a run.
+        bridged: Gaps of up to this many pixels do not end a run, and become part of it.
     """
     height, width = mask.shape
-    row = width + bridged + 1  # no run goes on in the next row
+    row = width + bridged + 1  # so that no run continues in the next row
     ink = _packed(mask, row)
     thin = ink & ~_opened(ink, thickest + 1, row)
     closed = _eroded(_dilated(thin, bridged + 1, 1), bridged + 1, 1)
@@ -33,7 +33,7 @@ def thin_runs(mask: Mask, thickest: int, least: int, bridged: int) -> Mask:
 
 
 def _packed(mask: Mask, row: int) -> int:
-    """A bit a pixel, the first one highest; every row is filled up to `row` bits."""
+    """One bit per pixel, the first pixel the highest bit; every row is padded to `row` bits."""
     height, width = mask.shape
     padded = np.zeros((height, row), dtype=np.bool_)
     padded[:, :width] = mask
@@ -48,12 +48,12 @@ def _unpacked(ink: int, shape: tuple[int, int], row: int) -> Mask:
 
 
 def _opened(ink: int, length: int, step: int) -> int:
-    """Keep the runs of at least `length` pixels, from one to the next `step` bits."""
+    """Keep the runs of at least `length` pixels, where neighbours are `step` bits apart."""
     return _dilated(_eroded(ink, length, step), length, step)
 
 
 def _eroded(ink: int, length: int, step: int) -> int:
-    """The pixels with which a run of at least `length` begins."""
+    """The pixels at which a run of `length` begins."""
     done = 1
     while done < length:
         more = min(done, length - done)
@@ -63,7 +63,7 @@ def _eroded(ink: int, length: int, step: int) -> int:
 
 
 def _dilated(ink: int, length: int, step: int) -> int:
-    """Let every pixel become a run of `length` that begins there."""
+    """Turn every pixel into a run of `length` that begins there."""
     done = 1
     while done < length:
         more = min(done, length - done)

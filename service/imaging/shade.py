@@ -1,6 +1,6 @@
-"""Takes shadows away that reach in from the picture's rim, however narrow and hard: of a phone, a hand or fingers.
+"""Removes shadows that reach in from the picture's rim, however narrow and hard: of a phone, a hand or fingers.
 
-`paper` takes uneven light away that is wider than any stroke.
+`paper` removes uneven light that is wider than any stroke.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from service.imaging.form import Grey
     from service.imaging.paper import Ink, Mask
 
-# A phone or a hand takes one of many lights away.
+# The least share of the light left in a shadow: a phone or a hand blocks one of many lights.
 _LEAST_LIGHT = 0.5
-_LIGHTER = 0.8  # than ink; measured: a shadow has up to 0.75 of the ink's darkness, soft strokes at the rim 0.8
-_UNEVEN = 0.2  # measured: shadows differ by less, soft strokes by more
+_LIGHTER = 0.8  # of the ink's darkness; measured: shadows have up to 0.75, soft strokes at the rim 0.8
+_UNEVEN = 0.2  # the spread of a shadow's darkness, by its median; measured: shadows have less, soft strokes more
 _LEAST_SHADE = 0.002  # of the picture, without edges; measured: the smallest bar has 0.0024, a page's rulings 0.0002
 _LEAST_DIGIT = 0.125  # of the picture's longer side; less may be a speck beside a pale stroke
-_LEAST_RUN = 3  # pixels of the rim: specks and the lines of squared paper have one or two
+_LEAST_RUN = 3  # pixels of the rim in a row: specks and the lines of squared paper have one or two
 
-# Of the paper's darkening, by which ink is darker in the shadow than beside it; measured: mostly 0.9 to 1.1. Where a
-# pen is paler from some place on, or passes over its stroke again, ink is as dark on both sides: 0.15 at most.
+# How much darker ink is in the shadow than beside it, as a share of the paper's darkening; measured: mostly 0.9 to 1.1.
+# Where a pen turns paler, or passes over its stroke again, ink is as dark on both sides: 0.15 at most.
 _ALIKE = 0.5
-_EDGE = 2  # pixels of ink and shadow that lie half in the paper
-_WITHIN, _BEYOND = 4, 7  # pixels from where the shadow is bare: ink that may be in it, and ink that is not
+_EDGE = 2  # pixels at the edges of ink and shadow that are half paper
+_WITHIN, _BEYOND = 4, 7  # pixels from bare shadow: nearer than the first, ink may be in it; beyond the second, not
 _LEAST_INK = 4  # pixels, to measure
 
-# Each goes round one more bend and takes 1 to 2 ms on a look of 128 pixels, 8 to 14 on one of 512. Measured: shadows
-# need up to 8. What is not reached by then is taken for ink.
+# Each sweep goes round one more bend and takes 1 to 2 ms on a look of 128 pixels, 8 to 14 on one of 512. Measured:
+# shadows need up to 8. A shadow's parts that are not reached by then are taken for ink.
 _MOST_SWEEPS = 10
 
 
@@ -49,10 +49,10 @@ def out_of_shade(seen: Grey, ink: Ink) -> Ink | None:
 
     Args:
         seen: The look.
-        ink: What stands out on it in light that is taken to be smooth.
+        ink: The ink found on it if the light is taken to be smooth.
 
     Returns:
-        The ink without shadows; None where there seems to be no shadow, or nothing but.
+        The ink without shadows; None where there seems to be no shadow, or nothing else.
     """
     even = relief_of(seen)
     darkness = -even / np.maximum(seen - even, np.float32(1))
@@ -66,7 +66,7 @@ def out_of_shade(seen: Grey, ink: Ink) -> Ink | None:
 
 
 def unshaded(seen: Grey, polarity: np.float32) -> Grey:
-    """Subtract what the picture is when flooded from the rim: what can be reached through a shadow is in the shadow.
+    """Subtract the picture flooded from the rim, which removes every shadow that the flood can follow from there.
 
     Ink that the shadow reaches stands out of the shadow only; other ink stands out of the paper.
     """
@@ -75,7 +75,7 @@ def unshaded(seen: Grey, polarity: np.float32) -> Grey:
 
 
 def _is_shade(gone: Mask, kept: Mask, darkness: Grey) -> bool:
-    """Whether what is gone is a shadow, and no part of the ink that meets the rim and is paler there."""
+    """Whether the part that is gone is a shadow, not a part of the ink that meets the rim and is paler there."""
     inner = _inner(gone)
     if np.count_nonzero(inner) < _LEAST_SHADE * inner.size:
         return False
@@ -87,7 +87,7 @@ def _is_shade(gone: Mask, kept: Mask, darkness: Grey) -> bool:
 
 
 def _is_apart(gone: Mask, kept: Mask) -> Mask:
-    """The parts of what is gone that do not meet the ink."""
+    """The connected parts of `gone` that do not meet the ink."""
     parts = connected_strokes(gone)
     is_apart = np.ones(parts.count, dtype=np.bool_)
     is_apart[parts.numbers[gone & grown_by(kept, _EDGE + 1)]] = False
@@ -116,9 +116,9 @@ def _is_digit_left(mask: Mask) -> bool:
 
 
 def _flooded(light: Grey) -> Grey:
-    """For each pixel the lightest one that a way from the rim must cross, on the way that is darkest so.
+    """For each pixel, the lowest value, over all paths from the rim, of the highest level on the path.
 
-    Morphology calls it filling holes, by reconstruction (Vincent, 1993).
+    In morphology: filling holes, by reconstruction (Vincent, 1993).
     """
     height, width = light.shape
     side = max(height, width)
@@ -138,12 +138,12 @@ def _flooded(light: Grey) -> Grey:
 
 
 def _from_four_sides(levels: Grey) -> Grey:
-    """(side, 4, side): the rows downwards and upwards, the columns to the right and to the left, in one sweep."""
+    """(side, 4, side): rows from the top and the bottom, columns from the left and the right, for one sweep."""
     return np.stack([levels, levels[::-1], levels.T, levels.T[::-1]], axis=1)
 
 
 def _swept(levels: Grey, floors: Grey) -> Grey:
-    """Let each row be as low as one of the three neighbours in the row before, but not lower than its floor."""
+    """Lower each pixel to the lowest of its three neighbours in the row before, but not below its floor."""
     padded = np.pad(levels, ((0, 0), (0, 0), (1, 1)), constant_values=np.inf)
     lowest = np.empty_like(levels[0])
     for before, row, floor in zip(padded[:-1], padded[1:, :, 1:-1], floors[1:], strict=True):

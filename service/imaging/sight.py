@@ -1,6 +1,6 @@
 """One look at a part of a page: the ink that is seen there, with which polarity and in which light.
 
-Where to look, and whether to look again, is for `first_look`, `light` and `digit` to say.
+`first_look`, `light` and `digit` decide where to look, and whether to look again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from service.imaging.form import Box, Grey
     from service.imaging.paper import Ink, Mask, Window
 
-    Evening = Callable[[Grey, np.float32], Grey]  # a look and the ink's polarity; what is left without the light
+    Evening = Callable[[Grey, np.float32], Grey]  # from a look and the ink's polarity: the look without the light
 
-# Pixels along the longer side. Of 60 digits of 8x8 pixels 12 are refused or misread instead of 53, of 60 of 10x10 one
-# instead of 22; of 16x16 none was.
+# Pixels along the longer side of a page that is taken to have no noise. Of 60 digits of 8x8 pixels 12 are refused or
+# misread instead of 53, of 60 of 10x10 one instead of 22; of 16x16 none was.
 _ALL_STROKES = 10
 
 
@@ -32,13 +32,13 @@ class Sight:
     """One look at a window of the page.
 
     Attributes:
-        page: What was looked at.
-        window: Where on the page.
-        ink: What is seen there.
+        page: The page that was looked at.
+        window: The part of the page that was looked at.
+        ink: The ink seen there.
         mask: The ink's mask without rulings.
-        polarity: The sign that ink has there.
+        polarity: 1 for light ink, -1 for dark ink.
         has_lines: Whether there are lines, which may be rulings or not.
-        evening: What takes the light away where a shadow lies across the paper; None where the light is smooth.
+        evening: Removes the light where a shadow lies across the paper; None where the light is smooth.
     """
 
     page: Image.Image
@@ -72,13 +72,13 @@ def sight_of(page: Image.Image, window: Window, side: int) -> Sight:
 
 
 def sight_at(page: Image.Image, seen: Grey, window: Window) -> Sight:
-    """What is to be seen in a window that has been scaled already."""
+    """The sight of a window that has been scaled already."""
     relief = relief_of(seen)
     return sight_in(page, relief, window, polarity_of(relief))
 
 
 def sight_in(page: Image.Image, relief: Grey, window: Window, polarity: np.float32) -> Sight:
-    """What is to be seen in a window's relief if ink has that polarity."""
+    """The sight of a window's relief if ink has that polarity."""
     noise = _noise_on(page, relief)
     ink = ink_of(polarity * relief, noise)
     return Sight(page, window, ink, ink.mask, polarity)
@@ -93,12 +93,12 @@ def closer_look(sight: Sight, side: int) -> Sight:
 
 
 def _noise_on(page: Image.Image, relief: Grey) -> float:
-    """The noise's standard deviation: where there are few pixels strokes would count as noise."""
+    """The noise's standard deviation; 0 if there are few pixels, where strokes would count as noise."""
     if max(page.size) <= _ALL_STROKES:
         return 0.0
     if max(page.size) >= max(relief.shape):
         return noise_of(relief)
-    # Scaling up smooths noise: of a small page it is taken before. On a narrow one a 1 is in most pixels of a row, but
-    # of few columns; noise is the same either way.
+    # Scaling up smooths noise, so a small page's noise is measured before. On a narrow page, a 1 shows in most
+    # differences along the rows, but in few along the columns; noise is the same in both.
     pixels = np.asarray(page, dtype=np.float32)
     return min(noise_of(pixels), noise_of(pixels.T))

@@ -1,6 +1,6 @@
-"""Finds the connected strokes of an ink mask: which pixels belong together, where, and how many.
+"""Finds the strokes of an ink mask, its connected components: their pixels, boxes and areas.
 
-Which of them are the digit is for `digit` to say.
+`digit` decides which of them are the digit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Strokes:
-    """The connected strokes of one mask, as horizontal runs of ink; what is not asked for is not worked out.
+    """The connected strokes of one mask, as horizontal runs of ink; all else is computed only when used.
 
     Attributes:
         shape: Height and width of the mask.
-        starts, ends: (runs,) int64: where in the rows, laid end to end with two pixels between them, each run is.
+        starts, ends: (runs,) int64: where each run is in the rows, laid end to end with two pixels between them.
         of_run: (runs,) int64: the number of the stroke that each run belongs to.
     """
 
@@ -60,7 +60,7 @@ class Strokes:
 
     @cached_property
     def on_rim(self) -> Mask:
-        """(strokes,), which come to the mask's rim."""
+        """(strokes,): which touch the mask's rim."""
         return np.asarray((self.boxes[:, :2] == 0).any(axis=1) | (self.boxes[:, 2:] == self.shape).any(axis=1))
 
     @cached_property
@@ -69,16 +69,16 @@ class Strokes:
         return self._painted((self.of_run + 1).astype(np.int32)) - np.int32(1)
 
     def usual_height(self, kept: NDArray[np.int64]) -> float:
-        """Of a digit, among the strokes of these numbers, one or more; tall strokes count more than their bits."""
+        """A digit's usual height, by the strokes of these numbers, one or more; tall strokes count more than bits."""
         heights = self.boxes[kept, 2] - self.boxes[kept, 0]
         return float(np.percentile(np.repeat(heights, heights), 60))
 
     def mask_of(self, kept: Mask) -> Mask:
-        """The mask of the strokes that (strokes,) `kept` says."""
+        """The mask of the strokes that `kept`, (strokes,), selects."""
         return self._painted(kept[self.of_run].astype(np.int8)) > 0
 
     def _painted(self, levels: NDArray[Level]) -> NDArray[Level]:
-        """Each run at its level, and 0 elsewhere: the running sum of where levels begin and end."""
+        """Each run at its level, and 0 elsewhere: the running sum of the steps where runs begin and end."""
         height, width = self.shape
         steps = np.zeros(height * (width + 2), dtype=levels.dtype)
         steps[self.starts], steps[self.ends] = levels, -levels  # a run never ends where another one starts
@@ -106,11 +106,11 @@ def rim_of(levels: Levels) -> Levels:
 
 
 def reached_from_rim(mask: Mask) -> Mask:
-    """The strokes of a (height, width) mask that touch its rim; of what is not ink, all that nothing closes in."""
+    """The strokes of a (height, width) mask that touch its rim; of an inverted ink mask, all that no ink encloses."""
     numbers = connected_strokes(mask).numbers
     kept = np.zeros(int(numbers.max()) + 2, dtype=np.bool_)
     kept[rim_of(numbers)] = True
-    kept[-1] = False  # what is not in the mask at all
+    kept[-1] = False  # the number -1: pixels that are not in the mask
     return kept[numbers]
 
 
@@ -135,5 +135,5 @@ def _joined(runs: int, upper: NDArray[np.int64], lower: NDArray[np.int64]) -> ND
         np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
         while not np.array_equal(root, higher := root[root]):
             root = higher
-    # A root is its own: counting them numbers the groups.
+    # A root points to itself: counting the roots numbers the groups.
     return (np.cumsum(root == np.arange(runs)) - 1)[root]

@@ -1,6 +1,6 @@
-"""Tells what shows around a sheet with a number on it, such as a corner of the table, from digits that meet the rim.
+"""Tells the surroundings of a sheet with a number on it, such as a corner of the table, from digits that meet the rim.
 
-`island` and `table` find the sheet itself, if what is around it is of one kind or runs along the rim.
+`island` and `table` find the sheet itself, if its surroundings are of one kind or run along the rim.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-# At least two strokes that are clear of the rim tell how high digits are, and how wide the pen is. Lower ones, in
-# pixels, are specks; more are a pattern, and to compare each with all on the rim would take memory by their product.
+# It takes at least two digits clear of the rim to tell how high digits are, and how wide the pen is. Strokes lower than
+# `_LEAST_HEIGHT` pixels are specks. More than `_MOST_DIGITS` are a pattern: comparing each with every stroke on the rim
+# would take memory in proportion to the product of their numbers.
 _LEAST_DIGITS, _MOST_DIGITS, _LEAST_HEIGHT = 2, 1000, 12
-_LOWEST, _TALLEST = 0.6, 1.5  # by the usual height, a digit's: people write small 0s beside tall 7s
-# Of numbers that were cropped so tightly that digits are cut, thick ones have up to 2.5 beside thin ones.
+_LOWEST, _TALLEST = 0.6, 1.5  # a digit's height by the usual height: people write small 0s beside tall 7s
+# Widths of the pen. In numbers cropped so tightly that digits are cut, thick digits beside thin ones have up to 2.5.
 _PENS = 3.0
-_ALONG = 0.5  # of its height: a line of the paper; digits that are cut along meet the rim with less
-# What is much more ink than the digits that are clear may be a number in marker, tightly cropped, beside specks. Then
-# it has to lie along the rim, by its height and width: a corner of the table does with 0.75 and more, a 7 with 0.58.
+_ALONG = 0.5  # of a stroke's height, in contact with the rim: a line of the paper; digits cut lengthwise have less
+# A stroke with much more ink than all digits clear of the rim may be a tightly cropped number in marker, beside specks.
+# Then it counts as surroundings only if this share of its height plus width lies along the rim: a corner of the table
+# has 0.75 and more, a 7 has 0.58.
 _AS_MUCH, _ALL_ALONG = 4.0, 0.65
 
 
 def are_surroundings(strokes: Strokes) -> Mask:
     """Which strokes are no digit's: (strokes,) those on the rim much wider than the pen, or tall and along the rim.
 
-    What is beside a digit, and no taller, is taken for one all the same: numbers are cropped tightly, too.
+    A stroke beside a digit, and no taller, still counts as a digit, since numbers are cropped tightly, too.
     """
     heights, widths = (strokes.boxes[:, 2:] - strokes.boxes[:, :2]).T
     is_clear = ~strokes.on_rim
@@ -57,7 +59,7 @@ def are_surroundings(strokes: Strokes) -> Mask:
 
 
 def _are_beside(strokes: Strokes, is_digit: Mask) -> Mask:
-    """Which strokes on the rim are on one line with a digit; the others are not compared, which would take memory."""
+    """Which strokes on the rim are on one line with a digit; the others are not compared, to save memory."""
     on_rim = strokes.on_rim
     is_beside = np.zeros(strokes.count, dtype=np.bool_)
     is_beside[on_rim] = are_on_one_line(strokes.boxes[on_rim], strokes.boxes[is_digit]).any(axis=1)
@@ -65,10 +67,10 @@ def _are_beside(strokes: Strokes, is_digit: Mask) -> Mask:
 
 
 def _are_thick(strokes: Strokes, is_digit: Mask) -> Mask:
-    """Which strokes are somewhere as wide as several pens; a pen is twice the area of the digits by their outline."""
+    """Which strokes are somewhere as wide as several pens; a pen is twice the digits' area over their outline."""
     mask = strokes.mask_of(is_digit)
     steps = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1])
-    outline = np.pi / 4 * steps  # of a circle; along a stair of pixels there are more steps than the line is long
+    outline = np.pi / 4 * steps  # right for a circle; a staircase of pixels has more steps than the line is long
     pen = 2 * np.count_nonzero(mask) / outline
     numbers = strokes.numbers
     inner = ~grown_by(numbers < 0, round(_PENS * pen / 2))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # A table along one short side of a picture touches a fifth of its rim.
 _LEAST_CONTACT = 0.18
 _LEAST_SHEET = 0.3  # of the picture's height and width
-# Of all that is no table. Measured: sheets have 0.98 and more. A piece of a thick stroke, in a picture cropped to the
-# digit so that the paper looks like a table, has up to 0.57.
+# Of all pixels that are not table. Measured: sheets hold 0.98 and more. A piece of a thick stroke, in a picture cropped
+# to the digit so that the paper looks like a table, holds up to 0.57.
 _LEAST_HELD = 0.7
 _SOFT_EDGE = 2  # pixels of the sheet next to the table that lie half in its shadow
 
@@ -31,8 +31,8 @@ def sheet_in(mask: Mask) -> Box | None:
         mask: (height, width), true where the picture differs from the paper.
 
     Returns:
-        Top, left, bottom, right of the largest part that such ink does not reach; None where there is no such
-        ink, or no such part, or much that is no table lies outside of it.
+        Top, left, bottom, right of the largest part without such ink; None if there is no such ink, or no such part,
+        or if much that is not table lies outside of it.
     """
     table = _table(mask)
     if table is None:

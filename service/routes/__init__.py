@@ -1,1 +1,1 @@
-"""One module a resource; what they need comes with the request, see `service.state`."""
+"""One module per resource; what a route needs comes with the request, see `service.state`."""

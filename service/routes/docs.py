@@ -1,4 +1,4 @@
-"""GET /docs and /openapi.json: the API reference; its scripts and styles are here, so it works with no network."""
+"""GET /docs and /openapi.json: the API reference; its scripts and styles are served from here, so it works offline."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from service.problems import BY_STATUS
 router = APIRouter(include_in_schema=False)
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
-# 2 MB in all, read once: a file that is sent from the disk answers ranges, and errors in them with no problem.
+# 2 MB in total, read once: a file response would answer range requests, and bad ranges without a problem.
 _SCRIPT, _STYLE, _ICON = (
     (_ASSETS / name).read_bytes() for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
 )
@@ -27,20 +27,20 @@ _SWAGGER = bytes(
         swagger_js_url="/docs/swagger-ui-bundle.js",
         swagger_css_url="/docs/swagger-ui.css",
         swagger_favicon_url="/docs/favicon.png",
-        swagger_ui_parameters={"deepLinking": False},  # which writes places of its own over `#not-found`
+        swagger_ui_parameters={"deepLinking": False},  # deep links would overwrite `#not-found` in the URL
     ).body
 )
 
 
 def _problems() -> str:
-    """What the `type` of each problem refers to."""
+    """The section that the `type` of each problem refers to."""
     described = "".join(
         f'<dt id="{kind.reason}"><strong>{kind.title}</strong> ({kind.status})</dt>'
         f"<dd>{_sentence(str(kind.__doc__).partition(': ')[2])}</dd>"
         for kind in BY_STATUS.values()
     )
     told = "<code>detail</code> says what to do, and <code>errors</code> where."
-    # Above the reference, which is written later and would push them away; only for those who follow a `type`.
+    # Above the reference, which is rendered later and would push them down; shown only to readers who follow a `type`.
     rules = "main:not(:has(:target)) { display: none } :target { background: #fe9 }"
     section = f"<h2>Problems</h2><p>{told}</p><dl>{described}</dl>"
     return f'<style>{rules}</style><main class="swagger-ui"><div class="wrapper">{section}</div></main>'
@@ -55,7 +55,7 @@ _PAGE = _SWAGGER.replace(_BODY, _BODY + _problems().encode())
 
 
 def _policy(page: bytes) -> str:
-    """The Content-Security-Policy of a page of Swagger UI: scripts of this service, and the ones inside by digest."""
+    """The Content-Security-Policy of a Swagger UI page: allows this service's scripts, and inline scripts by digest."""
     inline = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in inline]
     scripts = " ".join(["script-src 'self'", *(f"'sha256-{digest}'" for digest in digests)])

@@ -1,4 +1,4 @@
-"""GET /health and below: the process is up; a version serves; both in one."""
+"""GET /health and below: whether the process is up, whether a version serves, and both together."""
 
 from datetime import UTC, datetime
 

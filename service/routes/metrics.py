@@ -28,15 +28,15 @@ async def metrics(request: Request, state: State) -> Response:
 
 
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
-    """What writes the format that is asked for; the text format for a version that is none."""
+    """The encoder for the requested format; the text format if the requested version is invalid."""
     try:
         return choose_encoder(accept)
-    except (TypeError, ValueError):  # prometheus_client compares whatever stands behind `version=`
+    except (TypeError, ValueError):  # prometheus_client compares any text that follows `version=`
         return choose_encoder("")
 
 
 def _note_condition(state: ServiceState) -> None:
-    """Readiness and versions are this worker's: the others have the same, or will within a poll."""
+    """Note this worker's readiness and versions: the others have the same, or will within a poll."""
     found = Counter(status.state for status in state.registry.statuses())
     state.metrics.note_condition(
         ready=state.why_not_ready() is None,

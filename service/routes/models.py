@@ -1,4 +1,4 @@
-"""GET /v1/models and below: which versions there are, what state they are in, and what they say of themselves."""
+"""GET /v1/models and below: the versions with their states, manifests, model cards and training reports."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 Name = Annotated[str, PathParameter(description="The model's name: digits.")]
 Number = Annotated[int, PLAIN_NUMBER, PathParameter(ge=1, description="The version's number.")]
 
-# A report is a file that the trainer wrote: it may style and draw itself, and run or fetch nothing.
+# A report is a file that the trainer wrote: it may contain styles and images, but may not run or fetch anything.
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
@@ -102,7 +102,7 @@ def _check_name(state: ServiceState, name: str) -> None:
 
 
 async def _manifest(state: ServiceState, number: int) -> Manifest | None:
-    """The manifest of a version: as it was loaded, or as it lies in the store."""
+    """The manifest of a version: as it was loaded, or as it is in the store."""
     loaded = state.registry.loaded(number)
     if loaded:
         return loaded.manifest

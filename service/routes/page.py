@@ -1,6 +1,6 @@
 """GET /: the page to draw on; its script, style and icon come from this service, so it works with no network.
 
-The files are read once, when the process starts, and found by their whole name: no path is made of what a client sent.
+The files are read once, when the process starts, and looked up by full name: no path is built from what a client sent.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 
-# Nothing from elsewhere, nothing inline: what somebody draws or opens cannot become a script.
+# Nothing from elsewhere, nothing inline: nothing that a user draws or opens can become a script.
 # Pictures are opened from memory (blob:), and shown from answers (data:).
 _POLICY = "; ".join(
     [
@@ -67,11 +67,11 @@ async def web_file(request: Request, name: str) -> Response:
 def _answer(file: _WebFile, request: Request) -> Response:
     """The file, or 304 to a browser that has it already."""
     headers = {
-        "Cache-Control": "no-cache",  # kept, but asked for again each time: an upgrade shows at once
+        "Cache-Control": "no-cache",  # cached, but revalidated each time: an upgrade shows at once
         "ETag": file.etag,
         "Content-Security-Policy": _POLICY,
     }
-    # The header may list several, and mark them as weak; a quoted digest is found in any of these.
+    # The header may list several ETags, and mark them as weak; the quoted digest is found in any of these forms.
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(file.content, headers={**headers, "Content-Type": file.media_type})

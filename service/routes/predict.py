@@ -105,9 +105,9 @@ _ROUTE = router.routes[-1]
 
 
 class PredictShortcut:
-    """Takes the requests that ask for nothing but a prediction past routing and parameters: half of their cost.
+    """Answers plain prediction requests without routing and parameter parsing, which are half of their cost.
 
-    All others, and those with a query or a deadline of their own, go on to the route, which answers the same.
+    All others, and those with a query or a deadline of their own, go on to the route, which gives the same answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -145,7 +145,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
     deadline = time.monotonic() + asked.seconds
     chosen = choose_version(state.registry, asked.version)
     trace: RequestTrace | None = asked.scope["state"].get("trace")
-    # Before its body is read for nothing, and before anything is made that a refusal does not need.
+    # Refuse before the body is read for nothing, and before anything is made that a refusal does not need.
     announced = state.reader.admit(asked.headers)
     state.batcher.check_room(state.reader.announced_rows(asked.headers))
     try:
@@ -163,7 +163,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
                     is_alone=asked.scope["state"][IS_ALONE],
                 )
                 count, seen = len(rows), rows if asked.include_seen else None
-                del rows  # what nobody is shown is not kept while the answer is written
+                del rows  # rows that the answer does not show are not kept while it is written
                 content = await _content(asked, chosen, inference, seen)
     except TimeoutError:
         raise deadline_passed(asked.seconds) from None
@@ -177,7 +177,7 @@ async def _answer(state: ServiceState, asked: _Asked) -> tuple[Headers, bytes]:
 async def _content(
     asked: _Asked, chosen: LoadedVersion, inference: Inference, seen: NDArray[np.float32] | None
 ) -> bytes:
-    """Write the answer's body; a long one only for as long as its client is there."""
+    """Write the answer's body; stop writing a long one when its client leaves."""
     model = model_json(chosen.manifest.name, chosen.number)
     request_id = asked.scope["state"]["request_id"]
     writing = prediction_json(inference.probabilities, inference.is_digit, model, request_id, seen)
@@ -187,7 +187,7 @@ async def _content(
 
 
 def _time_limit(reader: BodyReader, asked: _Asked) -> AbstractAsyncContextManager[object]:
-    """The deadline, for what may have to wait elsewhere than for the network, whose queue keeps it by itself."""
+    """A timeout for requests that may wait for something besides the network, whose queue keeps deadlines itself."""
     is_here = BODY_IS_THERE in asked.scope["state"] and reader.needs_no_thread(asked.headers)
     if is_here and not asked.include_seen:
         return contextlib.nullcontext()  # most requests: a timer takes 5 us
@@ -197,7 +197,7 @@ def _time_limit(reader: BodyReader, asked: _Asked) -> AbstractAsyncContextManage
 async def _read_rows(
     reader: BodyReader, announced: Announced, receive: Receive, deadline: float
 ) -> tuple[NDArray[np.float32], float]:
-    """The body's rows, and the seconds that decoding took; while they wait for the network the body is gone."""
+    """The body's rows, and the seconds that decoding took; the body is released before they wait for the network."""
     body = await reader.read(announced, receive, deadline)
     try:
         started = time.perf_counter()

@@ -1,1 +1,1 @@
-"""What the service tells of itself: metrics, the access log, and traces."""
+"""Telemetry of the service: metrics, the access log, and traces."""

@@ -1,7 +1,7 @@
-"""How far the predictions of the last minutes are from those on the test images, which the manifest has counted.
+"""How far the last minutes' predictions are from those on the test images, whose counts are in the manifest.
 
-Predictions of the version that serves are counted by the minute, in a ring that all workers share; what they come to
-is worked out when someone asks. Says that pictures have changed, not why: docs/runbook.md.
+Predictions of the version that serves are counted by the minute, in a ring that all workers share; the divergences are
+computed at each scrape. They show that pictures have changed, not why: docs/runbook.md.
 """
 
 import time
@@ -16,22 +16,22 @@ from prometheus_client.metrics_core import Metric
 from service.telemetry.tally import Memory
 from service.versions.manifest import Baseline
 
-# The current minute comes on top, so that there are never less than these.
+# The current minute is counted as well, so that the window is never shorter than this.
 WINDOW_MINUTES = 15
-# By chance alone, 9 degrees of freedom make an index of 9/500 = 0.02 on average: a tenth of what raises an alert.
+# By chance alone, with 9 degrees of freedom, the index averages 9/500 = 0.02: a tenth of what raises an alert.
 MINIMUM_ROWS = 500
-# A share of nothing would make the index infinite. One in ten thousand is one of the test images.
+# A share of zero would make the index infinite. One in ten thousand is one of the test images.
 _LEAST_SHARE = 1e-4
 _DIGITS, _BINS = 10, 20
 _UPPER_EDGES = tuple(edge / _BINS for edge in range(1, _BINS))
 
 
 def population_stability_index(baseline: Sequence[float], counts: Sequence[float]) -> float:
-    """How far one distribution is from another: 0 is not at all, from 0.25 on it is customary to look into it.
+    """How far one distribution is from another: 0 means equal, and 0.25 or more is customarily investigated.
 
     Args:
-        baseline: Counts in each bin that are expected; not all zero.
-        counts: Counts in the same bins that were seen; not all zero.
+        baseline: Expected counts in each bin; not all zero.
+        counts: Observed counts in the same bins; not all zero.
     """
     expected, seen = (
         np.maximum(np.asarray(bins, np.float64) / np.sum(bins), _LEAST_SHARE) for bins in (baseline, counts)
@@ -60,7 +60,7 @@ class Drift:
             row[_DIGITS + bisect_left(_UPPER_EDGES, confidence)] += 1
 
     def predicted_all(self, version: int, digits: Sequence[int], confidences: NDArray[np.float64]) -> None:
-        """Count many predictions: how many there are of each digit, and the confidence of each, float64 [n]."""
+        """Count many predictions: the count of each digit, and the confidence of each prediction, float64 [n]."""
         if version != self._version:
             return
         row = self._ring.row(self._minute(), version)
@@ -69,7 +69,7 @@ class Drift:
             row[at] += count
 
     def collect(self) -> Iterator[Metric]:
-        """The divergences, left out while the sample is too small to say anything, and its size."""
+        """The size of the sample, and the divergences, left out while the sample is too small to say anything."""
         counts = self._ring.sum(self._minute(), self._version)
         digits, confidences = counts[:_DIGITS].tolist(), counts[_DIGITS:].tolist()
         rows = sum(digits)

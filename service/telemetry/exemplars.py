@@ -1,6 +1,6 @@
-"""One recent request for each bucket of a histogram, by its ids: the way from a slow bucket to a log line or a trace.
+"""Keeps the ids of a recent request for each bucket of a histogram: they lead from a slow bucket to a log or a trace.
 
-They are kept in the memory that workers share, without a lock, and written at most once a second for each bucket.
+They are in the memory that workers share, without a lock, and written at most once a second for each bucket.
 """
 
 import struct
@@ -11,20 +11,20 @@ from prometheus_client.samples import Exemplar
 
 from service.telemetry.tally import Memory
 
-# OpenMetrics allows an exemplar 128 characters, names included: the two names take 18 and a trace's id 32. Ids that the
-# service makes have 32; longer ones of callers than this are left out.
+# OpenMetrics allows an exemplar 128 characters, names included: the two names take 18 and a trace's id 32. The
+# service's own request ids have 32; a client's id is left out if it is longer than this.
 _REQUEST_ID_BYTES = 64
-# Unix seconds, value, request id, trace id, and the seconds once more: so a record that was left half written shows.
+# Unix seconds, value, request id, trace id, and the seconds again, which reveals a half-written record.
 _RECORD = struct.Struct(f"=dd{_REQUEST_ID_BYTES}s32sd")
 _WORDS = _RECORD.size // 8
-# Scrapes are further apart than this, and writing one takes five times as long as counting.
+# Scrapes are further apart than this, and writing an exemplar takes five times as long as counting a request.
 _SECONDS_BETWEEN = 1.0
 
 _Record = tuple[float, float, bytes, bytes, float]
 
 
 class Exemplars:
-    """The exemplars of a histogram with so many buckets, and so many combinations of its labels."""
+    """The exemplars of a histogram with `buckets` buckets and at most `rows` combinations of labels."""
 
     def __init__(
         self, memory: Memory, buckets: int, rows: int, now_seconds: Callable[[], float] = time.monotonic
@@ -52,11 +52,11 @@ class Exemplars:
             _RECORD.pack_into(record, at, written, value, request_id.encode(), trace_id.encode(), written)
 
     def newest(self) -> dict[tuple[str, ...], list[Exemplar | None]]:
-        """By labels, and for each bucket: the newest exemplar of any worker, if there is one."""
+        """For each combination of labels and each bucket: the newest exemplar of any worker, if there is one."""
         found: dict[tuple[str, ...], list[_Record | None]] = {}
         for labels, numbers in self._table.each():
             kept = found.setdefault(labels, [None] * self._buckets)
-            # What is the same when it is read once more was not being written meanwhile.
+            # A record that is the same when it is read again was not being written meanwhile.
             once, again = numbers.tobytes(), numbers.tobytes()
             pairs = zip(_RECORD.iter_unpack(once), _RECORD.iter_unpack(again), strict=True)
             for bucket, (record, same) in enumerate(pairs):
@@ -67,7 +67,7 @@ class Exemplars:
 
 
 def _is_whole(record: _Record) -> bool:
-    """Whether it has been written, and to its end."""
+    """Whether the record has been written completely."""
     return record[0] == record[4] != 0
 
 

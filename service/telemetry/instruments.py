@@ -1,6 +1,6 @@
 """Counters, gauges and histograms over the numbers that workers share; each writes itself out for a scrape.
 
-They do what prometheus-client's do, for one thread at a time and at a fifth of the cost.
+They replace those of prometheus-client, for one thread at a time and at a fifth of the cost.
 """
 
 import time
@@ -17,9 +17,9 @@ from prometheus_client.utils import floatToGoString
 from service.telemetry.exemplars import Exemplars
 from service.telemetry.tally import Memory
 
-# More combinations of labels than a service makes by itself: 8 methods, 15 routes, 15 statuses, few of them together.
+# More combinations of labels than a service produces: of 8 methods, 15 routes and 15 statuses, few occur together.
 _ROWS = 512
-# Routes, or versions: `metrics` names fewer.
+# More than the routes, or the versions, that `metrics` names.
 _HISTOGRAM_ROWS = 64
 
 _Bucket = tuple[str, float] | tuple[str, float, Exemplar]
@@ -56,11 +56,11 @@ class Gauge:
         self._number[0] = 0.0
 
     def inc(self, by: float = 1) -> None:
-        """Add to the number, or take away from it."""
+        """Add to the number, or subtract if `by` is negative."""
         self._number[0] += by
 
     def set(self, value: float) -> None:
-        """Give the number another value."""
+        """Set the number."""
         self._number[0] = value
 
     def collect(self) -> Metric:

@@ -1,4 +1,4 @@
-"""Log lines on standard error: text for people, JSON for machines; nothing of a picture is ever in one."""
+"""Log lines on standard error: text for people, JSON for machines; they never contain anything of a picture."""
 
 import json
 import logging
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-# Of uvicorn's warnings, most of which clients can cause at will: bytes that are no HTTP, for one.
+# Limits uvicorn's warnings: clients can cause most of them at will, for example with bytes that are not HTTP.
 _UVICORN_LINES_PER_SECOND = 10
-# What the service adds to a line by `extra=`; everything else of a record is the logging module's own.
+# The fields that the service adds to a record by `extra=`; all others are the logging module's own.
 _FIELDS = (
     *("request_id", "trace_id", "method", "route", "status", "duration_ms", "rows", "version", "reason"),
     *("decode_ms", "queue_ms", "infer_ms", "left_out"),
 )
-# Of these, what a person is told of a request behind its message, which has the others.
+# Those that a text line has after a request's message; the message contains the others.
 _BEHIND = ("reason", "rows", "version", "decode_ms", "queue_ms", "infer_ms", "trace_id")
 
 
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people; that of a request ends with all that is known of it."""
+    """A line for people; a request's line ends with all that is known about the request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the line."""
@@ -48,7 +48,7 @@ class TextFormatter(logging.Formatter):
 
 
 class Sampler:
-    """Lets so many lines a second through, and counts the others."""
+    """Lets `lines_per_second` lines a second through, and counts the others."""
 
     def __init__(self, lines_per_second: int, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._lines_per_second = lines_per_second
@@ -68,7 +68,7 @@ class Sampler:
         return admitted
 
     def left_out(self) -> int:
-        """How many lines have not been written since this was asked last."""
+        """How many lines have been left out since the last call."""
         left_out, self._left_out = self._left_out, 0
         return left_out
 
@@ -88,10 +88,10 @@ def configure(log_format: Literal["text", "json"]) -> None:
             "root": {"handlers": ["stderr"], "level": "INFO"},
         }
     )
-    # uvicorn says of each start and stop what this service says itself.
+    # uvicorn announces each start and stop, as this service does itself.
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.setLevel(logging.WARNING)
     sampler = Sampler(_UVICORN_LINES_PER_SECOND)
     uvicorn.addFilter(lambda _: sampler.admits())
-    # It warns of each malformed form, with bytes of it; whoever sent one is told so with 400.
+    # It warns of each malformed form, and quotes bytes of it; the client is told with a 400.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)

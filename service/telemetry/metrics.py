@@ -13,7 +13,8 @@ versions    digits_ready · digits_model_versions{state} · digits_model_store_t
 process     digits_worker_restarts_total · process_* of prometheus-client, added up over the workers
 
 Labels are bounded: routes are templates, versions the first 50 that answer, reasons are problem types. With several
-workers the numbers are those of all of them. Written from the event loop's thread only.
+workers the numbers are those of all of them, but for what the worker that is scraped serves and whether it is ready:
+the others have the same, or will within a poll. Only the event loop's thread writes them.
 """
 
 import functools
@@ -41,15 +42,15 @@ LOAD_SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 1
 ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # The manifest's baseline counts confidences in the same 20 bins.
 CONFIDENCE_BUCKETS = tuple(round(edge / 20, 2) for edge in range(1, 21))
-# Of which the objectives say how many may fail.
+# The objectives limit how many requests of these may fail.
 _PROMISED_ROUTES = ("/v1/predict", "/v1/read")
 _LOAD_OUTCOMES = ("loaded", "rejected", "postponed")
 _MODEL_LABELS = ("name", "version", "profile", "created", "test_accuracy")
-# Of these the workers' smallest tells more than their sum.
+# For these, the smallest value of any worker tells more than the sum.
 _NOT_ADDED_UP = ("process_start_time_seconds", "process_max_fds")
 _CPU_SECONDS = "process_cpu_seconds"
 _DIGITS = tuple(str(digit) for digit in range(10))
-# Versions with series of their own, 34 each: their digits, and those of all others together, fit into 512 rows.
+# Versions with series of their own, 34 each. Their digits, and those of all other versions together, fit into 512 rows.
 _NAMED_VERSIONS = 50
 
 
@@ -113,7 +114,7 @@ class Metrics(Collector):
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
-        """Show what alerts look at from the start: a rate leaves out how much a counter had when it was first seen."""
+        """Show the series of the alerts from the start: a rate ignores the value that a counter has when first seen."""
         for problem in (*BY_STATUS.values(), ClientGone):
             self.rejected.inc(problem.reason, by=0)
         for route in _PROMISED_ROUTES:
@@ -130,11 +131,11 @@ class Metrics(Collector):
         self.memory.note_served(version.number)
 
     def predicted(self, version: int, probabilities: NDArray[np.float32], is_digit: list[bool] | None = None) -> None:
-        """Count predictions; probabilities is float32 [n, 10], is_digit says of each row, if the version tells it."""
+        """Count predictions; probabilities is float32 [n, 10], is_digit has a flag per row, if the version tells it."""
         number = self._version_names.get(version) or self._name(version)
         if is_digit is not None and False in is_digit:
             self.not_digits.inc(number, by=is_digit.count(False))
-        if len(probabilities) == 1:  # most requests: without NumPy's cost for each of four calls
+        if len(probabilities) == 1:  # most requests: avoids the overhead of four NumPy calls
             row = probabilities[0].tolist()
             confidence = max(row)
             digit = row.index(confidence)
@@ -151,13 +152,13 @@ class Metrics(Collector):
         self.drift.predicted_all(version, counts, confidences)
 
     def _name(self, version: int) -> str:
-        """The label of a version that has none yet: its number, or one that it shares with all that are too many."""
+        """The label of a version that has none yet: its number, or `OTHER` once there are too many versions."""
         if len(self._version_names) >= _NAMED_VERSIONS:
             return OTHER
         return self._version_names.setdefault(version, str(version))
 
     def note_condition(self, *, ready: bool, versions: Mapping[str, int], trouble: bool) -> None:
-        """Record how this worker is at this moment, for the scrape that is about to be answered.
+        """Record this worker's current state, for the scrape that is about to be answered.
 
         Args:
             ready: Whether /health/ready answers 200.
@@ -188,7 +189,7 @@ class Metrics(Collector):
         yield from _collect_processes(self.memory)
 
     def _collect_serving(self) -> Iterator[Metric]:
-        """What this worker serves: the others do too, or will within a poll."""
+        """The version that this worker serves; the others serve it too, or will within a poll."""
         info = GaugeMetricFamily("digits_model_info", "The version that serves", labels=_MODEL_LABELS)
         loaded = GaugeMetricFamily(
             "digits_model_loaded_timestamp_seconds", "When the version that serves was loaded", labels=()

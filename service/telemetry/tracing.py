@@ -1,7 +1,7 @@
 """OpenTelemetry traces: a span for each request, with decode, queue and inference in it, and a span for each batch.
 
-Imported only where traces are sent, because it needs the extra `otel`. What a span may say is what the access log says:
-nothing of a picture, no path, no key. Where spans go, and how many, is for the standard OTEL_* variables to choose.
+Imported only where traces are sent, because it needs the extra `otel`. A span says no more than the access log:
+nothing of a picture, no path, no key. The standard OTEL_* variables set where spans go, and how many.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from starlette.types import Scope
 _CONTEXT_HEADERS = frozenset({b"traceparent", b"tracestate"})
 _W3C = TraceContextTextMapPropagator()
 _UNNAMED = "unknown_service"
-# What is left is sent when the process stops, but a collector that does not answer must not hold it up.
+# The remaining spans are sent when the process stops, but a collector that does not answer must not delay the stop.
 _STOP_SECONDS = 2.0
 _ATTRIBUTES = {
     "request_id": "digits.request_id",
@@ -34,7 +34,7 @@ _ATTRIBUTES = {
     "rows": "digits.rows",
     "version": "digits.version",
 }
-"""The fields of an access line, and the attributes that they are on a request's span."""
+"""Maps the fields of an access line to the attributes of a request's span."""
 
 Fields = Mapping[str, str | int | float]
 
@@ -53,7 +53,7 @@ class RequestTrace:
 
     @property
     def context(self) -> SpanContext:
-        """What names the request's own span."""
+        """Identifies the request's own span."""
         return self._span.get_span_context()
 
     @property
@@ -62,7 +62,7 @@ class RequestTrace:
         return f"{self.context.trace_id:032x}"
 
     def add(self, name: str, seconds: float) -> None:
-        """Add a span that took so long and has just ended."""
+        """Add a span that has just ended and took `seconds`."""
         ended = time.time_ns()
         self._tracer.start_span(name, self._inside, start_time=_before(ended, seconds)).end(ended)
 
@@ -77,7 +77,7 @@ class RequestTrace:
         return span.get_span_context()
 
     def ran_in(self, batch: SpanContext, seconds: float) -> None:
-        """Note a batch, just ended, that rows of the request were in."""
+        """Note a batch that has just ended and had rows of this request."""
         self._ended = time.time_ns()
         self._started = self._started or _before(self._ended, seconds)
         self._batches.append(Link(batch))
@@ -89,7 +89,7 @@ class RequestTrace:
         self._batches, self._started = [], 0  # a picture of several digits may go through the network twice
 
     def end(self, method: str, fields: Fields) -> None:
-        """End the request's span; `method` is of a bounded set, `fields` are those of its access line."""
+        """End the request's span; `method` is from a bounded set, `fields` are those of its access line."""
         self._span.update_name(f"{method} {fields['route']}")
         self._span.set_attributes({_ATTRIBUTES[name]: value for name, value in fields.items() if name in _ATTRIBUTES})
         if int(fields["status"]) >= 500:
@@ -122,14 +122,14 @@ class Tracing:
     def ran(
         self, traces: Sequence[RequestTrace | None], rows: int, version: int, seconds: float, *, failed: bool
     ) -> None:
-        """Add the span of a batch that has just ended; it is in the trace of its first request that has one.
+        """Add the span of a batch that has just ended, in the trace of the first of its requests that has one.
 
         Args:
-            traces: Of the requests that have rows in it.
-            rows: How many it has.
-            version: That ran it.
-            seconds: How long that took.
-            failed: Whether it raised.
+            traces: One for each request with rows in the batch; None if it is not sampled.
+            rows: How many rows the batch has.
+            version: The version that ran it.
+            seconds: How long it took.
+            failed: Whether the run raised.
         """
         sampled = [trace for trace in traces if trace is not None]
         if sampled:
@@ -148,7 +148,7 @@ def tracing_to_collector() -> Tracing:
 
 
 def _resource() -> Resource:
-    """Who sends the spans: the OTEL_* variables' names, else the service's own."""
+    """Identifies the sender of the spans, by the name that the OTEL_* variables set, else by the service's own."""
     found = Resource.create({SERVICE_VERSION: _version()})
     if str(found.attributes[SERVICE_NAME]).startswith(_UNNAMED):
         return found.merge(Resource({SERVICE_NAME: "digits"}))
@@ -157,7 +157,7 @@ def _resource() -> Resource:
 
 def _context_of(scope: Scope) -> Context:
     headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _CONTEXT_HEADERS}
-    # An empty context, not the current one: without the headers a request begins a trace of its own.
+    # An empty context, not the current one: a request without these headers begins a trace of its own.
     return _W3C.extract(headers, Context())
 
 

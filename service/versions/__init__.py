@@ -1,1 +1,1 @@
-"""The versions of a model: which the store holds, which serves, how each is prepared, loaded and judged."""
+"""The versions of a model: which ones the store holds, which one serves, how each is prepared, loaded and judged."""

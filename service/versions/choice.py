@@ -1,6 +1,6 @@
-"""Which version of the store should serve, and which to have loaded besides: the policy, as far as it can be followed.
+"""Which version of the store should serve, and which others stay loaded: follows the policy as far as possible.
 
-Decides only: when versions are loaded is for `schedule` to say, and when one begins to serve for the registry.
+Only decides: `schedule` says when versions are loaded, and the registry when one begins to serve.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,10 @@ LOADED_VERSIONS = 3
 
 @dataclass(frozen=True)
 class Choice:
-    """What follows from the store as it was seen last, what is loaded, and what is held against versions.
+    """What should serve, given the last snapshot of the store, the loaded versions and the verdicts.
 
-    `serving` is the version that serves here; `served` is too, and before there is one, what the other workers serve.
+    `serving` is the version that this worker serves. `served` is the same one or, before there is one, the version that
+    the other workers serve.
     """
 
     snapshot: Snapshot
@@ -39,12 +40,12 @@ class Choice:
         return [stored for stored in self._of(candidates) if self.is_quarantined(stored)]
 
     def missing(self, wanted: list[StoredVersion]) -> list[StoredVersion]:
-        """What has to be loaded now: of those that are wanted, and of those that are worth another try."""
+        """The versions to load now, out of those that are wanted and those that are worth another try."""
         asked_for = [*wanted, *self.worth_another_try()]
         return [stored for stored in asked_for if self.needs_loading(stored) and not self.verdicts.is_postponed(stored)]
 
     def must_be_waited_for(self, first: StoredVersion) -> bool:
-        """Whether nothing else may begin to serve: a pin may be there to keep the newest version from it."""
+        """Whether no other version may begin to serve first: a pin may be there to keep the newest one from serving."""
         return first.number in (self.pinned, self.served) and not self.verdicts.is_postponed(first)
 
     def trouble_with_pin(self) -> str | None:
@@ -61,35 +62,35 @@ class Choice:
         return f"policy.json pins version {pinned}, which {why}"
 
     def is_quarantined(self, stored: StoredVersion) -> bool:
-        """Whether it may not serve: one that is loaded goes on, whatever becomes of its files."""
+        """Whether the version may not serve; a loaded one may go on, whatever happens to its files."""
         return self.verdicts.is_quarantined(stored) and stored.number not in self.loaded
 
     def needs_loading(self, stored: StoredVersion) -> bool:
-        """Whether its files are other than those that were loaded, or that are in quarantine still."""
+        """Whether its files differ from those that were loaded, and no quarantine keeps them from being tried."""
         loaded = self.loaded.get(stored.number)
         is_loaded = loaded is not None and loaded.stored.fingerprint == stored.fingerprint
         return not is_loaded and self.verdicts.may_be_tried(stored)
 
     @property
     def pinned(self) -> int | None:
-        """The version that the policy asks for; with a policy that cannot be read, the one that serves."""
+        """The version that the policy pins; if the policy cannot be read, the one that serves."""
         policy = self.snapshot.policy
         if policy is None:
             return self.served
         return policy.serve if isinstance(policy.serve, int) else None
 
     def _why_put_off(self, pinned: StoredVersion) -> str | None:
-        """Why the pinned version does not serve yet, if this machine could not load it; else it is on its way."""
+        """Why this machine could not load the pinned version yet; None if it serves or is still being loaded."""
         if pinned.number == self.serving or not self.verdicts.is_postponed(pinned):
             return None
         why = self.verdicts.reason(pinned.number)
         return f"policy.json pins version {pinned.number}, which could not be loaded yet: {why}"
 
     def _of(self, usable: list[StoredVersion]) -> list[StoredVersion]:
-        """Of these the ones to have loaded, the one that should serve first.
+        """The usable versions to have loaded, the one that should serve first.
 
-        A pinned version whose folder is gone serves on; a pin that cannot be followed at all leaves what serves, and a
-        worker that takes another's place begins with what the others serve.
+        A pinned version whose folder is gone serves on from memory. If a pin cannot be followed at all, the version
+        that serves goes on, and a worker that replaces another begins with the version that the others serve.
         """
         pinned = self.pinned
         first = _numbered(usable, pinned)

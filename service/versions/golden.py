@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from service.versions.manifest import GOLDEN_PATH, VersionRejected, first_line, is_machine_fault
 
-# What the trainer saw against what this machine computes: other processors round otherwise, by about 1e-6.
+# How far this machine may be from what the trainer computed: other processors round differently, by about 1e-6.
 GOLDEN_TOLERANCE = 1e-4
 
-# Ours are 64 images, 0.2 MB; as many as fit into this are read, and the serving process takes no more memory for them.
+# The 64 golden images of this project take 0.2 MB. Larger files and arrays are rejected, to bound the server's memory.
 _MAX_BYTES = 4 * 1024**2
-# As NumPy writes. Other kinds of packing can be unpacked as a whole only, a kilobyte to many megabytes.
+# The kinds that NumPy writes. Others can only be decompressed as a whole, and a kilobyte may become many megabytes.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# What reading a damaged archive raises: any of its bytes may name another compression, an encryption, or be part
-# of an array's header, which is Python text.
+# Errors of reading a damaged archive: a damaged byte may name another compression or an encryption, or be part of an
+# array's header, which is Python text.
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError),
     *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
@@ -47,14 +47,14 @@ class GoldenImages:
         """Run the golden images through `run` and compare.
 
         Args:
-            run: An engine's: takes pixels float32 [n, 784], returns outputs float32 [n, 10 or 11].
-            what: Names what runs, for the reason.
+            run: An engine's `run`: takes pixels float32 [n, 784], returns outputs float32 [n, 10 or 11].
+            what: Name of what runs, for the reason of a rejection.
             tolerance: Largest allowed difference of a probability or a score.
             tells_is_digit: Whether the manifest says that there is a score beside the probabilities.
 
         Raises:
-            VersionRejected: A number differs by more than the tolerance or is none, or there are other outputs
-                than the manifest says.
+            VersionRejected: A number differs by more than the tolerance or is not finite, or the outputs are not
+                those that the manifest states.
         """
         outputs = run(self.pixels)
         self._check_shape(outputs, what, tells_is_digit=tells_is_digit)
@@ -95,7 +95,7 @@ def read_golden(folder: Path) -> GoldenImages:
         OSError: This machine cannot read it now; that says nothing about the version.
     """
     try:
-        # Read at once: `zipfile` would take a disk that fails for an archive that is damaged.
+        # Read as a whole first: `zipfile` would report a failing disk as a damaged archive.
         content = _bounded((folder / GOLDEN_PATH).open("rb"))
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             pixels, probabilities = (_read_array(archive, name) for name in ("pixels", "probabilities"))
@@ -125,7 +125,7 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
 
 
 def _check_size(content: io.BytesIO, name: str) -> None:
-    """Raise `ValueError` unless there are as many bytes as the header says: NumPy takes the memory for those first."""
+    """Raise `ValueError` unless there are as many bytes as the header says: NumPy allocates those before it reads."""
     np.lib.format.read_magic(content)
     shape, _, dtype = np.lib.format.read_array_header_1_0(content)
     if math.prod(shape) * dtype.itemsize != len(content.getbuffer()) - content.tell():

@@ -1,7 +1,7 @@
 """Loading a version: from its folder in the model store to an engine that has proved itself.
 
-Whole (the manifest matches), sane (the golden images match) and warm (each of LiteRT's interpreters has run; TensorFlow
-has one way for all batches, which the golden images went).
+A loaded version is whole (its files match the manifest), sane (its answers match the golden images) and warm (each of
+LiteRT's interpreters has run; TensorFlow runs all batches in one way, which the golden images have gone through).
 Preparing happens in a process of its own; see `preparing`.
 """
 
@@ -28,13 +28,13 @@ from service.versions.reads import Reads
 from service.versions.rejections import Rejections
 
 # Preparing takes 5 to 10 seconds on a core of its own, and took 4 minutes beside ten busy processes on two slow
-# ones; a SavedModel that takes longer hangs.
+# cores; a SavedModel that takes longer than this is taken to hang.
 PREPARE_TIMEOUT_SECONDS = 300.0
-# Reading and checking a version takes milliseconds, and seconds where its megabyte comes from far away.
+# Reading and checking a version takes milliseconds, or seconds if its megabyte comes from a remote store.
 READ_TIMEOUT_SECONDS = 60.0
-# So long the others in the cache wait for one that comes from far away: a start is to serve within two seconds.
+# How long other cached versions wait for one that is read from a remote store: a start should serve within two seconds.
 OPEN_TIMEOUT_SECONDS = 1.0
-# A read that hangs keeps its place; twice as many as the versions to have loaded and those to try again can take.
+# A read that hangs keeps its place. This is twice what the versions to have loaded, and those to try again, can take.
 _MOST_READS = 12
 _LOCK_POLL_SECONDS = 0.1
 
@@ -55,7 +55,7 @@ class LoadedVersion:
 
 
 class PreparingFailed(VersionRejected):
-    """A version whose preparing found out nothing: it was killed, took too long, or lacked memory."""
+    """Preparing gave no verdict on a version: it was killed, took too long, lacked memory or failed unexpectedly."""
 
     def __init__(self, reason: str, again_in_seconds: float) -> None:
         super().__init__(reason)
@@ -69,12 +69,12 @@ class Load(Protocol):
         """Load it, however long that takes."""
 
     async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
-        """Load it if that takes no preparing and no waiting; None if it does."""
+        """Load it if that needs no preparing and no waiting; return None otherwise."""
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """A version that is whole, and where its program is in the cache, or will be."""
+    """A version that is whole, and the path that its program has, or will have, in the cache."""
 
     stored: StoredVersion
     manifest: Manifest
@@ -104,10 +104,10 @@ class Loader:
         """Load `stored`, preparing it first if its program is not in the cache.
 
         Raises:
-            VersionRejected: The version may not serve; as `PreparingFailed`, until it is tried again.
-            LoadPostponed: This machine cannot load it now: the cache is full, another worker has its turn, or the store
-                does not answer.
-            OSError: Nor can it now: it has no descriptors or memory left, or its disk fails.
+            VersionRejected: The version may not serve; `PreparingFailed` if it is to be tried again later.
+            LoadPostponed: This machine cannot load it now: the cache is full, another worker has been preparing it
+                for too long, or the store does not answer.
+            OSError: This machine cannot load it now: it has no file descriptors or memory left, or its disk fails.
         """
         whole = await self._read(stored, self.read_timeout_seconds)
         async with self._turn(whole.program):
@@ -118,9 +118,9 @@ class Loader:
         return loaded
 
     async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
-        """Load `stored` if its program is in the cache, whoever prepares what meanwhile; None if it is not.
+        """Load `stored` if its program is in the cache, whatever is being prepared meanwhile; None if it is not.
 
-        Also None if the store has not answered within a second: the load proper waits for it, and nobody for that.
+        Also None if the store has not answered within a second: the full load waits longer, and delays no other.
 
         Raises:
             VersionRejected: The version is not whole.
@@ -146,7 +146,7 @@ class Loader:
 
     async def _open_cached(self, whole: _Whole) -> LoadedVersion | None:
         if self.engine == "litert":
-            # A cache without it, or a damaged one, says nothing about the version: its program is made anew.
+            # A program that is missing or damaged says nothing about the version: it is compiled again.
             with contextlib.suppress(VersionRejected, FileNotFoundError):
                 return await self._open(whole)
         return None
@@ -172,10 +172,10 @@ class Loader:
 
     @contextlib.asynccontextmanager
     async def _blaming_only_what_stays(self, stored: StoredVersion, timeout_seconds: float) -> AsyncIterator[None]:
-        """Let nothing be held against a version whose files are others by now, or gone: with the store, or one by one.
+        """Hold nothing against a version whose files have changed or gone meanwhile, singly or with the whole store.
 
         Raises:
-            LoadPostponed: They are, or the store has not told in time.
+            LoadPostponed: Its files have changed or gone, or the store has not answered in time.
         """
         try:
             yield
@@ -193,7 +193,7 @@ class Loader:
 
     @contextlib.asynccontextmanager
     async def _turn(self, program: Path) -> AsyncIterator[None]:
-        """Wait until no other worker makes this program; the next one in turn finds it in the cache.
+        """Wait until no other worker prepares this program; the next worker in turn finds it in the cache.
 
         Raises:
             LoadPostponed: The others take too long, or the cache cannot be written to.
@@ -205,10 +205,10 @@ class Loader:
         except OSError as error:
             msg = f"the program cache cannot be written to: {error.strerror}"
             raise LoadPostponed(msg) from error
-        with opened as lock:  # given back when the process is gone, however it went
+        with opened as lock:  # also released when the process dies
             try:
                 async with asyncio.timeout(2 * self.prepare_timeout_seconds + 1):
-                    while not _locked(lock):  # noqa: ASYNC110 - another process has it, so no event tells
+                    while not _locked(lock):  # noqa: ASYNC110 - another process has it, so there is no event
                         await asyncio.sleep(_LOCK_POLL_SECONDS)
             except TimeoutError:
                 msg = "another worker has been preparing it for too long"
@@ -220,7 +220,7 @@ class Loader:
 
     def _command(self, folder: Path) -> list[str]:
         command = [sys.executable, "-m", "service.prepare", str(folder), str(self.cache), "--engine", self.engine]
-        # Beside a version that serves, preparing gives way; before the first one, everybody waits for it.
+        # Preparing gives way to a version that serves; before the first one serves, everything waits for preparing.
         return [*command, "--until-stdin-closes", *(["--background"] if self._has_loaded else [])]
 
     async def _open(self, whole: _Whole) -> LoadedVersion:
@@ -235,7 +235,7 @@ class Loader:
         return LoadedVersion(whole.stored, whole.manifest, engine)
 
     async def _open_saved_model(self, whole: _Whole) -> Engine:
-        """Open the SavedModel where it lies, in the store, which may not answer."""
+        """Open the SavedModel directly in the store, which may not answer."""
         what, opening = (whole.stored, "saved_model.pb"), functools.partial(_open_saved_model, whole)
         try:
             async with self._blaming_only_what_stays(whole.stored, self.read_timeout_seconds):
@@ -245,8 +245,8 @@ class Loader:
             raise LoadPostponed(msg) from None
 
 
-# The engines are imported where they are opened: a process imports the one that it uses, and TensorFlow only
-# when it is told to.
+# Each engine is imported where it is opened, so that a process imports only the one that it uses: TensorFlow only if
+# the settings name it.
 
 
 def _open_saved_model(whole: _Whole) -> Engine:
@@ -267,19 +267,19 @@ def _open_program(program: Path, max_batch_size: int) -> Engine:
 
     try:
         return LiteRTEngine(program, max_batch_size)
-    except (ValueError, RuntimeError) as error:  # RuntimeError is LiteRT's word for damage inside
+    except (ValueError, RuntimeError) as error:  # LiteRT raises RuntimeError for damage inside
         msg = f"LiteRT cannot read the compiled program: {error}"
         raise VersionRejected(msg) from error
 
 
 def read_whole(stored: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
-    """Read all of a version but its network, and check that it is complete, itself, and where it belongs.
+    """Read a version's manifest and golden images, and check that all its files are unaltered and in the right folder.
 
     Returns:
         The manifest, the SHA-256 of its bytes, and the golden images.
 
     Raises:
-        VersionRejected: A file is missing or damaged, or the folder is another version's or another model's.
+        VersionRejected: A file is missing or damaged, or the manifest names another version or model than the folder.
         OSError: This machine cannot read it now; that says nothing about the version.
     """
     manifest, manifest_sha256 = read_manifest(stored.folder)

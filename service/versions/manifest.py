@@ -26,12 +26,12 @@ from pydantic import (
 MANIFEST_PATH = "assets.extra/manifest.json"
 GOLDEN_PATH = "assets.extra/golden.npz"
 _REQUIRED_FILES = ("saved_model.pb", GOLDEN_PATH)
-# TensorFlow reads nothing in here: the one place where a version may hold what its manifest does not list.
+# TensorFlow reads nothing in this folder, so only here may a version hold files that its manifest does not list.
 _EXTRA_FOLDER = "assets.extra"
 # A manifest of this project is about 5 KB; a larger file is something else and is not read into memory.
 _MAX_MANIFEST_BYTES = 1024 * 1024
-# What the system says of a file that is missing, may not be read, or is not a file: the version's own fault. Any other
-# error number speaks of a disk, a network or a limit of this process, and goes away when that works again.
+# Error numbers for a file that is missing, may not be read, or is not a file: the version's own fault. Any other number
+# points to a disk, a network or a limit of this process, and goes away when that works again.
 _VERSION_FAULTS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}
 )
@@ -42,14 +42,14 @@ class VersionRejected(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line: reasons are shown in lists."""
+    """The first line of an exception's message, or else its type's name: reasons are shown in lists."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def first_line_without(error: BaseException, folder: Path) -> str:
-    """What an exception says in one line, but not where the version is that lies in `folder`: clients are shown it."""
+    """`first_line`, but without the path of the version's `folder`, because clients are shown the reason."""
     said = first_line(error)
-    for place in (str(folder), repr(os.fsencode(folder))[2:-1]):  # TensorFlow writes bytes, too
+    for place in (str(folder), repr(os.fsencode(folder))[2:-1]):  # TensorFlow also writes it as bytes
         said = said.replace(place, "<version>")
     return said
 
@@ -173,10 +173,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
     """Read and validate the manifest of the version in `folder`.
 
     Returns:
-        The manifest and the SHA-256 of its bytes, which names everything the version consists of.
+        The manifest and the SHA-256 of its bytes, which identifies everything that the version consists of.
 
     Raises:
-        VersionRejected: It is missing, too large, or not of the schema.
+        VersionRejected: The manifest is missing or too large, or does not fit the schema.
         OSError: This machine cannot read it now; that says nothing about the version.
     """
     raw = _read_bounded(folder / MANIFEST_PATH)
@@ -191,7 +191,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Check that every file the manifest lists is there with the stated size and digest, and that it lists all.
+    """Check that each file in the manifest has the stated size and digest, and that no loadable file is left out.
 
     Raises:
         VersionRejected: A file is missing, unreadable or differs, or the manifest leaves out one that may be loaded.
@@ -210,7 +210,7 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _loadable_files(folder: Path) -> Iterator[str]:
-    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store.
+    """Yield the files that TensorFlow might read with the network; not those of file managers, such as .DS_Store.
 
     A folder that cannot be listed, or has gone, counts as an empty one: it has no files that could be loaded.
     """

@@ -1,6 +1,6 @@
 """The model store as the service sees it: which versions lie there, and which one its policy asks for.
 
-Looks only; whether a version is whole and sane is for `manifest` and `service.prepare` to say.
+Only looks; `manifest` and `service.prepare` check whether a version is whole and sane.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ class Policy(BaseModel):
 
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Path, size in bytes, and times of modification and of change in nanoseconds of every file of a version.
+"""Path, size in bytes, mtime and ctime in nanoseconds of every file of a version.
 
-A damaged file that is mended by copying the good one over it (`cp -p`, `rsync -a`) may keep its size and time of
-modification; the time of change cannot be set back. If it changes although the content does not, as by a hard link,
-that costs one more load. An inode's number would tell nothing more, and some network mounts make it up.
+A damaged file that is repaired by copying the good one over it (`cp -p`, `rsync -a`) may keep its size and mtime, but
+the ctime cannot be set back. A ctime that changes without the content, as by a hard link, costs one more load. An inode
+number would tell nothing more, and some network mounts make it up.
 """
 
 
@@ -46,7 +46,7 @@ class StoredVersion:
 
     @property
     def model(self) -> str:
-        """The name of its model: that of the folder which it lies in."""
+        """The name of its model, which is the parent folder's."""
         return self.folder.parent.name
 
 
@@ -93,7 +93,7 @@ class ModelStore:
             with self._policy_file.open("rb") as stream:
                 raw = stream.read(_MAX_POLICY_BYTES + 1)
         except FileNotFoundError:
-            if self._policy_file.is_symlink():  # to nowhere: there is a policy, and it may be a pin
+            if self._policy_file.is_symlink():  # a broken link: there is a policy, and it may be a pin
                 raise
             return Policy()
         if len(raw) > _MAX_POLICY_BYTES:
@@ -114,7 +114,7 @@ class ModelStore:
 
 
 def _may_be_folder(entry: Path) -> bool:
-    """Whether it is a folder, or the system cannot tell: then loading says what is wrong, and the others are listed."""
+    """Whether it is a folder or cannot be examined: then loading says what is wrong, and the others are listed."""
     try:
         return entry.is_dir()
     except OSError:
@@ -122,11 +122,11 @@ def _may_be_folder(entry: Path) -> bool:
 
 
 def fingerprint_of(folder: Path) -> Fingerprint:
-    """What changes when a file does: cheap to take at each poll, unlike digests.
+    """Take the fingerprint of a version's files, which is cheap enough for each poll, unlike digests.
 
-    A folder that cannot be listed counts as an empty one, and a file that was removed since the listing, or a link to
-    nowhere, does not count: whoever needs them will say so. Paths are plain strings here, because making a `Path` for
-    each file would take most of the time.
+    A folder that cannot be listed counts as empty; a file that was removed since the listing, or a broken link, is left
+    out: the code that needs them reports it. Paths are plain strings here, because making a `Path` for each file would
+    take most of the time.
     """
     entries = []
     unlisted = [""]

@@ -1,6 +1,6 @@
-"""Runs `service.prepare` in a process of its own, for so long and no longer, and reads what it has found out.
+"""Runs `service.prepare` in a process of its own, with a timeout, and reads its report.
 
-Who prepares which version, and when, is for `loading` to say.
+`loading` decides which worker prepares which version, and when.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from service.versions.manifest import VersionRejected
 
-# One line of JSON is expected; a process that says more than this is not read on.
+# One line of JSON is expected; output beyond this limit is not read.
 _MAX_REPORT_BYTES = 64 * 1024
 # A killed process is gone in milliseconds, unless it waits for a disk or a mount that does not answer.
 _END_SECONDS = 5.0
@@ -28,21 +28,21 @@ class LoadPostponed(Exception):
 
 
 class NoVerdict(Exception):
-    """Why a preparing process has found out nothing about its version."""
+    """A preparing process gave no verdict on its version; the message is the reason."""
 
 
 async def run_preparing(command: Sequence[str], timeout_seconds: float, end_seconds: float = _END_SECONDS) -> None:
     """Run a command that prepares a version, and leave nothing of it behind.
 
     Args:
-        command: Its last line says what it has found out, as `service.prepare` does.
-        timeout_seconds: It is killed when it takes longer.
-        end_seconds: How long a killed one is waited for.
+        command: Prints its report as its last line, like `service.prepare`.
+        timeout_seconds: The process is killed when it takes longer.
+        end_seconds: How long to wait for a killed process to end.
 
     Raises:
         VersionRejected: The version may not serve.
         LoadPostponed: This machine cannot prepare it now.
-        NoVerdict: It was killed, took too long, or lacked memory.
+        NoVerdict: The process was killed, took too long, lacked memory or failed unexpectedly.
     """
     async with _temporary_folder() as variables:
         process = await asyncio.create_subprocess_exec(
@@ -67,9 +67,9 @@ async def run_preparing(command: Sequence[str], timeout_seconds: float, end_seco
 
 @contextlib.asynccontextmanager
 async def _temporary_folder() -> AsyncIterator[dict[str, str]]:
-    """Make a folder for what the process would leave behind when it is killed, as a variable of its environment.
+    """Make a folder for the temporary files that a killed process would leave behind; yields it as TMPDIR.
 
-    Where none can be made there is no variable: the process knows whether it needs one, and says so.
+    If none can be made, there is no such variable: the process knows whether it needs a folder, and says so.
     """
     try:
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="digits-preparing-")
@@ -93,7 +93,7 @@ async def _read_report(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def _end(process: asyncio.subprocess.Process, end_seconds: float) -> None:
-    """Leave nothing of the preparing process behind, whatever it started; what cannot end yet is not waited for."""
+    """Kill the preparing process and all that it started, if it still runs; wait for its end for a limited time."""
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         try:

@@ -1,6 +1,6 @@
-"""The folder of compiled programs, which all workers share: how much it keeps.
+"""Limits the program cache, the folder of compiled programs that all workers share.
 
-What is put into it, and when it is tidied, is for `loading`, `rejections` and `service.prepare` to say.
+`loading`, `rejections` and `service.prepare` decide what is put into it, and when it is tidied.
 """
 
 import contextlib
@@ -12,18 +12,18 @@ from pathlib import Path
 
 # A program is about 0.8 MB: the cache stays under 20 MB however many versions come.
 MAX_PROGRAMS = 24
-# Nobody is at anything for this long: preparing takes minutes, a lock gets a new time whenever it is opened, and a
-# reason counts for an hour.
+# Nothing is in use for this long: preparing takes minutes, a lock gets a new time whenever it is opened, and a
+# rejection counts for an hour.
 _LEFT_SECONDS = 24 * 3600.0
 _SHA256 = "[0-9a-f]" * 64
-# By names that are nobody else's: `DIGITS_CACHE` may be a folder that others use too.
+# Names that only this service uses: `DIGITS_CACHE` may be a folder that other programs use too.
 _MAY_BE_LEFT = (".preparing-*", f"{_SHA256}.lock", f"{_SHA256}-*.rejected", f"{_SHA256}-*.writing")
 
 
 def prune(cache: Path, program: Path) -> None:
-    """Note that `program` has been loaded, and remove those that have not been for longest.
+    """Note that `program` has been loaded, and remove the least recently loaded programs beyond the limit.
 
-    Another worker may do so at the same time. Where nothing can be written nothing is noted, and the program serves.
+    Another worker may do so at the same time. If the cache is read-only, nothing is noted, and the program serves.
     """
     now_seconds = time.time()
     loaded_seconds = {}
@@ -40,10 +40,10 @@ def prune(cache: Path, program: Path) -> None:
 
 
 def _not_ahead(file: Path, now_seconds: float) -> float:
-    """When it was loaded last; if a clock was ahead, just before now, so that what is loaded from now on is newer.
+    """When the program was last loaded; a time in the future becomes just before now, so that later loads are newer.
 
     Raises:
-        OSError: It is gone.
+        OSError: The file is gone.
     """
     noted_seconds = file.stat().st_mtime
     if noted_seconds <= now_seconds:
@@ -54,7 +54,7 @@ def _not_ahead(file: Path, now_seconds: float) -> float:
 
 
 def remove_leftovers(cache: Path) -> None:
-    """Remove what is no program and a day old: what killed processes left, locks, and why versions were rejected."""
+    """Remove files that are a day old and are not programs: leftovers of killed processes, locks and rejections."""
     for entry in itertools.chain.from_iterable(map(cache.glob, _MAY_BE_LEFT)):
         with contextlib.suppress(OSError):
             if time.time() - entry.lstat().st_mtime > _LEFT_SECONDS:

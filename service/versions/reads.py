@@ -28,7 +28,7 @@ class Reads:
         """Make it; nothing runs yet.
 
         Args:
-            most: How many may run at once. A further one waits, and its deadline runs.
+            most: How many reads may run at once. A further one waits for a place while its deadline runs.
         """
         self._places = asyncio.Semaphore(most)
         self._running: dict[Hashable, _Running] = {}
@@ -36,11 +36,11 @@ class Reads:
     async def run(self, what: Hashable, read: Callable[[], Result], timeout_seconds: float) -> Result:
         """Call `read` in a thread and return what it returns; if `what` is being read already, wait for that instead.
 
-        The deadline counts from when the read began: whoever asks later for one that hangs is told at once.
+        The deadline counts from when the read began: a later caller that joins a hanging read times out at once.
 
         Raises:
-            TimeoutError: It was not done in time, or others kept all places until then.
-            OSError: No thread can be had; or what `read` raised.
+            TimeoutError: The read was not done in time, or others kept all places until then.
+            OSError: No thread can be started; or what `read` raised.
         """
         async with asyncio.timeout(timeout_seconds) as deadline:
             running = self._running.get(what) or await self._begin(what, read)
@@ -51,7 +51,7 @@ class Reads:
 
     async def _begin(self, what: Hashable, read: Callable[[], Result]) -> _Running:
         await self._places.acquire()
-        if what in self._running:  # somebody else began meanwhile
+        if what in self._running:  # another caller began it meanwhile
             self._places.release()
         else:
             self._running[what] = _Running(self._start(what, read), asyncio.get_running_loop().time())
@@ -59,7 +59,7 @@ class Reads:
 
     def _start(self, what: Hashable, read: Callable[[], Result]) -> "Future[Result]":
         running = Future[Result]()
-        running.set_running_or_notify_cancel()  # who gives up does not get its place back before the thread is done
+        running.set_running_or_notify_cancel()  # giving up does not free the place before the thread is done
         loop = asyncio.get_running_loop()
 
         def leave(_: "Future[Result]") -> None:
@@ -68,7 +68,7 @@ class Reads:
 
         running.add_done_callback(leave)
         try:
-            # Not an executor's: Python waits for those when it ends.
+            # Not an executor's thread: Python waits for those at exit.
             threading.Thread(target=_call, args=(read, running), name="read", daemon=True).start()
         except RuntimeError:
             running.set_exception(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))

@@ -1,9 +1,9 @@
-"""The registry: watches the model store, and has the version serve that should.
+"""The registry: watches the model store, and makes the right version serve.
 
 The store's newest version serves, or the one that policy.json pins. A version that fails to load is
 quarantined with its reason until its files change, or until it is time for another try if the machine may
-have been to blame; whatever happens, the version that serves goes on. Which one should serve is for `choice` to say,
-when versions are loaded for `schedule`, and what is held against those that fail for `verdicts`.
+have been to blame; whatever happens, the version that serves goes on. `choice` decides which one should serve,
+`schedule` when versions are loaded, and `verdicts` what is held against those that fail.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from service.versions.schedule import Schedule
 from service.versions.statuses import State, VersionStatus
 from service.versions.verdicts import POSTPONED_SECONDS, UNFORESEEN_SECONDS, Verdicts
 
-# With its program in the cache a version serves within this time, and no request is refused at the start.
+# A version whose program is in the cache serves within this time, so that no request is refused at the start.
 _OPENING_SECONDS = 2.0
 
-# A look takes some 30 file operations for each version, of at most some milliseconds each where a store is far away.
+# A look takes some 30 file operations for each version, each at most some milliseconds on a remote store.
 STORE_TIMEOUT_SECONDS = 30.0
 
 log = logging.getLogger("digits.registry")
 
 
 class NothingToServe(RuntimeError):
-    """A worker that has no version and can load none, where others go on with the one that they have."""
+    """A worker has no version and can load none, while the other workers go on with the one that they have."""
 
 
 class Registry:
@@ -51,7 +51,7 @@ class Registry:
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._store_timeout_seconds = store_timeout_seconds
-        self._reads = Reads(1)  # a look that hangs has its thread for itself, and there are no others until it is done
+        self._reads = Reads(1)  # a look that hangs blocks only its own thread, and no other begins until it is done
         self._snapshot = Snapshot((), None)
         self._has_looked = False
         self._loaded: dict[int, LoadedVersion] = {}
@@ -63,10 +63,10 @@ class Registry:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch the store for as long as the context is open; opens once a version serves that needs no preparing.
+        """Watch the store while the context is open; entering waits briefly for a version that needs no preparing.
 
         Raises:
-            NothingToServe: The store is away or empty, and other workers serve: they get the connections of this one.
+            NothingToServe: The store is missing or empty while other workers serve: they get this one's connections.
         """
         watching = asyncio.create_task(self._watch(), name="registry")
         try:
@@ -82,7 +82,7 @@ class Registry:
             await self._schedule.cancel()
 
     def _give_way_to_others(self) -> None:
-        """Raise `NothingToServe` rather than answer 503 to what other workers would answer."""
+        """Raise `NothingToServe` rather than answer 503 to requests that other workers could answer."""
         others = self._metrics.memory.served_by_others
         if self.serving is None and others is not None and self._has_looked and not self._snapshot.versions:
             trouble = self.trouble or "the model store holds no version"
@@ -149,7 +149,7 @@ class Registry:
             self._schedule.load_next(choice.missing(wanted), choice.pinned)
 
     async def _see(self) -> Snapshot:
-        """What the store holds now; what it held before, with the trouble, if that cannot be told."""
+        """What the store holds now; if it cannot be read, what it held before, with the trouble."""
         try:
             snapshot = await self._reads.run(self._store, self._store.look, self._store_timeout_seconds)
         except TimeoutError:
@@ -170,7 +170,7 @@ class Registry:
         return Choice(self._snapshot, self._loaded, self._verdicts, serving, served)
 
     def _switch(self, choice: Choice, wanted: list[StoredVersion]) -> None:
-        """Serve the first wanted version once it is loaded; until then, what serves goes on."""
+        """Serve the first wanted version once it is loaded; until then, the version that serves goes on."""
         ready = [self._loaded[stored.number] for stored in wanted if stored.number in self._loaded]
         if not ready or ready[0] is self.serving:
             return
@@ -187,9 +187,9 @@ class Registry:
         self._schedule.forget_all_but(self._snapshot.versions)
 
     def _take(self, stored: StoredVersion, loaded: LoadedVersion | Exception | None, seconds: float) -> None:
-        """Take what came of a load; called by the schedule."""
+        """Take the result of a load; called by the schedule."""
         if self.stored(stored.number) != stored:
-            # The files that are there now are loaded for themselves, and may have been already.
+            # The files that are there now are loaded separately, and may have been already.
             log.info("version %d has changed meanwhile", stored.number, extra={"version": stored.number})
         elif isinstance(loaded, Exception):
             self._metrics.loads.inc(self._verdicts.judge(stored, loaded))

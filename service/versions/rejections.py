@@ -1,6 +1,6 @@
-"""Why a version was rejected, kept beside its program in the cache: what one worker has found, the others need not.
+"""Keeps the reasons for rejections in the program cache, so that other workers need not find them again.
 
-A reason counts for the files that it was found with, and for a while: a machine that was too busy may have room then.
+A reason counts for the files that it was found with, and for a while: a machine that was too busy may have room later.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from service.versions.model_store import Fingerprint
 
-# The first wait is as long as preparing may take: what hangs takes half of a core at most, and soon a twelfth.
+# The first wait is as long as preparing may take: a version that hangs takes half a core at most, and soon a twelfth.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 300.0, 3600.0
 _SUFFIX = ".rejected"
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a version was rejected, and when it is worth another try: never, if that is final."""
+    """Why a version was rejected, and how soon it is worth another try: never (infinity) if the rejection is final."""
 
     reason: str
     again_in_seconds: float
@@ -35,20 +35,20 @@ class _Kept:
 
 @dataclass(frozen=True)
 class Rejections:
-    """The reasons that are kept in the folder `cache`, for versions as the engine named `engine` finds them."""
+    """The reasons that are kept in the folder `cache` for rejections by the engine named `engine`."""
 
     cache: Path
     engine: str
 
     def find(self, manifest_sha256: str, fingerprint: Fingerprint) -> Rejection | None:
-        """Why the version of that manifest and those files was rejected, if it was and that counts still."""
+        """The rejection of the version with this manifest and these files, if there is one that still counts."""
         kept = self._read(manifest_sha256, fingerprint)
         if kept is None or kept.age_seconds >= kept.wait_seconds:
             return None
         return Rejection(kept.reason, math.inf if kept.final else kept.wait_seconds - kept.age_seconds)
 
     def keep(self, manifest_sha256: str, fingerprint: Fingerprint, reason: str, *, final: bool) -> Rejection:
-        """Let the other workers know; a cache that cannot be written to costs them their own try.
+        """Keep a rejection for the other workers; if the cache cannot be written to, each makes its own try.
 
         Args:
             manifest_sha256: Names the version.
@@ -74,7 +74,7 @@ class Rejections:
             kept = json.loads(file.read_text())
             if kept["fingerprint"] != _plain(fingerprint):
                 return None
-            # From the future, where clocks differ or one was put back: it must not count for ever.
+            # It may lie in the future, if clocks differ or one was set back: the reason must not count for ever.
             age_seconds = abs(time.time() - file.stat().st_mtime)
             return _Kept(str(kept["reason"]), bool(kept["final"]), float(kept["wait_seconds"]), age_seconds)
         except (OSError, ValueError, KeyError, TypeError):
@@ -85,8 +85,8 @@ class Rejections:
 
 
 def _plain(fingerprint: Fingerprint) -> list[list[str | int]]:
-    """As JSON gives it back, without the times of change: copies that replicas have of one version differ in them.
+    """The fingerprint as JSON returns it, without ctimes, which differ between replicas' copies of a version.
 
-    What is kept here is not about damage, which is found before: the manifest's hash stands for the content.
+    Damage is found before anything is kept here, so the manifest's hash stands for the content.
     """
     return [list(entry[:3]) for entry in fingerprint]

@@ -1,7 +1,7 @@
-"""When versions are loaded: what is in the program cache, one after the other, beside the one that is being prepared.
+"""When versions are loaded: those in the program cache one after the other, beside the one that is being prepared.
 
-Out of the cache takes milliseconds and never waits for preparing, which may take minutes. Which versions to load, and
-what follows from how a load ended, is the registry's business.
+Loading from the cache takes milliseconds and never waits for preparing, which may take minutes. The registry decides
+which versions to load, and what follows from how a load ended.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from service.versions.model_store import StoredVersion
 _LoadOne = Callable[[StoredVersion], Awaitable[LoadedVersion | None]]
 
 Ended = Callable[[StoredVersion, LoadedVersion | Exception | None, float], None]
-"""Takes what came of a load, and after how many seconds; None if the version has to be prepared."""
+"""Takes the version, the result of its load (None if it has to be prepared first), and how many seconds it took."""
 
-log = logging.getLogger("digits.registry")  # as all that the registry has to say
+log = logging.getLogger("digits.registry")  # shared by the registry's parts
 
 
 @dataclass
 class _Turn:
-    """The one version of its kind that is being loaded, if one is."""
+    """The version that is being loaded from the cache, or that is being prepared, if there is one."""
 
     task: asyncio.Task[None] | None = None
     stored: StoredVersion | None = None
@@ -36,15 +36,15 @@ class _Turn:
 
 
 class Schedule:
-    """Runs at most one load of each kind; `is_due` is set when one has ended, and another may begin."""
+    """Loads one version from the cache and prepares one at a time; `is_due` is set when another may begin."""
 
     def __init__(self, load: Load, ended: Ended, believed_seconds: float) -> None:
         """Make it; nothing is loaded yet.
 
         Args:
             load: Loads one version.
-            ended: Called when a load has ended, but for one that was cancelled.
-            believed_seconds: How long a version is believed not to be in the cache: another worker may prepare it.
+            ended: Called when a load has ended, unless it was cancelled.
+            believed_seconds: How long a version is taken not to be in the cache; another worker may prepare it.
         """
         self._load = load
         self._ended = ended
@@ -64,7 +64,7 @@ class Schedule:
         return [turn.number for turn in (self._preparing, self._opening) if turn.number is not None]
 
     def load_next(self, missing: list[StoredVersion], pinned: int | None) -> None:
-        """Load what is in the cache, one after the other; then prepare what is not, one at a time: it takes a core."""
+        """Load cached versions one after the other; then prepare the rest one at a time, as each takes a core."""
         uncached = [stored for stored in missing if self._is_uncached(stored)]
         unknown = [stored for stored in missing if stored not in uncached]
         if unknown and not self.is_opening:
@@ -78,7 +78,7 @@ class Schedule:
             del self._uncached_until[stored]
 
     async def cancel(self) -> None:
-        """End what is being loaded."""
+        """Cancel the loads that are running."""
         for task in (self._opening.task, self._preparing.task):
             if task is not None:
                 task.cancel()
@@ -86,13 +86,13 @@ class Schedule:
                     await task
 
     def _is_uncached(self, stored: StoredVersion) -> bool:
-        """Whether it has to be prepared, or is being: one that waits for its turn is looked for again and again."""
+        """Whether it has to be or is being prepared; while it waits for its turn, the cache is checked repeatedly."""
         until_seconds = self._uncached_until.get(stored)
         is_known = until_seconds is not None and time.monotonic() < until_seconds
         return is_known or stored == self._preparing.stored
 
     def _prepare_next(self, stored: StoredVersion, pinned: int | None) -> None:
-        """Prepare it unless another version is being prepared, which only a pin may interrupt: that one comes again."""
+        """Prepare it unless another version is being prepared; only a pin interrupts that one, which comes again."""
         preparing = self._preparing
         if preparing.task is None:
             self._start(preparing, stored, self._load)
@@ -119,5 +119,5 @@ class Schedule:
         if loaded is None:
             self._uncached_until[stored] = time.monotonic() + self._believed_seconds
         elif isinstance(loaded, LoadedVersion):
-            self._uncached_until.pop(stored, None)  # when it is asked for again, its program is there
+            self._uncached_until.pop(stored, None)  # its program is in the cache from now on
         self._ended(stored, loaded, time.monotonic() - started)

@@ -1,11 +1,11 @@
-"""What becomes of the versions of a model, as the registry tells it to whoever asks."""
+"""The states of a model's versions, as the registry reports them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What becomes of a version."""
+    """The state of a version."""
 
     SERVING = "serving"
     LOADED = "loaded"

@@ -1,6 +1,6 @@
-"""What is held against versions that could not be loaded: a quarantine, or a wait because this machine had no room.
+"""Verdicts on versions that could not be loaded: a quarantine, or a wait because this machine could not load them now.
 
-Each verdict is about the files that a version had then; with others it is worth another try.
+Each verdict is about the files that a version had then; with other files it is worth another try.
 """
 
 import logging
@@ -15,15 +15,15 @@ from service.versions.manifest import VersionRejected
 from service.versions.model_store import Fingerprint, StoredVersion
 from service.versions.preparing import LoadPostponed
 
-# What this machine could not do now, because the disk was full or another worker was at it, is tried again after this
-# long, then after twice as long, up to 40 s: whoever makes room, or pins such a version, waits no longer than that.
+# A load put off because the disk was full, or another worker was preparing the version, is tried again after this long,
+# then after twice as long, up to 40 s: an operator who makes room, or pins the version, waits no longer than that.
 POSTPONED_SECONDS = 10.0
 _LONGEST_TIMES = 4
 
 # How long an unforeseen error keeps a version in quarantine: it may be this machine's fault, or happen every time.
 UNFORESEEN_SECONDS = 300.0
 
-log = logging.getLogger("digits.registry")  # as all that the registry has to say
+log = logging.getLogger("digits.registry")  # shared by the registry's parts
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Verdict:
 
 
 class Verdicts:
-    """The versions that may not serve, or not yet; at most one verdict of each kind about a number."""
+    """The versions that may not serve, or not yet; at most one verdict of each kind for each version number."""
 
     def __init__(
         self, postponed_seconds: float = POSTPONED_SECONDS, unforeseen_seconds: float = UNFORESEEN_SECONDS
@@ -46,7 +46,7 @@ class Verdicts:
         self._postponed: dict[int, _Verdict] = {}
 
     def judge(self, stored: StoredVersion, error: Exception) -> Literal["rejected", "postponed"]:
-        """Hold against a version what is its own fault, and what may be; not what is this machine's. Tells which."""
+        """Quarantine a version for what may be its own fault, postpone it for this machine's; return which."""
         match error:
             case PreparingFailed():
                 return self._reject(stored, str(error), error.again_in_seconds)
@@ -63,14 +63,14 @@ class Verdicts:
                 return self._reject(stored, f"loading it failed: {type(error).__name__}", self._unforeseen_seconds)
 
     def quarantine(self, stored: StoredVersion, reason: str, for_seconds: float = math.inf) -> None:
-        """Hold these files back; after so many seconds they may be tried again, and stay in quarantine meanwhile."""
+        """Quarantine these files; after `for_seconds` they may be tried again, but stay in quarantine meanwhile."""
         self._quarantined[stored.number] = _Verdict(
             stored.fingerprint, reason, for_seconds, time.monotonic() + for_seconds
         )
         self._postponed.pop(stored.number, None)
 
     def postpone(self, stored: StoredVersion, reason: str, for_seconds: float) -> None:
-        """Leave these files alone for so many seconds; nothing is held against them, nor against others any more."""
+        """Leave these files alone for `for_seconds`, without blame; a quarantine of other files of the version ends."""
         if not self.is_quarantined(stored):
             self._quarantined.pop(stored.number, None)
         self._postponed[stored.number] = _Verdict(
@@ -83,7 +83,7 @@ class Verdicts:
         self._postponed.pop(number, None)
 
     def forget_all_but(self, numbers: Collection[int]) -> None:
-        """Drop what is about versions that are no longer there."""
+        """Drop the verdicts on versions that are no longer there."""
         for verdicts in (self._quarantined, self._postponed):
             for number in verdicts.keys() - set(numbers):
                 del verdicts[number]

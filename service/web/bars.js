@@ -3,7 +3,7 @@
 /**
  * @typedef {object} Row
  * @property {number} digit
- * @property {number | null} share Null is not known yet.
+ * @property {number | null} share Null if not known yet.
  * @property {boolean} wins
  * @property {boolean} [doubted] Whether it doesn't look like a digit.
  */
@@ -15,7 +15,7 @@ export function showBars(list, rows) {
   rows.forEach((row, at) => fill(/** @type {HTMLElement} */ (list.children[at]), row));
 }
 
-/** A share in words; only what is exactly 1 is 100 %. @param {number} share */
+/** A share as text; only a share of exactly 1 is 100 %. @param {number} share */
 export function percent(share) {
   const whole = Math.round(100 * share);
   return whole === 100 && share < 1 ? "over 99 %" : `${whole} %`;

@@ -1,13 +1,14 @@
-// Draws the boxes of digits that were found onto the picture.
+// Draws boxes onto the picture, around the digits that were found.
 
-/** What a digit's name needs above its box, in heights of the paper. */
+/** Room that a digit's label needs above its box, in heights of the paper. */
 const ROOM = 0.16;
 
 /**
  * @param {HTMLOListElement} list Covers the paper.
- * @param {{digit: number, box: number[], is_digit?: boolean}[]} digits Boxes [x, y, width, height] in pixels of the picture as sent.
+ * @param {{digit: number, box: number[], is_digit?: boolean}[]} digits Boxes [x, y, width, height] in pixels of the
+ *   picture as sent.
  * @param {{width: number, height: number}} picture Its size in pixels.
- * @param {number} aspect The paper's width over its height; the picture is shown whole, in its middle.
+ * @param {number} aspect The paper's width over its height; the whole picture is shown in its middle.
  */
 export function showBoxes(list, digits, picture, aspect) {
   const scale = Math.min(aspect / picture.width, 1 / picture.height); // to heights of the paper

@@ -1,12 +1,12 @@
-// The curl command that asks what the page has asked.
+// The curl command for the request that the page has sent.
 
 import { givenKey } from "./key.js";
 
 /**
- * The key itself stays out: commands are pasted into chats.
+ * The key itself is left out: commands are pasted into chats.
  * @param {string} path
  * @param {Blob} body
- * @param {string | null} fileName Of a picture; a drawing travels in the command.
+ * @param {string | null} fileName The picture's file; null for a drawing, which is put into the command.
  */
 export async function curlCommand(path, body, fileName) {
   const url = quoted(new URL(path, document.baseURI).href);
@@ -17,12 +17,12 @@ export async function curlCommand(path, body, fileName) {
   return `printf %s ${picture} | base64 -d | curl --data-binary @- ${options} ${url}`;
 }
 
-/** Stands for a file that has no name, or none that whoever took the picture would find. @param {Blob} picture */
+/** A placeholder for a file that has no name, or one that the user would not find. @param {Blob} picture */
 export function standIn(picture) {
   return `your-picture.${picture.type.replace("image/", "")}`;
 }
 
-/** A word that a shell takes as it is. @param {string} word */
+/** Quotes a word so that a shell takes it literally. @param {string} word */
 function quoted(word) {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }

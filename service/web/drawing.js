@@ -1,4 +1,4 @@
-// A drawing: the acts that made it, which can be undone and done again. What it looks like is for strokes.js.
+// A drawing: the acts that made it, which can be undone and redone. strokes.js paints it.
 // Lengths and places are in heights of the paper, so that a drawing fits a paper of any size.
 
 /**
@@ -6,13 +6,13 @@
  * @property {number[][]} points Places [x, y].
  * @property {number} width
  * @property {boolean} erases Takes ink away.
- * @property {boolean} [square] One square in place of a line.
+ * @property {boolean} [square] A single square instead of a line.
  *
- * @typedef {object} Picture One from outside; shown as the browser decodes it, sent as it came.
+ * @typedef {object} Picture A picture from outside; shown as the browser decodes it, sent unchanged.
  * @property {Blob} blob Its bytes, with the media type by which the service knows it.
- * @property {string} name Of its file; empty if that lies nowhere.
+ * @property {string} name The name of its file; empty if there is no file that the user could find.
  * @property {ImageBitmap | null} bitmap Upright and small enough to show; null if the browser cannot decode it.
- * @property {number} width Of the picture as sent, upright, in pixels.
+ * @property {number} width Width in pixels of the picture as sent, turned upright.
  * @property {number} height
  *
  * @typedef {{left: number, top: number, right: number, bottom: number}} Box
@@ -20,18 +20,18 @@
  * @typedef {{fresh: boolean, strokes: Stroke[], picture: Picture | null}} Act A fresh one starts on empty paper.
  */
 
-/** Each takes its file's bytes and up to 6 MB to be shown. */
+/** Each takes its file's bytes, and up to 6 MB for its bitmap. */
 const MOST_PICTURES = 10;
-/** Of the ink's height: parts of one digit are closer together, */
+/** Least gap between two digits, in heights of all ink: parts of one digit are closer together. */
 const GAP = 0.25;
-/** or lower, as is the bar of a 5. */
+/** Least height of a digit, in heights of all ink: a part of one, such as the bar of a 5, is lower. */
 const TALL = 0.5;
 
 export class Drawing {
   /** @type {Act[]} */ #done = [];
   /** @type {Act[]} */ #undone = [];
 
-  /** @param {Stroke} stroke Drawn on top of strokes; on a picture it starts anew. */
+  /** @param {Stroke} stroke Drawn on top of other strokes; on a picture it starts a new drawing. */
   add(stroke) {
     this.#do({ fresh: this.picture !== null, strokes: [stroke], picture: null });
   }
@@ -68,7 +68,7 @@ export class Drawing {
     return this.#undone.length > 0;
   }
 
-  /** The picture that is shown, if it is not strokes. */
+  /** The picture that is shown; null if the paper has strokes or nothing. */
   get picture() {
     return this.#shown.at(-1)?.picture ?? null;
   }
@@ -96,7 +96,7 @@ export class Drawing {
     while (this.#done.filter(({ picture }) => picture !== null).length > MOST_PICTURES) this.#forgetFirst();
   }
 
-  /** Forget what was on the paper first, so that it cannot be undone to any more. */
+  /** Forget the oldest acts, up to the next fresh one, so that undo no longer reaches them. */
   #forgetFirst() {
     const next = this.#done.findIndex(({ fresh }, at) => at > 0 && fresh);
     this.#done.splice(0, next).forEach(forget);
@@ -110,7 +110,7 @@ export function movedRight(strokes, by) {
 
 /**
  * Whether strokes stand side by side as digits do: at least half as tall as all together, with wide gaps between them.
- * Not if something was erased, which may be one of them.
+ * False if anything was erased: that may be one of the digits.
  * @param {Stroke[]} strokes
  */
 export function standApart(strokes) {
@@ -143,7 +143,7 @@ function around(one, other) {
   };
 }
 
-/** Give back the memory of what is shown of a picture. @param {Act} act */
+/** Free the memory of a picture's bitmap. @param {Act} act */
 function forget({ picture }) {
   picture?.bitmap?.close();
 }

@@ -1,7 +1,7 @@
-// The API key, if the service needs one: kept by this tab, and gone when the tab is.
+// The API key, if the service needs one: kept by this tab, and gone when the tab is closed.
 
 const NAME = "digits-api-key";
-/** What the service takes for a key and a header can carry: printable ASCII without blanks. */
+/** What the service accepts as a key and a header can carry: printable ASCII without blanks. */
 const POSSIBLE = /^[!-~]+$/;
 
 /** @type {string | null} */
@@ -12,19 +12,19 @@ export function givenKey() {
   return key;
 }
 
-/** Why this can be no key, in words; nothing if it can. @param {string} given */
+/** Why this cannot be a key, in words; empty if it can. @param {string} given */
 export function faultOf(given) {
   if (POSSIBLE.test(given)) return "";
   return "A key has only letters, digits and signs of plain English, and no blanks. Copy it anew, without quotes around it.";
 }
 
-/** @param {string} given One without a fault. */
+/** @param {string} given A key without a fault. */
 export function useKey(given) {
   key = given;
   try {
     sessionStorage.setItem(NAME, given);
   } catch {
-    // With site data blocked it is kept until the page is left.
+    // With site data blocked, the key is kept until the user leaves the page.
   }
 }
 

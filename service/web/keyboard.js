@@ -1,4 +1,4 @@
-// Draws with the keyboard: a cursor goes over the paper square by square, 28 to its height, as the model sees it.
+// Draws with the keyboard: a cursor moves over the paper in squares, 28 to its height, as the model sees it.
 
 /** @typedef {import("./pad.js").Pad} Pad @typedef {import("./drawing.js").Stroke} Stroke */
 
@@ -17,7 +17,7 @@ export class Keyboard {
   /**
    * @param {Pad} pad
    * @param {HTMLElement} cursor Shows where the next square is.
-   * @param {(words: string) => void} say Tells those who don't see the cursor.
+   * @param {(words: string) => void} say Tells users who cannot see the cursor.
    * @param {(stroke: Stroke) => void} onDrawn
    */
   constructor(pad, cursor, say, onDrawn) {
@@ -44,7 +44,7 @@ export class Keyboard {
     this.say(`Row ${this.#row + 1}, column ${this.#column + 1}, ${this.#inked() ? "ink" : "empty"}`);
   }
 
-  /** @param {number[]} step @param {boolean} drawing Whether the pen or the eraser, whichever is chosen, goes along. */
+  /** @param {number[]} step @param {boolean} drawing Whether the chosen pen or eraser draws along the way. */
   #move([columns, rows], drawing) {
     this.#column = Math.min(Math.max(this.#column + columns, 0), this.#columns - 1);
     this.#row = Math.min(Math.max(this.#row + rows, 0), ROWS - 1);
@@ -59,7 +59,7 @@ export class Keyboard {
     this.onDrawn({ points: [this.#centre], width: 1 / ROWS, erases: !inks, square: true });
   }
 
-  /** Whether there is ink in the square's middle, or in a part of it that has this side. */
+  /** Whether there is ink in the square's middle, or anywhere in a square of this side around it. */
   #inked(side = 0) {
     const [x, y] = this.#centre;
     return this.pad.inked(x, y, side);

@@ -2,9 +2,9 @@
 
 import { paint } from "./strokes.js";
 
-/** The squares below a transparent picture: black and white both stand out from either grey by 3 to 1. */
+/** The chequerboard below a transparent picture: black and white both contrast with either grey by 3 to 1. */
 const GROUND = ["#6b6b6b", "#949494"];
-/** Of the paper's height: small beside a digit, and larger than a pixel. */
+/** Side of its squares, in heights of the paper: small beside a digit, and larger than a pixel. */
 const GROUND_SQUARE = 1 / 28;
 
 /**
@@ -13,7 +13,7 @@ const GROUND_SQUARE = 1 / 28;
  * @typedef {{erases: boolean, width: number}} Pen Its width in heights of the paper.
  */
 
-/** The button of a pen's other end, as a bit of `PointerEvent.buttons`. */
+/** The eraser end of a pen, as a bit of `PointerEvent.buttons`. */
 const ERASER_BUTTON = 32;
 
 export class Pad {
@@ -27,8 +27,8 @@ export class Pad {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {Drawing} drawing
-   * @param {() => Pen} pen Asked at the start of each stroke.
-   * @param {(stroke: Stroke) => void} onDrawn Told when a stroke has ended.
+   * @param {() => Pen} pen Called at the start of each stroke.
+   * @param {(stroke: Stroke) => void} onDrawn Called when a stroke has ended.
    */
   constructor(canvas, drawing, pen, onDrawn) {
     this.canvas = canvas;
@@ -41,7 +41,8 @@ export class Pad {
     canvas.addEventListener("pointerup", (event) => this.#up(event));
     canvas.addEventListener("pointercancel", (event) => this.#cancel(event));
     canvas.addEventListener("lostpointercapture", (event) => this.#up(event));
-    canvas.addEventListener("contextmenu", (event) => this.#stroke && event.preventDefault()); // it would take the release
+    // No menu during a stroke: it would swallow the pointer's release.
+    canvas.addEventListener("contextmenu", (event) => this.#stroke && event.preventDefault());
     new ResizeObserver(() => this.#fit()).observe(canvas);
     addEventListener("resize", () => this.#fit()); // zooming changes the pixels, but not always the box
     for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
@@ -54,7 +55,7 @@ export class Pad {
     return this.#aspect;
   }
 
-  /** Whether a stroke has begun that has not ended. */
+  /** Whether a stroke is being drawn. */
   get isDrawing() {
     return this.#stroke !== null;
   }
@@ -67,7 +68,7 @@ export class Pad {
     this.#fit();
   }
 
-  /** Show what the drawing is now, with the next frame. */
+  /** Repaint the drawing with the next frame. */
   redraw() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
@@ -78,7 +79,7 @@ export class Pad {
   /** Whether a stroke's ink is in a square around a place. @param {number} x @param {number} y */
   inked(x, y, side = 0) {
     if (this.#drawing.picture) return false;
-    this.#paint(); // the frame may not have come yet
+    this.#paint(); // the last change may not be painted yet
     const height = this.canvas.height;
     const [left, top] = [x, y].map((middle) => Math.floor((middle - side / 2) * height));
     const pixels = Math.max(1, Math.floor(side * height));
@@ -96,7 +97,7 @@ export class Pad {
     const { canvas, context } = this;
     context.clearRect(0, 0, canvas.width, canvas.height);
     const { picture } = this.#drawing;
-    const stroke = picture && this.#stroke?.erases ? null : this.#stroke; // of a picture nothing is erased
+    const stroke = picture && this.#stroke?.erases ? null : this.#stroke; // pictures cannot be erased
     if (picture?.bitmap && !stroke) this.#paintPicture(picture.bitmap);
     const strokes = picture ? [] : this.#drawing.strokes;
     const ink = getComputedStyle(canvas).color; // follows dark mode and forced colours
@@ -116,7 +117,7 @@ export class Pad {
     context.globalCompositeOperation = "source-over";
   }
 
-  /** Squares in two greys, by turns. @param {number} left @param {number} top @param {number} width @param {number} height */
+  /** A chequerboard of greys. @param {number} left @param {number} top @param {number} width @param {number} height */
   #paintGround(left, top, width, height) {
     const { canvas, context } = this;
     const side = Math.max(1, Math.round(canvas.height * GROUND_SQUARE));
@@ -146,7 +147,7 @@ export class Pad {
   #move(event) {
     if (event.pointerId !== this.#pointer) return;
     if (event.buttons === 0) {
-      this.#up(event); // of which nobody told: a menu or another window took it
+      this.#up(event); // the release was missed: a menu or another window took it
       return;
     }
     const events = event.getCoalescedEvents?.() ?? [];

@@ -13,16 +13,16 @@ import { Service, Trouble } from "./service.js";
 import { pictureOf, sizeOfPicture } from "./strokes.js";
 import { bringIntoView } from "./view.js";
 
-/** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the first width of its pen in %. */
+/** Each mode has a paper of its own; `aspect` is its width over its height, `pen` the initial width of its pen in %. */
 const MODES = {
   digit: { drawing: new Drawing(), aspect: 1, pen: 7, path: "v1/predict", query: "?include=seen", noun: "digit" },
   number: { drawing: new Drawing(), aspect: 2, pen: 6, path: "v1/read", query: "", noun: "number" },
 };
-/** Keys come in bursts; a pen does not, and is answered at once. */
+/** Wait after a key: keys come in bursts. A pen's stroke is answered at once. */
 const AFTER_KEYS_MILLISECONDS = 120;
-/** Whoever draws finds the paper where it was; a hand that has rested as long has drawn what it wanted. */
+/** The paper stays in place while the user draws; a hand that has rested this long has finished. */
 const HAND_RESTS_MILLISECONDS = 1500;
-/** Most pictures are open before that, and then nothing needs to be said. */
+/** Most pictures open faster than this, and need no notice. */
 const OPENING_MILLISECONDS = 300;
 /** What the page says about the paper. */
 const NOTICES = {
@@ -42,7 +42,7 @@ const element = (id) => document.getElementById(id);
 const service = new Service();
 let mode = MODES.digit;
 let waiting = 0;
-/** @type {WeakMap<Drawing, Promise<unknown>>} The file that was opened last for each drawing, as it is being read. */
+/** @type {WeakMap<Drawing, Promise<unknown>>} For each drawing, the file that was opened last, while it is read. */
 const opened = new WeakMap();
 const pad = new Pad(element("pad"), mode.drawing, pen, (stroke) => add(stroke));
 new Keyboard(
@@ -53,7 +53,7 @@ new Keyboard(
 );
 
 listen();
-// Not always the first one: browsers remember the choice when a page is loaded anew.
+// Not always the first mode: browsers remember the choice when a page is reloaded.
 enter(/** @type {any} */ (document.querySelector("[name=mode]:checked")).value);
 fetch("health").then((response) => response.json()).then(({ model }) => showModel(model, false), () => showModel(null, false));
 
@@ -62,7 +62,7 @@ function pen() {
   return { width: element("size").value / 100, erases: document.querySelector("[name=pen]:checked[value=eraser]") !== null };
 }
 
-/** Take one of the modes, with its paper as it was left. @param {keyof typeof MODES} name @param {() => unknown} next */
+/** Switch to a mode, with its paper as it was left. @param {keyof typeof MODES} name @param {() => unknown} next */
 function enter(name, next = changed) {
   mode = MODES[name];
   element("paper").style.setProperty("--aspect", mode.aspect);
@@ -73,7 +73,7 @@ function enter(name, next = changed) {
   next();
 }
 
-/** Take what is on the paper for one digit over to the middle of that for numbers. */
+/** Copy the paper for one digit to the middle of the paper for numbers. */
 function readSeveral() {
   const { digit, number } = MODES;
   const { strokes, picture } = digit.drawing;
@@ -81,7 +81,7 @@ function readSeveral() {
   if (!picture) number.drawing.replace(movedRight(strokes, (number.aspect - digit.aspect) / 2));
   /** @type {any} */ (document.querySelector("[name=mode][value=number]")).checked = true;
   enter("number", changedElsewhere);
-  if (picture) open(picture.blob, picture.name); // decoded anew: each drawing gives back what it has shown
+  if (picture) open(picture.blob, picture.name); // decoded again: each drawing frees its own bitmap
 }
 
 /** @param {string[]} samples */
@@ -95,7 +95,7 @@ function showSamples(samples) {
 
 /** @param {import("./drawing.js").Stroke} stroke */
 function add(stroke, milliseconds = 0) {
-  if (stroke.erases && mode.drawing.empty) return; // it has done nothing, and so there is nothing to undo
+  if (stroke.erases && mode.drawing.empty) return; // it erases nothing, so there is nothing to undo
   opened.delete(mode.drawing); // a picture that is still being read comes too late
   const onPicture = mode.drawing.picture !== null;
   if (onPicture && stroke.erases) {
@@ -127,7 +127,7 @@ function notice(words) {
   element("notice").textContent = words;
 }
 
-/** The same about what came from outside, however far from the paper. @param {string} words */
+/** The same, brought into view: a file may be opened or dropped far from the paper. @param {string} words */
 function noticeInView(words) {
   notice(words);
   bring("notice");
@@ -140,7 +140,7 @@ function edit(change, next = changed) {
   next();
 }
 
-// What is not possible now changes nothing, and asks nothing: its button is grey, but can be pressed.
+// An act that is not possible now changes nothing and asks nothing: its button is grey, but can be pressed.
 
 function undo() {
   if (mode.drawing.canUndo) edit((drawing) => drawing.undo());
@@ -154,7 +154,7 @@ function clear() {
   if (!mode.drawing.empty) edit((drawing) => drawing.clear());
 }
 
-/** Show the drawing as it is now, and ask about it. @returns {Promise<boolean> | void} Of what is asked at once, whether it was answered. */
+/** Show the drawing and ask about it. @returns {Promise<boolean> | void} Whether it was answered, if asked at once. */
 function changed(milliseconds = 0) {
   const { drawing } = mode;
   pad.redraw();
@@ -175,24 +175,24 @@ function changed(milliseconds = 0) {
   else return ask();
 }
 
-/** The same after something was done that may have been far from the paper: the answer comes into view. */
+/** The same after an act that may have happened far from the paper: brings the answer into view. */
 async function changedElsewhere() {
   if (!(await changed())) return;
-  clearTimeout(waiting); // for it to come into view later: whoever scrolls on is left alone
+  clearTimeout(waiting); // it would bring the result into view again, after the user has scrolled on
   bring("result");
 }
 
-/** Bring a part of the page into view, unless somebody draws. @param {string} id */
+/** Bring a part of the page into view, unless a stroke is being drawn. @param {string} id */
 function bring(id) {
   if (!pad.isDrawing) bringIntoView(element(id));
 }
 
-/** In place of a picture that the browser has not decoded. @param {string} remark */
+/** Show a name in place of a picture that the browser has not decoded. @param {string} remark */
 function namePicture(remark = "") {
   element("picture-name").textContent = `${mode.drawing.picture?.name || "The picture"}${remark}`;
 }
 
-/** @returns {Promise<boolean>} Whether it was answered, and nothing else asked meanwhile. */
+/** @returns {Promise<boolean>} Whether it was answered, and not replaced by another question. */
 async function ask() {
   const { drawing, aspect, path, query, noun } = mode;
   if (drawing.empty) {
@@ -210,7 +210,7 @@ async function ask() {
 /** @param {Trouble} trouble */
 function tell(trouble) {
   showTrouble(trouble, mode === MODES.digit);
-  const canBeMended = trouble.needsKey || trouble.passes; // there, and not on the paper
+  const canBeMended = trouble.needsKey || trouble.passes; // in the result, and not on the paper
   if (canBeMended) waiting = setTimeout(() => bring("result"), HAND_RESTS_MILLISECONDS);
 }
 
@@ -223,9 +223,9 @@ function show(answered, drawing, aspect) {
       const size = drawing.picture ?? sizeOfPicture(aspect);
       if (size.width > 0) showBoxes(element("boxes"), answered.answer.digits, size, aspect);
     }
-    namePicture(" (this browser cannot show it)"); // until it is read, the file may be to blame
+    namePicture(" (this browser cannot show it)"); // only now: until it has been read, the file may be to blame
   } catch {
-    tell(NO_ANSWER); // what is JSON of another shape
+    tell(NO_ANSWER); // JSON of another shape
   }
 }
 
@@ -245,7 +245,7 @@ async function copy() {
     await navigator.clipboard.writeText(command);
     element("copied").textContent = `Copied.${todo}`;
   } catch {
-    // Browsers keep the clipboard from pages that came without encryption from another machine.
+    // Browsers deny the clipboard to pages that came unencrypted from another machine.
     element("command").hidden = false;
     element("command").value = command;
     element("command").select();
@@ -288,7 +288,7 @@ function takeKey(event) {
 
 /** @param {KeyboardEvent} event */
 function shortcut(event) {
-  if (event.target === element("key")) return; // what is undone there is what was typed
+  if (event.target === element("key")) return; // undo applies to the typed text there
   const key = event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey;
   if (command && (key === "y" || key === "z" && event.shiftKey)) redo();

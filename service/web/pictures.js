@@ -2,13 +2,13 @@
 
 /** @typedef {import("./drawing.js").Picture} Picture */
 
-/** Longest side of what is kept for showing: sharp on any screen, small in memory. */
+/** Longest side of the bitmap that is shown: sharp on any screen, small in memory. */
 const SHOWN_SIDE = 1200;
-/** Six times what the service takes by default: of a larger one nothing is kept or shown, and the service says what it is. */
+/** Six times the service's default limit: a larger file is not kept or shown; the service says what is wrong. */
 const MOST_KEPT_BYTES = 100e6;
-/** To decode a pixel takes 4 bytes; a phone's browser closes the page long before a gigabyte. */
+/** A decoded pixel takes 4 bytes; a phone's browser closes the page long before it takes a gigabyte. */
 const MOST_SHOWN_PIXELS = 60e6;
-/** How the service tells formats apart, whatever a file is called: by its first bytes. */
+/** The first bytes of each format, by which the service tells formats apart, whatever the file's name. */
 const SIGNATURES = /** @type {[RegExp, string][]} */ ([
   [/^\x89PNG\r\n\x1a\n/, "image/png"],
   [/^\xff\xd8\xff/, "image/jpeg"],
@@ -18,20 +18,20 @@ const SIGNATURES = /** @type {[RegExp, string][]} */ ([
   [/^(II[*+]\0|MM\0[*+])/, "image/tiff"],
 ]);
 const SIGNATURE_BYTES = 12;
-/** Of files that are no pictures: their own type could be one of those by which arrays are sent. */
+/** For files that are not pictures: their own type could be one by which arrays are sent. */
 const NO_PICTURE = "application/x-unknown";
-/** What browsers call a pasted picture that lies in no file. */
+/** The name that browsers give a pasted picture that comes from no file. */
 const PASTED = "image.png";
-/** Where what is pasted or dropped is meant for the field: office programs put a picture beside the text. */
+/** A paste or drop here is meant for the field: office programs put a picture beside the copied text. */
 const FIELD = "input[type=password]";
 
 /**
  * @param {object} parts
- * @param {HTMLButtonElement} parts.open @param {HTMLInputElement} parts.file The file input that it stands for.
- * @param {HTMLButtonElement} parts.camera @param {HTMLInputElement} parts.photo The one that takes a photo.
- * @param {HTMLElement} parts.target Is marked while a file is held over the page.
- * @param {(file: File, name: string) => void} onFile The name is empty if the file lies nowhere.
- * @param {() => void} onNoFile Something else was dropped.
+ * @param {HTMLButtonElement} parts.open @param {HTMLInputElement} parts.file The file input that `open` clicks.
+ * @param {HTMLButtonElement} parts.camera @param {HTMLInputElement} parts.photo The file input that takes a photo.
+ * @param {HTMLElement} parts.target Marked while a file is dragged over the page.
+ * @param {(file: File, name: string) => void} onFile The name is empty if there is no file that the user could find.
+ * @param {() => void} onNoFile Called when something other than a file was dropped.
  */
 export function takePictures({ open, file, camera, photo, target }, onFile, onNoFile) {
   open.addEventListener("click", () => file.click());
@@ -53,7 +53,11 @@ export function takePictures({ open, file, camera, photo, target }, onFile, onNo
     if (!isForField(event)) take(event.clipboardData?.files, (name) => (name === PASTED ? "" : name));
   });
 
-  /** @param {Iterable<File> | null | undefined} files @param {(name: string) => string} nameOf @returns {boolean} Whether there is one. */
+  /**
+   * @param {Iterable<File> | null | undefined} files
+   * @param {(name: string) => string} nameOf
+   * @returns {boolean} Whether there is a file.
+   */
   function take(files, nameOf) {
     const [first] = files ?? [];
     if (first) onFile(first, nameOf(first.name));
@@ -69,17 +73,17 @@ function isForField(event) {
 /** @param {HTMLInputElement} input */
 function chosen(input) {
   const files = [...(input.files ?? [])];
-  input.value = ""; // the same file again is a change again
+  input.value = ""; // so that choosing the same file again is a change
   return files;
 }
 
 /**
- * Read a file whole, so that it stays what it was, and decode it for showing. One that the browser cannot decode may
- * still be read by the service.
+ * Read a whole file, so that later changes on the disk don't matter, and decode it for showing. The service may still
+ * read a file that the browser cannot decode.
  * @param {File} file
  * @param {string} name
  * @returns {Promise<Picture>}
- * @throws {DOMException} It cannot be read: it is a folder, or gone.
+ * @throws {DOMException} The file cannot be read: it is a folder, or gone.
  */
 export async function pictureFrom(file, name) {
   const type = typeOf(await file.slice(0, SIGNATURE_BYTES).arrayBuffer(), file.type);
@@ -92,7 +96,7 @@ export async function pictureFrom(file, name) {
   }
 }
 
-/** @param {ArrayBuffer} start The first bytes of a file. @param {string} named What the browser makes of its name. */
+/** @param {ArrayBuffer} start The first bytes of a file. @param {string} named The type that its name suggests. */
 function typeOf(start, named) {
   const letters = String.fromCharCode(...new Uint8Array(start));
   const known = SIGNATURES.find(([signature]) => signature.test(letters));
@@ -112,7 +116,7 @@ async function decoded(blob) {
   return { bitmap, width, height };
 }
 
-/** What a picture says its size is, before anything is decoded. @param {Blob} blob */
+/** The size that a picture states, before its pixels are decoded. @param {Blob} blob */
 async function sizeOf(blob) {
   const image = new Image();
   image.src = URL.createObjectURL(blob);

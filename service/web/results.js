@@ -1,4 +1,4 @@
-// Shows what came back: a digit, a number, or why there is neither.
+// Shows the answer: a digit, a number, or why there is neither.
 
 import { percent, showBars } from "./bars.js";
 import { givenKey } from "./key.js";
@@ -9,10 +9,10 @@ import { givenKey } from "./key.js";
 const element = (id) => document.getElementById(id);
 
 const NO_SHARES = Array(10).fill(null);
-/** What can be done about an answer, beside it. */
+/** Controls beside an answer, for what can be done about it. */
 const CONTROLS = ["again", "several", "key-form"];
 
-/** Nothing has been asked. @param {string} invitation @param {boolean} bars Whether there is a place for shares. */
+/** Nothing has been asked. @param {string} invitation @param {boolean} bars Whether to show bars, without shares. */
 export function showNothing(invitation, bars) {
   say(invitation, "");
   showNoReading(bars);
@@ -22,15 +22,15 @@ export function showNothing(invitation, bars) {
 export function showDigit(answered, several) {
   const { digit, confidence, probabilities, seen, is_digit } = answered.answer.predictions[0];
   const likely = percent(confidence);
-  // Closest is often one of several digits, as is what is read of some far apart: that all are read elsewhere is easily
-  // overlooked.
+  // The closest digit is often one of several, as is the digit that is read where several stand far apart. Users easily
+  // overlook that the other mode reads them all.
   const [question, controls] = several || is_digit === false ? ["Several digits?", ["several"]] : ["", []];
   if (is_digit === false) say("It doesn't look like a digit.", `Closest is ${digit}, ${likely}. ${question}`, controls);
-  // Where it breaks, it does so after the digit.
+  // If the sentence wraps, it does so after the digit.
   else say([`It looks like ${digit},`, likely].map(unbroken).join(" "), question, controls);
   showBig(is_digit === false ? "?" : String(digit));
   showSeen(seen ?? null);
-  // Where there is no digit, none has won.
+  // Without a digit there is no winner.
   if (is_digit === false) showShares(probabilities, null, "If it were a digit: probability of each");
   else showShares(probabilities, digit);
   showFacts(answered);
@@ -60,14 +60,14 @@ export function showNumber(answered) {
 /** @param {number} count */
 const counted = (count) => `${count} ${count === 1 ? "digit" : "digits"}`;
 
-/** How many of them look like none, if any do. @param {{is_digit?: boolean}[]} digits */
+/** How many of them don't look like a digit, in words; empty if all do. @param {{is_digit?: boolean}[]} digits */
 function doubts(digits) {
   const doubted = digits.filter(({ is_digit }) => is_digit === false).length;
   if (doubted === 0) return "";
   return ` ${doubted} of them ${doubted === 1 ? "doesn't" : "don't"} look like a digit.`;
 }
 
-/** @param {Trouble} trouble @param {boolean} bars Whether there is a place for shares. */
+/** @param {Trouble} trouble @param {boolean} bars Whether to show bars, without shares. */
 export function showTrouble(trouble, bars) {
   const controls = trouble.needsKey ? ["key-form"] : trouble.passes ? ["again"] : [];
   say(trouble.message, trouble.advice, controls);
@@ -76,12 +76,12 @@ export function showTrouble(trouble, bars) {
 }
 
 /**
- * @param {{name: string, version: number} | null | undefined} model The one that answers, if it is known.
- * @param {boolean} answered Whether it has answered: until then nobody knows whether a key is needed.
+ * @param {{name: string, version: number} | null | undefined} model The model that answers, if it is known.
+ * @param {boolean} answered Whether it has answered: until then it is unknown whether a key is needed.
  */
 export function showModel(model, answered) {
   element("version").textContent = model ? `${model.name}, version ${model.version}` : "–";
-  // A link brings no key along: where one is needed, it would only lead to a refusal.
+  // A link cannot send a key: where one is needed, it would only lead to a refusal.
   element("documents").hidden = !model || !answered || givenKey() !== null;
   if (!model) return;
   for (const kind of ["report", "card"]) {
@@ -89,7 +89,7 @@ export function showModel(model, answered) {
   }
 }
 
-/** @param {string} sentence @param {string} advice @param {string[]} controls Which ones are shown. */
+/** @param {string} sentence @param {string} advice @param {string[]} controls Those that are shown. */
 function say(sentence, advice, controls = []) {
   element("sentence").textContent = sentence;
   element("advice").textContent = advice;
@@ -100,7 +100,7 @@ function say(sentence, advice, controls = []) {
   }
 }
 
-/** Hide what may have the focus, which would be nowhere then. @param {HTMLElement} hidden @param {HTMLElement} next Gets it. */
+/** Hide an element, without losing the focus. @param {HTMLElement} hidden @param {HTMLElement} next Takes the focus. */
 export function hide(hidden, next) {
   if (hidden.contains(document.activeElement)) next.focus();
   hidden.hidden = true;

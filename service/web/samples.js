@@ -1,5 +1,5 @@
 // Sample digits, drawn by hand for this page: strokes on a grid of 28 squares.
-// A place that is named twice is a corner; elsewhere lines are bent.
+// A point that is listed twice is a corner; elsewhere lines are curved.
 
 import { lineThrough } from "./strokes.js";
 
@@ -7,10 +7,10 @@ import { lineThrough } from "./strokes.js";
 
 const GRID = 28;
 const LINE_WIDTH = 2.2;
-/** From one digit of a number to the next, and the blank before a digit's own ink. */
+/** The distance from one digit of a number to the next, and the blank space before a digit's ink. */
 const ADVANCE = 19;
 const SIDE_BEARING = 4.5;
-// The namespace's name, not an address that is asked.
+// The namespace's name; nothing is fetched from it.
 const SVG = "http://www.w3.org/2000/svg";
 
 const LINES = [
@@ -26,7 +26,7 @@ const LINES = [
   ["18.5,9 15,5 10,7 9.5,12 14,14 18.5,9 18.5,9 18,16 16,23"],
 ];
 
-/** What there is a sample of, for papers of one digit and of a number. */
+/** The samples for the paper of one digit and for that of a number. */
 export const SAMPLES = { digit: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], number: ["2026", "314", "90"] };
 
 /**

@@ -5,16 +5,16 @@ import { givenKey } from "./key.js";
 /**
  * @typedef {object} Answered
  * @property {any} answer The service's JSON.
- * @property {number} milliseconds From the question to the answer, as this page saw it.
- * @property {{name: string, milliseconds: number}[]} timings What the service says it took.
+ * @property {number} milliseconds From the request to the answer, as measured by this page.
+ * @property {{name: string, milliseconds: number}[]} timings How long each part took, as the service states it.
  */
 
 /** Longer than the service's own deadline, unless it was raised; an answer that takes longer is not coming. */
 const LONGEST_MILLISECONDS = 30_000;
-/** Sending takes time too, of which a proxy may let the service know nothing: the slowest that is waited for. */
+/** The slowest upload that is waited for: uploading takes time too, which a proxy may hide from the service. */
 const SLOWEST_BYTES_PER_MILLISECOND = 50;
 
-/** Why there is no answer, in words for whoever uses the page. */
+/** Why there is no answer, in words for the user. */
 export class Trouble extends Error {
   /** Whether an API key is missing or wrong. */
   needsKey = false;
@@ -31,7 +31,7 @@ export class Service {
   /** @type {AbortController | null} */ #asking = null;
 
   /**
-   * Send a picture; what was asked before is dropped.
+   * Send a picture; an earlier request is dropped.
    * @param {string} path
    * @param {() => Promise<Blob>} picture
    * @returns {Promise<Answered | Trouble | null>} Null if it was dropped.
@@ -53,7 +53,7 @@ export class Service {
     }
   }
 
-  /** Give up what is being asked. */
+  /** Drop the request that is under way. */
   drop() {
     this.#asking?.abort(DROPPED);
     this.#asking = null;
@@ -80,7 +80,7 @@ async function post(path, body, signal) {
   return { answer, milliseconds, timings: timingsOf(response.headers.get("Server-Timing") ?? "") };
 }
 
-/** `decode;dur=1.2, infer;dur=0.3` in numbers. @param {string} header */
+/** Parse `decode;dur=1.2, infer;dur=0.3`. @param {string} header */
 function timingsOf(header) {
   return [...header.matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, milliseconds]) => ({
     name,
@@ -118,20 +118,20 @@ function troubleOf(response, problem, sentBytes) {
       return new Trouble(TOO_LONG, wait, true);
   }
   const id = problem?.request_id ? `Its log has the reason under ${problem.request_id}.` : "";
-  const passes = response.ok || response.status >= 500; // an answer that broke off, or came from a gate before the service
+  const passes = response.ok || response.status >= 500; // an answer cut off, or from a gateway in front
   return new Trouble("The service could not answer.", [detail, id].filter(Boolean).join(" "), passes);
 }
 
 /** What to do about a picture that is too large. @param {string} detail @param {number} sentBytes */
 function adviceOnSize(detail, sentBytes) {
-  const limit = /(\d+) bytes/.exec(detail); // of any body: what the service says is for those who send arrays, too
-  if (limit === null && detail !== "") return detail; // it speaks of this picture
+  const limit = /(\d+) bytes/.exec(detail); // of any body: the detail also addresses clients that send arrays
+  if (limit === null && detail !== "") return detail; // it is about this picture
   const most = limit === null ? "" : `, and ${megabytes(Number(limit[1]), Math.floor)} is the most`;
   const remedy = "Make the picture smaller or crop it to the digits, then open it again.";
   return `Its file has ${megabytes(sentBytes, Math.ceil)}${most}. ${remedy}`;
 }
 
-/** In tenths, rounded so that what is over a limit looks so. @param {number} bytes @param {(tenths: number) => number} round */
+/** In tenths, rounded so that an excess shows. @param {number} bytes @param {(tenths: number) => number} round */
 function megabytes(bytes, round) {
   return `${round(bytes / 1e5) / 10} MB`;
 }

@@ -2,11 +2,11 @@
 
 /** @typedef {import("./drawing.js").Stroke} Stroke */
 
-/** Ten times MNIST's side: more than the service keeps of a stroke, and quickly encoded. */
+/** Ten times MNIST's side: more detail than the service keeps of a stroke, and quick to encode. */
 const SENT_HEIGHT = 280;
 
 /**
- * Paint strokes onto a context in its own ink; where nothing is drawn it stays transparent.
+ * Paint strokes onto a context in the given ink; where nothing is drawn, it stays transparent.
  * @param {CanvasRenderingContext2D} context
  * @param {Stroke[]} strokes
  * @param {number} height Of the paper, in pixels of the context.
@@ -49,13 +49,13 @@ export function sizeOfPicture(aspect) {
 }
 
 /**
- * Its edges lie between whole pixels: on fractions two squares side by side would leave a light line between them.
+ * Paint a square with its edges between whole pixels: on fractions, two adjacent squares would leave a light line.
  * @param {CanvasRenderingContext2D} context
  * @param {Stroke} stroke
  * @param {number} height Of the paper, in pixels of the context.
  */
 function paintSquare(context, { points: [[x, y]], width }, height) {
-  // The two squares' sums may differ in the last bit: by the millionth of a pixel both round a half up.
+  // The sums of two adjacent squares may differ in the last bit: with the millionth of a pixel, both round a half up.
   const edge = (/** @type {number} */ place) => Math.round(place * height + 1e-6) / height;
   const [left, top] = [edge(x - width / 2), edge(y - width / 2)];
   context.fillRect(left, top, edge(x + width / 2) - left, edge(y + width / 2) - top);
@@ -65,7 +65,7 @@ function paintSquare(context, { points: [[x, y]], width }, height) {
 function paintLine(context, { points, width }) {
   const [[x, y]] = points;
   if (points.every(([otherX, otherY]) => otherX === x && otherY === y)) {
-    // A dot: of a line without length a canvas need not draw the round ends, and Safari does not.
+    // A dot: a canvas need not draw the round ends of a line without length, and Safari does not.
     context.beginPath();
     context.arc(x, y, width / 2, 0, 2 * Math.PI);
     context.fill();
@@ -76,9 +76,9 @@ function paintLine(context, { points, width }) {
 }
 
 /**
- * A line through the middles between places, bent towards the places: smooth, however fast the hand was.
+ * A line through the midpoints of neighbouring points, curved towards the points: smooth, however fast the hand was.
  * @param {number[][]} points
- * @returns {string} As SVG and Path2D have it.
+ * @returns {string} Path data for SVG and Path2D.
  */
 export function lineThrough(points) {
   const bends = points.slice(1, -1).map(([x, y], at) => {

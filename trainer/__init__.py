@@ -1,6 +1,6 @@
 """Trains a digit network on MNIST and publishes it as a version into a model store.
 
-`training` tells the story of a run: `data` and `images` give it what to learn, `profiles` says how, `fitting` has a
-`network` learn it; `evaluation` and `robustness` judge what came out, `gate` decides, `reports` tells people, and
-`versions` publishes. `cli` and `store_cli` are the commands.
+`training` is a run from start to end: `data` and `images` supply the images, `profiles` the recipe, and `fitting`
+trains a `network`; `evaluation` and `robustness` measure it, `gate` decides whether it is good enough, `reports`
+describes it to people, and `versions` publishes it. `cli` and `store_cli` are the commands.
 """

@@ -17,8 +17,8 @@ from trainer.versions.damage import DamagedVersionError, damage_of
 Predict: TypeAlias = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 """Runs the SavedModel in a folder on pixels float32 [N, 784] in 0 to 1: probabilities float32 [N, 10]."""
 
-GOLDEN_TOLERANCE = 1e-4  # as servers have it: other processors round otherwise
-# TensorFlow raises the second when it can open no more files, too.
+GOLDEN_TOLERANCE = 1e-4  # the servers' value; other processors round differently
+# TensorFlow also raises the second when it can open no more files.
 _OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 
@@ -29,7 +29,7 @@ def stored_probabilities(
 
     Raises:
         DamagedVersionError: Its files are not as its manifest states, or it can't be run.
-        MachineError: This machine lacks memory or files, or its disk fails; the version may be sound.
+        MachineError: This machine lacks memory or file descriptors, or its disk fails; the version may be sound.
     """
     with _files_checked(version_folder):
         return _checked_probabilities(version_folder, pixels, predict)
@@ -41,7 +41,7 @@ def trouble_of(version_folder: Path, predict: Predict = probabilities_of) -> str
     A server checks more: it also compiles the network and runs the compiled program on the golden images.
 
     Raises:
-        MachineError: As above.
+        MachineError: As for `stored_probabilities`.
     """
     try:
         with _files_checked(version_folder):
@@ -55,13 +55,13 @@ def trouble_of(version_folder: Path, predict: Predict = probabilities_of) -> str
 
 @contextmanager
 def _files_checked(version_folder: Path) -> Iterator[None]:
-    """Checks a version's files first; what then fails because of this machine is raised as a MachineError."""
+    """Checks a version's files, then runs the block; turns failures of this machine into a MachineError."""
     try:
         damage = damage_of(version_folder)
         if damage is not None:
             raise DamagedVersionError(damage)
         yield
-    except (*_OUT_OF_MEMORY, OSError) as error:  # an OSError that is the version's fault has become damage by now
+    except (*_OUT_OF_MEMORY, OSError) as error:  # a version's own OSError is a DamagedVersionError by now
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MachineError(
             f"version {version_folder.name} can't be run on this machine now ({reason}): free memory, open files or "
@@ -73,7 +73,7 @@ def _read_golden(file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as golden:
             return golden["pixels"], golden["probabilities"]
-    except Exception as error:  # whatever NumPy raises, MemoryError too: a damaged header may ask for terabytes
+    except Exception as error:  # NumPy may raise anything, even MemoryError: a damaged header may ask for terabytes
         if isinstance(error, OSError) and is_machine_fault(error):
             raise
         raise DamagedVersionError("its golden images can't be read") from error

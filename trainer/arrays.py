@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 # MNIST's largest array has 47 MB. The bound keeps a small file that unpacks to a huge one out of memory.
 MAX_BYTES = 256 * 1024 * 1024
 _SUFFIX = ".npy"
-# What NumPy, zipfile and what they unpack and parse with raise on damage of one sort or another. MemoryError: a header
-# may ask for terabytes.
+# What NumPy, zipfile and the modules beneath them raise for damaged files. MemoryError: a header may ask for terabytes.
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, RuntimeError, SyntaxError, MemoryError),
     *(OverflowError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
@@ -24,14 +23,14 @@ _UNREADABLE = (
 
 
 class ArraysError(Exception):
-    """A file without arrays, without those asked for, or damaged; the caller says what to do."""
+    """A file that has no arrays, lacks one asked for, or is damaged; the caller says what to do."""
 
 
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Reads the arrays of these names, or all.
+    """Reads the arrays with these names, or all.
 
     Raises:
-        ArraysError: One is missing, damaged, of Python's objects, or all together are too large; or there is no file.
+        ArraysError: One is missing, damaged or of Python objects; all together are too large; or there is no file.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -47,7 +46,7 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, NDA
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    # Not by NumPy's own reader of archives: it gives bytes for a member that is no array.
+    # Not with `np.load`: it returns bytes for a member that is not an array.
     with archive.open(member) as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array

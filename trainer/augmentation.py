@@ -1,7 +1,7 @@
 """Varies digits as writers do: slant, size, place, wobble and pen, all inside TensorFlow's graph.
 
-Rotation, scale, shear, shift and an elastic field add up to one map from each output pixel to a
-place in the image, which is then read once, bilinearly: one reading blurs less than three.
+Rotation, scale, shear, shift and an elastic field add up to one map from each output pixel to a place in the image,
+which is then sampled once, bilinearly: sampling once blurs less than sampling three times.
 """
 
 import math
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from trainer.data import IMAGE_SIDE
 from trainer.profiles import StridedRecipe
 
-_SPLINE_CELLS = 5  # across the image: bends as wide as a stroke's curve, not as a pixel
+_SPLINE_CELLS = 5  # across the image: bends as wide as a stroke's curve, not as wide as a pixel
 _SPLINE_KNOTS = _SPLINE_CELLS + 3  # a cubic B-spline needs three more knots than cells
-_PADDED_SIDE = IMAGE_SIDE + 2  # one row of background around, for reading beyond the edge
+_PADDED_SIDE = IMAGE_SIDE + 2  # one pixel of background on every side, for reading beyond the edge
 _PIXELS = IMAGE_SIDE**2
 
 
@@ -38,13 +38,13 @@ def augment(images: tf.Tensor, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Ten
     knots = tf.random.stateless_normal((2, count, _SPLINE_KNOTS**2), elastic_seed, stddev=recipe.elastic_pixels)
     drawn = tf.concat([affine, knots], axis=-1)
     drawn = tf.where(_unmoved(count, recipe.unmoved_fraction), tf.constant(_in_place()), drawn)
-    # Both maps are linear in what was drawn, so one product places every pixel of every image.
+    # The affine and the elastic map are linear in the drawn numbers: one product places every pixel of every image.
     places = drawn @ tf.constant(_basis())
     return _read_bilinearly(pixels, rows=places[0], columns=places[1])
 
 
 def _vary_pen(pixels: tf.Tensor, seed: tf.Tensor, varied: int) -> tf.Tensor:
-    """Thickens some images and thins others, those from a random place on; so outliers have their share."""
+    """Thickens some images and thins others, from a random place in the batch on, so that outliers get their share."""
     half = varied // 2
     if half == 0:
         return pixels
@@ -59,7 +59,7 @@ def _vary_pen(pixels: tf.Tensor, seed: tf.Tensor, varied: int) -> tf.Tensor:
 
 
 def _draw_affine(count: int, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:
-    """Draws what the place to read gets from a pixel's row, its column, and always.
+    """Draws affine maps: how a pixel's row, its column and a constant add up to the place to read.
 
     Returns:
         float32 [2, N, 3]: first for the place's row, then for its column.
@@ -69,7 +69,7 @@ def _draw_affine(count: int, seed: tf.Tensor, recipe: StridedRecipe) -> tf.Tenso
     shear = draws[1] * recipe.max_shear
     height, width = tf.exp(draws[2] * recipe.max_log_scale), tf.exp(draws[3] * recipe.max_log_scale)
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    # A rotation of [[height, 0], [shear * height, width]]: each row slides along by its height.
+    # A rotation of [[height, 0], [shear * height, width]]: each row slides sideways in proportion to its height.
     row = [(cosine - sine * shear) * height, -sine * width, draws[4] * recipe.max_shift_pixels]
     column = [(sine + cosine * shear) * height, cosine * width, draws[5] * recipe.max_shift_pixels]
     return tf.stack([tf.stack(row, axis=-1), tf.stack(column, axis=-1)])
@@ -82,14 +82,14 @@ def _unmoved(count: int, fraction: float) -> NDArray[np.bool_]:
 
 
 def _in_place() -> NDArray[np.float32]:
-    """What is drawn for an image that stays where it is: float32 [2, 1, 3 + knots]."""
+    """The drawn numbers that leave an image where it is: float32 [2, 1, 3 + knots]."""
     drawn = np.zeros((2, 1, 3 + _SPLINE_KNOTS**2), np.float32)
     drawn[0, 0, 0] = drawn[1, 0, 1] = 1.0
     return drawn
 
 
 def _basis() -> NDArray[np.float32]:
-    """What each drawn number adds at each pixel: float32 [3 + knots, 784]."""
+    """How much each drawn number moves the place to read for each pixel: float32 [3 + knots, 784]."""
     positions = np.arange(IMAGE_SIDE, dtype=np.float32) - (IMAGE_SIDE - 1) / 2
     rows, columns = np.meshgrid(positions, positions, indexing="ij")
     affine = np.stack([rows.ravel(), columns.ravel(), np.ones(_PIXELS)])
@@ -107,9 +107,9 @@ def _spline_basis() -> NDArray[np.float32]:
 
 
 def _read_bilinearly(pixels: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Reads images [N, 28, 28] at places [N, 784] from their centre; beyond the edge is background.
+    """Reads images [N, 28, 28] at places [N, 784], counted from the centre; beyond the edge is background.
 
-    Rows and columns stay apart, since TensorFlow slices the last axis of a tensor slowly.
+    Rows and columns are separate tensors, because TensorFlow slices the last axis of a tensor slowly.
     """
     padded = tf.reshape(tf.pad(pixels, [[0, 0], [1, 1], [1, 1]]), (-1,))
     centre = (_PADDED_SIDE - 1) / 2

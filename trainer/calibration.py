@@ -1,7 +1,7 @@
 """One temperature that makes confidence mean what it says (Guo et al. 2017, arXiv:1706.04599), and one threshold.
 
-Label smoothing leaves a network too modest; dividing its logits by a number under 1 mends that and
-changes no answer.
+Label smoothing leaves a network underconfident; dividing its logits by a number under 1 corrects that and changes no
+answer.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 # right or wrong.
 _LOG_BOUND = np.log(20.0)
 _GOLDEN_RATIO = (np.sqrt(5.0) - 1.0) / 2.0
-_ACCEPTED_DIGITS = 0.99  # of images like those held out; stricter, it would turn away too many people's digits
-_ROUNDS = 60  # each leaves 0.62 of the interval: more than float64 can tell apart
+_ACCEPTED_DIGITS = 0.99  # of images like those held out; a stricter threshold would refuse too many people's digits
+_ROUNDS = 60  # each leaves 0.62 of the interval: in the end float64 can't tell the losses apart
 
 
 def calibrate(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def choose_threshold(is_digit: NDArray[np.float32]) -> float:
 
 
 def _loss(logits: NDArray[np.float32], labels: NDArray[np.uint8], temperature: float) -> float:
-    """The mean negative log-likelihood, nats; convex in 1 / temperature, so with one minimum."""
+    """The mean negative log-likelihood, in nats; convex in 1 / temperature, so it has one minimum."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(scaled).sum(axis=1))

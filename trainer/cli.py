@@ -1,6 +1,6 @@
 """The command line: `train`, `release` and `bootstrap`; the commands on versions are in `store_cli`.
 
-TensorFlow takes four seconds to import, so only a run that trains does it.
+TensorFlow takes four seconds to import, so only commands that run a network import it.
 """
 
 from pathlib import Path
@@ -101,8 +101,8 @@ def bootstrap(
 ) -> None:
     """Publish the released model into an empty store, then train.
 
-    Nothing is trained if the store is up to date: if a version was made with this recipe, code and data (and with
-    --seed, if given). --force overrides the quality gate only; it does not train what is up to date.
+    Nothing is trained if the store is up to date, that is, if a version was made with this recipe, code and data (and
+    with --seed, if given). --force overrides the quality gate only; it does not retrain an up-to-date store.
     """
     with reported() as console:
         model_store = ModelStore(store, name)
@@ -125,7 +125,7 @@ def bootstrap(
             return
         gate = Gate(console.print, min_accuracy, force)
         try:
-            # A container that was stopped while it trained continues where it was.
+            # A container that was stopped during a training continues where it left off.
             _train(recipe, dataset, seed or 0, model_store, gate, console, resume=True)
         except RunTakenError as error:
             typer.echo(f"not training  {error}")
@@ -144,7 +144,7 @@ def _release(store: ModelStore) -> None:
 
 
 def _made_by(recipe: Recipe, dataset: Dataset, seed: int | None, store: ModelStore) -> Manifest | None:
-    """The newest version that this training would make once more; with no seed, one of any seed."""
+    """Finds the newest version made by this same training; if `seed` is None, any seed counts."""
     facts, code = recipe_facts(recipe), code_sha256()
     manifests = store.manifests()
     return next((made for made in manifests if same_training(made, facts, code, dataset.sha256, seed)), None)

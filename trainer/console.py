@@ -1,4 +1,4 @@
-"""What every command does around its work: a console for people, failures in one line, the data found."""
+"""What all commands share: a console for people, failures reported in one line, and finding the data."""
 
 import os
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from trainer.progress import DownloadProgress
 
 _FAILED = 1
 _BELOW_THE_GATE = 3
-_INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended: 128 + SIGINT
+_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended: 128 + SIGINT
 
 
 @contextmanager
 def reported(interrupted: str = "interrupted") -> Iterator[Console]:
-    """Gives the console for people, and turns failures into a message and an exit code.
+    """Yields a console for people, and turns failures into a message and an exit code.
 
     Args:
         interrupted: What to say if the user ends the command.

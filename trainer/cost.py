@@ -1,4 +1,4 @@
-"""What one image costs in service: the SavedModel compiled as a server does it, timed on this machine."""
+"""What one image costs in service: the SavedModel compiled as servers compile it, timed on this machine."""
 
 import time
 from pathlib import Path
@@ -15,10 +15,10 @@ from trainer.runtime import silenced_stderr
 
 _WARM_UP_RUNS = 50  # the first ones find cold caches and a slow clock
 _MAX_RUNS = 4_000  # a third of a second for the released network; the median moves by 1 % at most
-_MAX_SECONDS = 1.0  # for a network so slow that it gets no further; compiling takes another half
+_MAX_SECONDS = 1.0  # for a network too slow to finish all runs; compiling takes another half a second
 
 NOT_TIMED = (ConverterError, ValueError, RuntimeError, tf.errors.OpError)
-"""What compiler and interpreter raise of a network that they can't run."""
+"""What the compiler and the interpreter raise for a network that they can't run."""
 
 
 def microseconds_per_image(folder: Path) -> float:
@@ -28,7 +28,7 @@ def microseconds_per_image(folder: Path) -> float:
         OSError: There is no SavedModel.
         *NOT_TIMED: It can't be compiled, or LiteRT can't run it.
     """
-    # Compiler and interpreter announce themselves there; exceptions come through.
+    # Compiler and interpreter announce themselves on stderr; exceptions still propagate.
     with silenced_stderr():
         interpreter = Interpreter(model_content=_compile(folder), num_threads=1)
         pixels = interpreter.get_input_details()[0]["index"]
@@ -41,9 +41,9 @@ def microseconds_per_image(folder: Path) -> float:
 def _compile(folder: Path) -> bytes:
     """Compiles the signature into a float32 program, its variables frozen into constants first.
 
-    Converting the SavedModel as it lies loses Keras 3's weights without a word.
+    Converting the SavedModel directly loses Keras 3's weights silently.
     """
-    # The signature lives only as long as what it was loaded with.
+    # The signature lives only as long as the object that it was loaded with.
     loaded: Any = tf.saved_model.load(str(folder))
 
     def answer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:

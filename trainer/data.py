@@ -1,7 +1,7 @@
-"""MNIST as four checked arrays: where they are looked for, read and recognised by content.
+"""MNIST as four checked arrays: finds them, reads them and recognises them by content.
 
-The order is: the path the user gives, Keras' cache, Digits' own cache, a download into that. Files
-are only ever read here; `download.py` is the one that writes, and only Digits' own.
+The order is: the path the user gives, Keras' cache, Digits' own cache, a download into that. Files are only read here;
+`download.py` writes them, and only into Digits' own cache.
 """
 
 import hashlib
@@ -21,8 +21,7 @@ DIGITS = 10
 IMAGE_SIDE = 28
 ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
-# SHA-256 over each array's bytes. The container's hash says nothing: the same arrays may be zipped
-# anew.
+# SHA-256 over each array's bytes. The archive's hash proves nothing: the same arrays may have been zipped again.
 CANONICAL_SHA256: Mapping[str, str] = {
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
@@ -35,7 +34,7 @@ _IDX_STEMS = {
     "x_test": "t10k-images",
     "y_test": "t10k-labels",
 }
-# The golden images alone are 64 of the test set; below that nothing measured means anything.
+# The golden images alone are 64 of the test set; with fewer images no measurement means anything.
 _MIN_IMAGES = 64
 # 5,000 of MNIST's 60,000; a smaller set gives the same share, one twelfth.
 _MAX_HELD_OUT_IMAGES = 5_000
@@ -72,7 +71,7 @@ class Dataset:
 
     @property
     def held_out_images(self) -> int:
-        """How many of the last training images no weight is ever fitted to."""
+        """How many of the last training images are held out: no weight is ever fitted to them."""
         return min(_MAX_HELD_OUT_IMAGES, len(self.x_train) // _HELD_OUT_SHARE)
 
     @property

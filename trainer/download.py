@@ -1,7 +1,7 @@
 """Fetches MNIST into Digits' own cache: bounded in time and size, whole or not at all.
 
-It is the file that `keras.datasets.mnist.load_data()` fetches. Keras' own code is not used for it:
-that waits without limit, and deletes a cached file whose hash it doesn't know.
+It is the file that `keras.datasets.mnist.load_data()` fetches. Keras' own code is not used: it waits without limit, and
+deletes a cached file whose hash it doesn't know.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from typing import BinaryIO
 from trainer.data import DataUnavailableError
 
 Progress = Callable[[int, int], None]
-"""Told the bytes so far and the bytes in all."""
+"""Called with the bytes so far and the bytes in all."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A file in the network, and the limits of fetching it."""
+    """A file on the network, and the limits for fetching it."""
 
     # Address, size and SHA-256 as in keras/src/datasets/mnist.py (the size as the server states
     # it).
@@ -38,7 +38,7 @@ def fetch(path: Path, origin: Origin, progress: Progress) -> None:
     """Makes sure that `path` holds the origin's file, downloading it unless it does already.
 
     Raises:
-        DataUnavailableError: It can't be had; the message says where to put a copy.
+        DataUnavailableError: It can't be fetched; the message says where to put a copy.
     """
     try:
         if path.is_file() and _sha256(path) == origin.sha256:
@@ -53,7 +53,7 @@ def fetch(path: Path, origin: Origin, progress: Progress) -> None:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-    # urllib's own errors, time-outs among them, are OSErrors.
+    # urllib's own errors, including timeouts, are OSErrors.
     except (OSError, http.client.HTTPException) as error:
         raise DataUnavailableError(
             f"MNIST is not on this machine, and {origin.url} could not be fetched ({error}). "
@@ -83,7 +83,7 @@ def _download(file: BinaryIO, origin: Origin, progress: Progress) -> None:
 
 
 def _stated_bytes(length: str | None) -> int:
-    """How many bytes a header promises; 0 if that is no number, for the digest judges what came."""
+    """How many bytes a header promises; 0 if it is not a number, since the digest checks the content anyway."""
     try:
         return max(0, int(length or 0))
     except ValueError:

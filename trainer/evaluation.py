@@ -1,4 +1,4 @@
-"""What a version's probabilities are worth, against the labels: plain NumPy, no network."""
+"""Measures a version's probabilities against the labels: plain NumPy, no network."""
 
 import math
 from collections.abc import Callable
@@ -19,14 +19,14 @@ _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a version answers: probabilities float32 [N, 10]; is_digit float32 [N] in 0 to 1, if it tells."""
+    """A version's answers: probabilities float32 [N, 10]; is_digit float32 [N] in 0 to 1, if it has that output."""
 
     probabilities: NDArray[np.float32]
     is_digit: NDArray[np.float32] | None
 
 
 Answerer: TypeAlias = Callable[[NDArray[np.float32]], Answers]
-"""Asks a version: from pixels float32 [N, 784] in 0 to 1."""
+"""Runs a version on pixels float32 [N, 784] in 0 to 1."""
 
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> TestMetrics:
@@ -55,12 +55,12 @@ def wrong_answers(probabilities: NDArray[np.float32], labels: NDArray[np.uint8])
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Bounds a proportion at 95 % (Wilson 1927), sound also where nearly all succeed."""
+    """Bounds a proportion at 95 % (Wilson 1927), valid even where nearly all trials succeed."""
     proportion = successes / trials
     spread = _Z_95**2 / trials
     middle = (proportion + spread / 2) / (1 + spread)
     half = math.sqrt(proportion * (1 - proportion) * spread + spread**2 / 4) / (1 + spread)
-    # Rounding must not put the proportion itself outside.
+    # Rounding must not put the proportion itself outside the interval.
     return min(proportion, max(0.0, middle - half)), max(proportion, min(1.0, middle + half))
 
 
@@ -79,7 +79,7 @@ def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArr
 
 
 def calibration_bins(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Says in which of 15 equal bins each confidence [N] lies: int64 [N]; what rounds to just over 1 is in the last."""
+    """Says in which of 15 equal bins each confidence [N] lies: int64 [N]; one that rounds to over 1 is in the last."""
     return np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
@@ -105,7 +105,7 @@ def per_class(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> 
 def baseline(probabilities: NDArray[np.float32]) -> Baseline:
     """Counts the answers of each digit, and of each twentieth of confidence."""
     counts, _ = np.histogram(probabilities.max(axis=1), bins=_CONFIDENCE_BINS, range=(0.0, 1.0))
-    # A float32 sum may exceed 1 by a rounding error; such a row belongs into the last bin.
+    # A float32 sum may exceed 1 by a rounding error; such a row belongs in the last bin.
     counts[-1] += len(probabilities) - counts.sum()
     classes = np.bincount(probabilities.argmax(axis=1), minlength=DIGITS)
     return {"class_counts": classes.tolist(), "confidence_counts": counts.tolist()}

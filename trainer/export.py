@@ -1,6 +1,6 @@
 """Writes a network as a SavedModel with the project's signature, and reads one back from the disk.
 
-Calibration is part of what is written: a server has nothing to add to the answers.
+Calibration is part of the SavedModel: a server takes its answers as they are.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     """Writes a SavedModel into `folder`.
 
     Its signature `serving_default` takes `pixels` float32 [N, 784] and returns `probabilities`
-    float32 [N, 10] (calibrated), `logits` float32 [N, 10] (before calibration) and, of a network
+    float32 [N, 10] (calibrated), `logits` float32 [N, 10] (before calibration) and, for a network
     that learned from outliers, `is_digit` float32 [N] in 0 to 1.
 
     Raises:
@@ -47,12 +47,12 @@ def save(network: keras.Model, temperature: float, folder: Path) -> None:
     options = tf.saved_model.SaveOptions(save_debug_info=False)
     with written_to(folder, tf.errors.OpError):
         tf.saved_model.save(module, str(folder), signatures=module.serve, options=options)
-    (folder / "assets").rmdir()  # always written, and empty here: nothing that git could keep
+    (folder / "assets").rmdir()  # always written, and empty here: git can't keep an empty folder
 
 
 def load(folder: Path) -> Answerer:
-    """Loads the SavedModel in `folder` anew, to ask it."""
-    # The signature lives only as long as what it was loaded with.
+    """Loads the SavedModel in `folder` from disk; returns a function that runs it."""
+    # The signature lives only as long as the object that it was loaded with.
     loaded: Any = tf.saved_model.load(str(folder))
 
     def answer(pixels: NDArray[np.float32]) -> Answers:
@@ -68,7 +68,7 @@ def load(folder: Path) -> Answerer:
 
 
 def probabilities_of(folder: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Loads the SavedModel in `folder` anew and asks it: float32 [N, 784] to float32 [N, 10]."""
+    """Loads the SavedModel in `folder` from disk and runs it: float32 [N, 784] to float32 [N, 10]."""
     return load(folder)(pixels).probabilities
 
 

@@ -1,7 +1,7 @@
 """Fits a network to the training images; the last of them are held out and only ever scored.
 
-What comes back is the network to be served: float32, averaged, its normalisation folded. Judging
-it is left to `evaluation.py`.
+It returns the network to be served: float32, averaged, its normalisation folded. Measuring that is left to
+`evaluation.py`.
 """
 
 import math
@@ -26,7 +26,7 @@ from trainer.progress import Watcher
 from trainer.run import Checkpoint, Run
 from trainer.versions.manifest import EpochMetrics
 
-_SCORING_BATCH = 1_000  # images at once when nothing is learned: big enough to be fast, 20 MB of maps
+_SCORING_BATCH = 1_000  # images at once when only scoring: big enough to be fast, 20 MB of feature maps
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images uint8 [N, 28, 28] to a network's outputs float32 [N, 10 or 11]."""
@@ -38,7 +38,7 @@ class DivergedError(TrainerError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network to be served, its outputs on the images held out, and how it came about."""
+    """A network to be served, its outputs on the images held out, and its training history."""
 
     network: keras.Model
     training_images: int
@@ -47,7 +47,7 @@ class Fitted:
 
     @property
     def seconds(self) -> float:
-        """What all epochs took, those before an interruption included."""
+        """The time of all epochs, including those before an interruption."""
         return sum(epoch["seconds"] for epoch in self.history)
 
 
@@ -58,11 +58,11 @@ def fit(recipe: Recipe, dataset: Dataset, seed: int, watcher: Watcher, run: Run,
 
     Args:
         recipe: Says what is trained, and how.
-        dataset: Its test images are not looked at.
-        seed: Of weights, order and variation.
+        dataset: Its test images are not used.
+        seed: Decides the first weights, the images' order and their variation.
         watcher: Is told of every step and epoch.
-        run: Keeps what a killed run needs to go on.
-        resume: Continues after the run's last complete epoch. The tutorial, done in a minute, starts anew.
+        run: Keeps what a killed run needs to continue.
+        resume: Continues after the run's last complete epoch. The tutorial takes a minute and starts anew.
 
     Raises:
         DivergedError: The loss is not a finite number any more.
@@ -88,7 +88,7 @@ def compile_scorer(network: keras.Model) -> Scorer:
 
 
 class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Tells a watcher and the run what Keras tells its callbacks."""
+    """Passes the events of Keras' callbacks on to a watcher and the run."""
 
     def __init__(self, watcher: Watcher, run: Run, learning_rate: float) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _TutorialEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
-        """Counts a step; unchecked, Keras would train on with a loss of NaN, or end with an error of its own."""
+        """Counts a step; without this check Keras would go on with a loss of NaN, or fail with an error of its own."""
         if not math.isfinite(logs["loss"]):
             raise _diverged(logs["loss"], len(self.history) + 1, "learning_rate")
         self._watcher.step(logs["loss"])
@@ -129,7 +129,7 @@ def _fit_tutorial(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    keras.utils.set_random_seed(seed)  # Keras shuffles by the global generators
+    keras.utils.set_random_seed(seed)  # Keras shuffles with the global random generators
     training_images = int(len(dataset.x_train) * (1 - recipe.validation_split))
     watcher.start(recipe.epochs, math.ceil(training_images / recipe.batch_size), 0)
     epochs = _TutorialEpochs(watcher, run, recipe.learning_rate)
@@ -181,7 +181,7 @@ def _diverged(loss: float, epoch: int, rate: str) -> DivergedError:
 
 
 def _resumed(learner: Learner, run: Run) -> list[EpochMetrics]:
-    """Puts the learner back where the run was interrupted, if that is known; returns the epochs until then."""
+    """Restores the learner from the run's checkpoint, if there is one; returns the epochs until then."""
     checkpoint = run.resume()
     if checkpoint is None:
         return []

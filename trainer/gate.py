@@ -1,7 +1,7 @@
-"""The quality gate: whether what was trained is good enough to become the next version.
+"""The quality gate: decides whether a trained network is good enough to become the next version.
 
-It must reach an accuracy on the test images, and must not be significantly worse on them than the
-newest version in the store. How a stored version is run is passed in.
+It must reach a minimum accuracy on the test images, and must not be significantly worse on them than the newest version
+in the store. The caller passes in how to run a stored version.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from trainer.versions.damage import DamagedVersionError
 from trainer.versions.manifest import GateFacts
 from trainer.versions.store import ModelStore
 
-MIN_ACCURACY = 0.99  # every profile promises it but `tutorial`, which needs --min-accuracy; less is a run gone wrong
+MIN_ACCURACY = 0.99  # every profile but `tutorial` (which needs --min-accuracy) promises it; less means a failed run
 # The test is two-sided, but only the worse side is refused: of equally good networks, one in 200 is refused by chance.
 SIGNIFICANCE = 0.01
 
 Predict: TypeAlias = Callable[[Path], NDArray[np.float32]]
 """Runs the version in a folder on the test images: probabilities float32 [N, 10].
 
-Raises DamagedVersionError if the version is at fault, which is then passed over; any other error ends the run."""
+Raises DamagedVersionError if the version is at fault; the gate then skips it. Any other error ends the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Compared:
 
 
 class GateRefusedError(TrainerError):
-    """What was trained is not good enough; the message has the reasons."""
+    """The trained network is not good enough; the message has the reasons."""
 
     def __init__(self, reasons: list[str], way_out: str) -> None:
         lines = ["refused: nothing was published", *(f"  {reason}" for reason in reasons)]
@@ -50,7 +50,7 @@ class Gate:
     """The gate of one run.
 
     Attributes:
-        warn: Is told of versions that could not be compared with, and of reasons that were overridden.
+        warn: Called for versions that could not be compared with, and for reasons that were overridden.
         min_accuracy: The share of the test images that a version must read right.
         force: Whether a version that does not pass is published all the same.
         way_out: The options with which the same command would publish a refused version.
@@ -64,7 +64,7 @@ class Gate:
     def check(
         self, probabilities: NDArray[np.float32], labels: NDArray[np.uint8], store: ModelStore, predict: Predict
     ) -> GateFacts:
-        """Judges probabilities float32 [N, 10] on the test images, beside the store's newest version that can be run.
+        """Judges probabilities float32 [N, 10] on the test images, against the store's newest version that can be run.
 
         Raises:
             GateRefusedError: They are not good enough, and `force` is not set.
@@ -135,12 +135,12 @@ def _worse_than(version: int, only_new: int, only_compared: int, p_value: float)
 
 
 def mcnemar_p_value(only_one_wrong: int, only_other_wrong: int) -> float:
-    """McNemar's exact two-sided test: how likely so uneven a split is between two equally good networks.
+    """McNemar's exact two-sided test: how likely a split this uneven is between two equally good networks.
 
-    Under that hypothesis, which of the two reads an image wrong that the other reads right is a fair coin's throw.
+    If they are equally good, then for each image that only one of them reads wrong, which one is a fair coin's throw.
     """
     throws = only_one_wrong + only_other_wrong
-    ways = term = 1  # of throwing 0 heads; integers, because 0.5 ** 2,000 is no float
+    ways = term = 1  # of throwing 0 heads; integers, because 0.5 ** 2,000 is too small for a float
     for heads in range(min(only_one_wrong, only_other_wrong)):
         term = term * (throws - heads) // (heads + 1)
         ways += term

@@ -1,8 +1,8 @@
 """Ctrl-C in training: never lost while the network trains, and without effect once a version is being published.
 
-Python ignores an exception that is raised in a destructor, also that of Ctrl-C, and each step destroys many tensors: so
+Python ignores exceptions raised in a destructor, including KeyboardInterrupt, and each step destroys many tensors: so
 the press is remembered, and raised again at the next step. Publication is one rename. An exception right after it would
-make the command say that nothing was published, and keep the run, to be published a second time.
+make the command say that nothing was published, and keep the run, which could then be published a second time.
 """
 
 import signal
@@ -13,11 +13,11 @@ from trainer.versions.manifest import EpochMetrics
 
 
 class Interruption:
-    """A watcher that ends a run on Ctrl-C until it publishes, while its context is open in the main thread."""
+    """A watcher that lets Ctrl-C end a run until it publishes, while its context is open in the main thread."""
 
     def __init__(self) -> None:
         self._pressed = self._publishes = False
-        self._handles = threading.current_thread() is threading.main_thread()  # only there may a handler be set
+        self._handles = threading.current_thread() is threading.main_thread()  # handlers may be set only there
 
     def __enter__(self) -> Self:
         if self._handles:
@@ -43,7 +43,7 @@ class Interruption:
         """An epoch ended."""
 
     def publishing(self) -> None:
-        """The version is about to be published; it takes a moment, in which Ctrl-C comes too late.
+        """The version is about to be published; from now on Ctrl-C comes too late.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed before.

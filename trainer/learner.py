@@ -1,6 +1,6 @@
 """One network being trained: its weights, their average, the optimiser, and a step compiled into one graph.
 
-How long it learns and what becomes of it is `fitting.py`'s.
+`fitting.py` decides how long it learns and what becomes of it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from trainer.runtime import training_precision
 
 
 class Learner:
-    """Learns from images by number; `average` is the network to be scored and served."""
+    """Learns from images chosen by index; `average` is the network to be scored and served."""
 
     def __init__(self, recipe: StridedRecipe, images: TrainingImages, seed: int, total_steps: int) -> None:
         self._recipe = recipe
@@ -40,11 +40,11 @@ class Learner:
         return float(self._step(tf.constant(indices), tf.constant(number)))
 
     def state(self) -> list[NDArray[np.float32]]:
-        """All that the steps have changed, to go on from."""
+        """Everything that the steps have changed, to continue from later."""
         return [np.asarray(variable) for variable in self._changing()]
 
     def restore(self, state: Sequence[NDArray[np.float32]]) -> None:
-        """Goes back to a state of a learner of the same recipe."""
+        """Restores the state of a learner of the same recipe."""
         for variable, value in zip(self._changing(), state, strict=True):
             variable.assign(value)
 
@@ -64,7 +64,7 @@ class Learner:
         return loss
 
     def _draw_batch(self, indices: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """The digits at these indices and after them some outliers, each varied: float32 [N, 784]."""
+        """The digits at these indices, followed by some outliers, each varied: float32 [N, 784]."""
         recipe = self._recipe
         seeds = tf.random.split(tf.stack([self._seed, number]), 3)
         variation_seed, disturbance_seed, outlier_seed = tf.unstack(seeds)
@@ -73,7 +73,7 @@ class Learner:
             count = self._outliers.shape[0]
             chosen = tf.random.stateless_uniform((recipe.outliers_per_batch,), outlier_seed, 0, count, tf.int32)
             images = tf.concat([images, tf.gather(self._outliers, chosen)], axis=0)
-        # Outliers, too: reading between pixels blurs, and sharp pictures would all be taken for outliers.
+        # Outliers too: resampling blurs, and otherwise all sharp pictures would be taken for outliers.
         pixels = augment(images, variation_seed, recipe)
         digits, outliers = pixels[: indices.shape[0]], pixels[indices.shape[0] :]
         digits = tf.cond(
@@ -87,7 +87,7 @@ class Learner:
 def _loss(outputs: tf.Tensor, labels: tf.Tensor, recipe: StridedRecipe) -> tf.Tensor:
     """Cross-entropy of the digits; with outliers, also that of telling them from digits.
 
-    Nothing is asked of the digits' logits for an outlier: that would cost accuracy (docs/decisions/0009).
+    The digits' logits are not trained on outliers, since such training would cost accuracy (docs/decisions/0009).
     """
     digits = labels.shape[0]
     loss = _smoothed_cross_entropy(labels, outputs[:digits, :DIGITS], recipe.label_smoothing)

@@ -1,9 +1,8 @@
 """The two networks, in Keras' functional form, and what they cost.
 
-Both take `pixels` float32 [N, 784] in 0 to 1 and give logits float32 [N, 10]; one that learns from
-outliers gives an eleventh, which tells digits from other things. The strided network
-is built with batch normalisation to be trained, and without it to be served: `fold_normalisation`
-puts the normalisation into the convolutions, where it costs nothing.
+Both take `pixels` float32 [N, 784] in 0 to 1 and give logits float32 [N, 10]; a network that learns from outliers gives
+an eleventh, which tells digits from other things. The strided network is built with batch normalisation for training,
+and without it for serving: `fold_normalisation` puts the normalisation into the convolutions, where it costs nothing.
 """
 
 from typing import Any
@@ -24,7 +23,7 @@ _NORMALISATION_EPSILON = 1e-3
 class FusedBatchNormalization(keras.layers.Layer):  # type: ignore[misc]
     """Batch normalisation as one operation; Keras 3's own is several, and 1.1 to 1.6 times slower.
 
-    Scale, offset and statistics stay float32 whatever the convolutions run in.
+    Scale, offset and statistics stay float32 whatever precision the convolutions run in.
     """
 
     def __init__(self, momentum: float, **options: object) -> None:
@@ -40,7 +39,7 @@ class FusedBatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         self.variance = self.add_weight(shape=shape, initializer="ones", trainable=False, name="variance")
 
     def call(self, inputs: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """Normalises by the batch in training, updating the statistics; else by these."""
+        """Normalises by the batch and updates the statistics in training; otherwise normalises by the statistics."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         fused = tf.compat.v1.nn.fused_batch_norm
         if training:
@@ -72,7 +71,7 @@ def build_tutorial(recipe: TutorialRecipe, seed: int) -> keras.Model:
 def build_strided(
     recipe: StridedRecipe, seed: int, *, precision: str = "float32", normalised: bool = True
 ) -> keras.Model:
-    """Builds the strided network, by Keras' name of a precision, with or without normalisation."""
+    """Builds the strided network in a precision, by Keras' name for it, with or without normalisation."""
     pixels = keras.Input((IMAGE_SIDE * IMAGE_SIDE,), name="pixels")
     maps = keras.layers.Reshape((IMAGE_SIDE, IMAGE_SIDE, 1))(pixels)
     for index, filters in enumerate(recipe.filters):
@@ -116,7 +115,7 @@ def fold_normalisation(network: keras.Model, folded: keras.Model) -> None:
 def _folded(
     kernel: NDArray[np.float32], layer: FusedBatchNormalization
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Puts a normalisation into the convolution before it: kernel and bias."""
+    """Puts a normalisation into the convolution before it; returns kernel and bias."""
     gamma, beta, mean, variance = layer.get_weights()
     scale = gamma / np.sqrt(variance + _NORMALISATION_EPSILON)
     return kernel * scale, beta - mean * scale

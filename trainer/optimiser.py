@@ -1,7 +1,7 @@
 """AdamW, its learning rate over a run, and the running average of the weights.
 
-Written out in full, since every line of it is wanted inside one compiled step, and Keras' average
-leaves out the batch statistics.
+Written out in full, because all of it must run inside one compiled step, and Keras' own average leaves out the batch
+statistics.
 """
 
 import math
@@ -28,7 +28,7 @@ class AdamW:
 
     @property
     def variables(self) -> list[Any]:
-        """What the steps change here: the moments."""
+        """The optimiser's state: the moments."""
         return [*self._first, *self._second]
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:

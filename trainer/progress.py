@@ -1,4 +1,4 @@
-"""Shows people how a run goes, on stderr: a bar on a terminal, else one line an epoch."""
+"""Shows people a run's progress, on stderr: a bar on a terminal, else one line per epoch."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _STATE = "epoch {task.fields[epoch]}/{task.fields[epochs]}  loss {task.fields[lo
 
 
 class Watcher(Protocol):
-    """Is told how fitting goes."""
+    """Is notified of the progress of fitting."""
 
     def start(self, epochs: int, steps_per_epoch: int, finished: int) -> None:
         """A run begins, or continues after `finished` epochs."""
@@ -25,11 +25,11 @@ class Watcher(Protocol):
         """An epoch ended."""
 
     def publishing(self) -> None:
-        """The version is about to be published; a watcher that wants to stop that must raise now."""
+        """The version is about to be published; a watcher that wants to prevent that must raise now."""
 
 
 class Watchers:
-    """Tells several watchers what one is told."""
+    """Passes each event on to several watchers."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = watchers
@@ -56,7 +56,7 @@ class Watchers:
 
 
 class _Shown:
-    """Has a bar that is on the screen while its context is open."""
+    """Shows a bar while its context is open."""
 
     _bar: Progress
 
@@ -69,7 +69,7 @@ class _Shown:
 
 
 class FittingProgress(_Shown):
-    """Tells loss, held-out accuracy and time left: `start`, then `step` and `epoch` as they end."""
+    """Shows loss, held-out accuracy and time left: call `start`, then `step` and `epoch` as each ends."""
 
     def __init__(self, console: Console, *, resume: bool = False) -> None:
         self._console, self._resume = console, resume
@@ -124,7 +124,7 @@ class FittingProgress(_Shown):
 
 
 class DownloadProgress(_Shown):
-    """Tells how much of a file has come."""
+    """Shows how much of a file has been downloaded."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -139,5 +139,5 @@ class DownloadProgress(_Shown):
         self._task = self._bar.add_task("", total=None)
 
     def update(self, done: int, total: int) -> None:
-        """Shows the bytes so far, and in all if that is known (else 0)."""
+        """Shows the bytes so far; `total` is 0 if it is not known."""
         self._bar.update(self._task, completed=done, total=total or None)

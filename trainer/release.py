@@ -17,12 +17,12 @@ def release(store: ModelStore, released: Path = RELEASED_FOLDER) -> Path | None:
     """Publishes the released model into an empty store.
 
     Returns:
-        The version's folder; None if the store has versions already, or gets one from another at this instant.
+        The version's folder; None if the store has versions already, or another process publishes one meanwhile.
 
     Raises:
         StoreError: The store can't be written to, or the package lacks its released model.
     """
-    number = store.next_number()  # before the look, so that no version comes between the two unseen
+    number = store.next_number()  # first: a version published in between is seen by the next line
     if store.versions():
         return None
     try:

@@ -29,7 +29,7 @@ def sample(rows: NDArray[Rows]) -> NDArray[Rows]:
 def corruption_errors(
     answer: Answerer, images: NDArray[np.uint8], labels: NDArray[np.uint8], seed: int
 ) -> dict[str, float]:
-    """Measures what share of images uint8 [N, 28, 28] with labels uint8 [N] is read wrong, by corruption."""
+    """Measures what share of images uint8 [N, 28, 28] with labels uint8 [N] is read wrong under each corruption."""
     errors = {}
     for name, corrupt in CORRUPTIONS.items():
         corrupted = corrupt(images, _generator(seed, name))
@@ -43,14 +43,14 @@ def non_digits_accepted(
     """Measures what share of non-digits is taken for digits, by kind.
 
     Args:
-        answer: The version; it must tell `is_digit`.
+        answer: The version; it must have the output `is_digit`.
         threshold: An image counts as a digit from this `is_digit` on.
         digits: uint8 [N, 28, 28], to be put side by side.
         seed: The same seed draws the same pictures.
         count: How many pictures of each kind.
 
     Raises:
-        ValueError: The version does not tell `is_digit`.
+        ValueError: The version has no output `is_digit`.
     """
     accepted = {}
     for name, make in NON_DIGITS.items():
@@ -62,5 +62,5 @@ def non_digits_accepted(
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
-    """Each name has its own generator, so that adding another one, or another order, changes nothing for it."""
+    """Gives each name its own generator, so that added or reordered names change nothing for the others."""
     return np.random.default_rng([seed, *name.encode()])

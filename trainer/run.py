@@ -52,10 +52,10 @@ class Run:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Keeps other processes away, which would overwrite the run's checkpoints, and removes its folder at the end.
+        """Locks out other processes, which would overwrite the run's checkpoints, and removes its folder at the end.
 
-        If the block raises, the folder stays for `--resume`, unless it holds no checkpoint. The system releases the run
-        when the process ends, however it ends.
+        If the block raises, the folder stays for `--resume`, unless it holds no checkpoint. The system releases the
+        lock when the process ends, however it ends.
 
         Raises:
             RunTakenError: Another process has it.
@@ -70,7 +70,7 @@ class Run:
             self._discard()
 
     def resume(self) -> Checkpoint | None:
-        """Reads the last checkpoint; None if there is none, or none that can be read."""
+        """Reads the last checkpoint; None if there is none, or it can't be read."""
         try:
             arrays = read_arrays(self.folder / _CHECKPOINT_FILE)
             history = json.loads(str(arrays.pop("history")))
@@ -79,7 +79,7 @@ class Run:
             return None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Writes the epochs so far and the checkpoint; a kill at any instant leaves the one before."""
+        """Writes the epochs so far and the checkpoint; a kill at any moment leaves the previous checkpoint."""
         self.note(checkpoint.history)
         unfinished = self.folder / f".{_CHECKPOINT_FILE}"
         with written_to(unfinished), unfinished.open("wb") as file:

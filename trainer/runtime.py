@@ -1,6 +1,6 @@
-"""What TensorFlow is told about this machine before it is imported, and what the processor can do.
+"""Configures TensorFlow for this machine before it is imported, and says what the processor can do.
 
-Environment variables are the only way to say most of it, and they count only before the import.
+Most of it can be set only by environment variables, which have no effect after the import.
 """
 
 import os
@@ -15,11 +15,11 @@ _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 def prepare_tensorflow() -> None:
     """Sets TensorFlow's environment: CPU only, one thread a core, no start-up noise.
 
-    What the user has set already stays as it is.
+    Variables that the user has set already stay as they are.
     """
     cores = str(_usable_cores())
     for name, value in {
-        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only: its start-up speaks of GPUs and oneDNN
+        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only: its start-up logs notes on GPUs and oneDNN
         "TF_ENABLE_ONEDNN_OPTS": "1",  # the fast convolutions
         "CUDA_VISIBLE_DEVICES": "-1",  # MNIST trains in minutes on a CPU; results stay comparable
         "KERAS_BACKEND": "tensorflow",  # whatever ~/.keras/keras.json says
@@ -31,9 +31,9 @@ def prepare_tensorflow() -> None:
 
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Keeps from stderr what TensorFlow's libraries write while they load; no setting turns it off.
+    """Hides what TensorFlow's libraries write to stderr while they load; no setting turns that off.
 
-    It is the descriptor that is turned away, because C++ writes there. Exceptions come through.
+    It redirects the file descriptor, because C++ writes directly to that. Exceptions still propagate.
     """
     kept = os.dup(_STDERR)
     try:

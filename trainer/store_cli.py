@@ -1,4 +1,4 @@
-"""The commands on versions that are there: `evaluate`, `versions`, `serve-version` and `prune`."""
+"""The commands on existing versions: `evaluate`, `versions`, `serve-version` and `prune`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -99,9 +99,9 @@ def serve_version(choice: ChoiceArgument, store: StoreOption = DEFAULT_STORE, na
 def prune(keep: KeepOption, store: StoreOption = DEFAULT_STORE, name: NameOption = DEFAULT_NAME) -> None:
     """Remove the oldest versions, but never the one that serves.
 
-    That one is found by the files and the answers to the golden images. The service checks more: it may refuse the
-    newest version because it does not compile, and still serve one that is removed here. GET /v1/models says what it
-    serves.
+    The serving version is found by its files and its answers to the golden images. The service checks more: it may
+    refuse the newest version because it does not compile, and still serve one that is removed here. GET /v1/models
+    says what it serves.
     """
     with reported():
         model_store = ModelStore(store, name)

@@ -16,7 +16,7 @@ class TensorBoardLog:
     """A watcher that writes event files; `tensorboard --logdir FOLDER` shows them."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the log in `folder`, which is made if it is not there.
+        """Opens the log in `folder`, which is made if it does not exist.
 
         Raises:
             OSError: It can't be written to.
@@ -40,7 +40,7 @@ class TensorBoardLog:
         """
         with written_to(self._folder, tf.errors.OpError), self._writer.as_default(step=metrics["epoch"]):
             for name in ("loss", "learning_rate", "held_out_accuracy", "held_out_nll", "seconds"):
-                # Its own `tf.summary.scalar` needs the package tensorboard, only to say as much as this.
+                # `tf.summary.scalar` would write the same, but needs the package tensorboard.
                 tf.summary.write(name, tf.constant(metrics[name], tf.float32), metadata=_SCALAR)
             self._writer.flush()
 

@@ -38,11 +38,11 @@ from trainer.versions.store import ModelStore, OvertakenError, StoreError
 from trainer.writing import written_to
 
 METRICS_PATH = Path("assets.extra") / METRICS_FILE
-# A comparison takes seconds and a training minutes: nobody is overtaken that often unless something is wrong.
+# A comparison takes seconds and a training minutes: being overtaken this often means that something is wrong.
 _MAX_COMPARISONS = 10
 
 Compare: TypeAlias = Callable[[], tuple[int, GateFacts]]
-"""Asks the gate; returns the only number under which the version may now be published, and what was compared."""
+"""Asks the gate; returns the only number under which the version may now be published, and the gate's facts."""
 
 
 def train(
@@ -57,16 +57,15 @@ def train(
 ) -> tuple[Path, Metrics]:
     """Trains, measures and publishes one version.
 
-    What is measured is the SavedModel as it lies on the disk, in float32 and calibrated: the very
-    thing that will be served.
+    Measures the SavedModel as written to disk, in float32 and calibrated: exactly what will be served.
 
     Returns:
-        The version's folder, and what it scored.
+        The version's folder and its metrics.
 
     Raises:
         DivergedError: Training failed.
         GateRefusedError: The version is not good enough; nothing was published.
-        RunTakenError: Another process is at the same run.
+        RunTakenError: Another process is training the same run.
         StoreError: The version could not be published.
     """
     run = Run(store.run_folder(_run_key(recipe, dataset, seed)))
@@ -104,7 +103,7 @@ def _publish(
 def _publish_compared(
     folder: Path, findings: Findings, store: ModelStore, number: int, compare: Compare, watcher: Watcher
 ) -> Path:
-    """Publishes under the number that came with the comparison; if it is taken by then, compares with that version."""
+    """Publishes under the number from the comparison; if another version has taken it, compares with that one."""
     for _ in range(_MAX_COMPARISONS):
         _write_beside(folder, findings)
         watcher.publishing()
@@ -118,7 +117,7 @@ def _publish_compared(
 
 
 def _time_image(folder: Path, timed: Callable[[Path], float] = microseconds_per_image) -> float | None:
-    """Times an image in LiteRT; None if that cannot run the network, which is no reason to lose it."""
+    """Times an image in LiteRT; None if LiteRT cannot run the network, which is no reason to lose the version."""
     try:
         return round(timed(folder), 1)
     except NOT_TIMED:
@@ -126,7 +125,7 @@ def _time_image(folder: Path, timed: Callable[[Path], float] = microseconds_per_
 
 
 def _measure(answer: Answerer, answers: Answers, dataset: Dataset, temperature: float, seed: int) -> Metrics:
-    """Measures a version on the test images, on those held out, on corrupted ones and on non-digits."""
+    """Measures a version on the test images, the held-out images, corrupted images and non-digits."""
     held_out = answer(scale(dataset.x_held_out))
     held_out_errors = count_errors(held_out.probabilities, dataset.y_held_out)
     threshold = None if held_out.is_digit is None else choose_threshold(held_out.is_digit)
@@ -142,7 +141,7 @@ def _measure(answer: Answerer, answers: Answers, dataset: Dataset, temperature: 
 
 
 def _write_beside(folder: Path, findings: Findings) -> None:
-    """Writes what tells people about the version: its report, its card, its metrics epoch by epoch."""
+    """Writes the files that describe the version to people: its report, its card, its metrics epoch by epoch."""
     write_report(folder, findings)
     write_card(folder, findings)
     with written_to(folder / METRICS_PATH):
@@ -150,7 +149,7 @@ def _write_beside(folder: Path, findings: Findings) -> None:
 
 
 def _run_key(recipe: Recipe, dataset: Dataset, seed: int) -> str:
-    """Digests all that decides a run's result: `--resume` continues a run only if none of it has changed."""
+    """Hashes everything that decides a run's result: `--resume` continues a run only if none of it has changed."""
     decisive = [recipe_facts(recipe), seed, dataset.sha256, code_sha256(), library_versions(), training_precision()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 

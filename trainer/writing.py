@@ -1,4 +1,4 @@
-"""Failures to write, as errors that name the path: a full disk is no mistake in the code, and there may be several."""
+"""Turns failures to write into errors that name the path: a full disk is not a bug, and there may be several disks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from pathlib import Path
 
 @contextmanager
 def written_to(path: Path, *others: type[Exception]) -> Iterator[None]:
-    """For a block that writes to a path.
+    """Wraps a block that writes to a path, so that its errors name the path.
 
     Args:
-        path: What the error names if it names nothing itself: Python says which file it could not open, but not which
-            one it could not write to.
-        others: What is raised instead of OSError where a library does the writing.
+        path: Named in an error that names no file itself: Python says which file it could not open, but not which one
+            it could not write to.
+        others: The exceptions that a library raises instead of OSError if it does the writing.
 
     Raises:
         OSError: The path can't be written to.

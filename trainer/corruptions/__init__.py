@@ -1,7 +1,7 @@
-"""Fifteen ways in which a digit's image goes bad and stays readable, after MNIST-C.
+"""Fifteen ways to corrupt a digit's image so that it stays readable, after MNIST-C.
 
-Mu & Gilmer 2019, arXiv:1906.02337. Written anew: the kinds and the severities are theirs, the
-randomness is not, so errors are near to those on the published images, and not the same.
+Mu & Gilmer 2019, arXiv:1906.02337. Reimplemented: the kinds and the severities are theirs, the random numbers are not,
+so errors are close to those on the published images, but not equal.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainer.corruptions import geometry, light, occlusions
 
 Corruption: TypeAlias = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
-"""From images uint8 [N, 28, 28], which it leaves as they are, to as many corrupted ones."""
+"""Maps images uint8 [N, 28, 28], which it does not modify, to as many corrupted ones."""
 
 CORRUPTIONS: Mapping[str, Corruption] = {
     "shot_noise": light.shot_noise,

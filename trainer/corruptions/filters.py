@@ -1,4 +1,4 @@
-"""Filters over whole sets of images, each a matrix for the rows and one for the columns."""
+"""Filters over whole sets of images; each filter is a matrix for the rows and one for the columns."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ def floats_of(images: NDArray[np.uint8]) -> Floats:
 
 
 def bytes_of(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Turns floats back into bytes; what is outside 0 to 1 is cut off."""
+    """Turns floats back into bytes; values outside 0 to 1 are clipped."""
     return np.asarray(np.rint(np.clip(images, 0.0, 1.0) * 255), np.uint8)
 
 
@@ -27,7 +27,7 @@ def blurred(images: Floats, sigma_pixels: float) -> Floats:
 
 
 def gradients(images: Floats) -> tuple[Floats, Floats]:
-    """Sobel's slopes of images float32 [N, 28, 28]: down and to the right; a step of 1 has 4."""
+    """Sobel's slopes of images float32 [N, 28, 28], down and to the right; a step of 1 has a slope of 4."""
     smooth, slope = _banded((1.0, 2.0, 1.0)), _banded((-1.0, 0.0, 1.0))
     return np.asarray(slope @ images @ smooth.T, np.float32), np.asarray(smooth @ images @ slope.T, np.float32)
 
@@ -40,7 +40,7 @@ def _gaussian(sigma_pixels: float) -> Floats:
 
 
 def _banded(weights: tuple[float, float, float]) -> Floats:
-    """The matrix that weighs each place's neighbours; beyond an edge its last place goes on."""
+    """The matrix that weighs each place's neighbours; beyond an edge the last place is repeated."""
     matrix = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.float32)
     for offset, weight in zip((-1, 0, 1), weights, strict=True):
         neighbours = np.clip(np.arange(IMAGE_SIDE) + offset, 0, IMAGE_SIDE - 1)

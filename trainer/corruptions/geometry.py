@@ -1,4 +1,4 @@
-"""Shear, scale, rotation and shift about the image's centre; what leaves the image is lost."""
+"""Shear, scale, rotation and shift about the image's centre; ink that leaves the image is lost."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ Images = NDArray[np.uint8]
 # Each severity is the one that MNIST-C's published images were made with.
 _SHEAR = 0.4  # sideways per height, the second of five: 22 degrees, about the steepest handwriting
 _SCALE = 0.7  # the middle of five: a digit 14 pixels high
-_TURN_RADIANS = 0.4  # the second of five: 23 degrees; a 6 is a 6 still
-_SHIFT_PIXELS = 3  # the middle of five: down or up and left or right, a digit's own margin is 4
+_TURN_RADIANS = 0.4  # the second of five: 23 degrees; a 6 is still a 6
+_SHIFT_PIXELS = 3  # the middle of five: up or down, and left or right; a digit's own margin is 4
 
 STRENGTHS = {
     "shear": f"by {_SHEAR:g} of the height",
@@ -50,7 +50,7 @@ def translate(images: Images, generator: np.random.Generator) -> Images:
 
 
 def _one_of(images: Images, matrices: list[NDArray[np.float64]], generator: np.random.Generator) -> Images:
-    """Maps each image by one of these matrices [2, 2], from places (row, column) to where their ink comes from."""
+    """Maps each image by one of these matrices [2, 2]: from a place (row, column) to where its ink comes from."""
     chosen = generator.integers(len(matrices), size=len(images))
     mapped = np.empty_like(images)
     for number, matrix in enumerate(matrices):

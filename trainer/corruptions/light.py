@@ -9,21 +9,21 @@ from trainer.data import IMAGE_SIDE
 Images = NDArray[np.uint8]
 
 # Each severity is the one that MNIST-C's published images were made with.
-_SHOT_PHOTONS = 3.0  # of full white: the hardest of five, because ink that is nearly all white shows little
+_SHOT_PHOTONS = 3.0  # for full white: the hardest of five, because ink that is nearly all white shows little noise
 _IMPULSE_SHARE = 0.17  # of all pixels, the fourth of five: at the fifth, people err too
-_GLASS_SIGMA_PIXELS = 0.7  # this and the next two: the mildest of five, strokes are 3 pixels wide
+_GLASS_SIGMA_PIXELS = 0.7  # this and the next two: the mildest of five, because strokes are 3 pixels wide
 _GLASS_REACH_PIXELS = 1
 _GLASS_PASSES = 2
 _GLASS_SWAPPED_SHARE = 0.5
-_MOTION_SIGMA_PIXELS = 3.0  # the mildest of five, and half of a digit already
+_MOTION_SIGMA_PIXELS = 3.0  # the mildest of five, and already half of a digit
 _MOTION_PIXELS = 10  # beyond three sigma nothing is left
 _MOTION_MAX_DEGREES = 45.0
 _BRIGHTNESS = 0.5  # the hardest of five: the ground is grey, and the ink as white as before
 _FOG_STRENGTH = 3.0  # times the ink: the hardest of five, a quarter of the contrast is left
 _FOG_CELLS = (1, 2, 4, 8, 16)  # over the image's side, from a slope to grains of two pixels
-_FOG_DECAY = 1.4**2  # by which each finer layer is weaker: 1.4 in the original, whose heights go by its square
-# Levels and depth of 28x28 pieces of 256x256 maps of that kind, measured: 0.52 with 0.19, and 0.06 within a piece.
-_FOG_LEVELS = (0.2, 0.85)  # hills longer than the image shift all of it
+_FOG_DECAY = 1.4**2  # each finer layer is weaker by this: 1.4 in the original, whose heights go with its square
+# Measured on 28x28 pieces of the original's 256x256 maps: level 0.52, spread 0.19, and 0.06 within a piece.
+_FOG_LEVELS = (0.2, 0.85)  # hills longer than the image shift the level of all of it
 _FOG_DEPTH = 0.2
 
 STRENGTHS = {
@@ -42,15 +42,15 @@ def shot_noise(images: Images, generator: np.random.Generator) -> Images:
 
 
 def impulse_noise(images: Images, generator: np.random.Generator) -> Images:
-    """Sets random pixels to black or white, as often the one as the other."""
+    """Sets random pixels to black or white, each equally often."""
     draws = generator.random(images.shape, np.float32)
     salted = np.where(draws < _IMPULSE_SHARE / 2, np.uint8(255), images)
     return np.where(draws > 1 - _IMPULSE_SHARE / 2, np.uint8(0), salted)
 
 
 def glass_blur(images: Images, generator: np.random.Generator) -> Images:
-    """Exchanges pixels with their neighbours, as frosted glass does, blurred before and after."""
-    # Pixels first: what is swapped in all images at once then lies together.
+    """Swaps pixels with their neighbours, as frosted glass does, and blurs before and after."""
+    # Pixels first: values that are swapped in all images at once then lie together in memory.
     pixels = np.ascontiguousarray(blurred(floats_of(images), _GLASS_SIGMA_PIXELS).transpose(1, 2, 0))
     inside = np.arange(_GLASS_REACH_PIXELS, IMAGE_SIDE - _GLASS_REACH_PIXELS)
     places = np.array(np.meshgrid(inside, inside)).reshape(2, -1).T
@@ -62,7 +62,7 @@ def glass_blur(images: Images, generator: np.random.Generator) -> Images:
 
 
 def _swap_with_neighbours(pixels: Floats, row: int, column: int, generator: np.random.Generator) -> None:
-    """Swaps one pixel of some images with a neighbour, another one in each; [28, 28, N] in place."""
+    """Swaps one pixel of some images with a random neighbour, drawn for each image; [28, 28, N] in place."""
     swapped = np.flatnonzero(generator.random(pixels.shape[2], np.float32) < _GLASS_SWAPPED_SHARE)
     reach = _GLASS_REACH_PIXELS
     offsets = generator.integers(-reach, reach, (2, len(swapped)), np.int8, endpoint=True)
@@ -106,6 +106,6 @@ def fog(images: Images, generator: np.random.Generator) -> Images:
 
 
 def _interpolation(cells: int) -> Floats:
-    """Weights float32 [28, cells + 1] that draw straight lines between evenly spaced heights."""
+    """Weights float32 [28, cells + 1] that interpolate linearly between evenly spaced heights."""
     places = np.linspace(0.0, cells, IMAGE_SIDE)[:, np.newaxis]
     return np.maximum(0.0, 1.0 - np.abs(places - np.arange(cells + 1))).astype(np.float32)

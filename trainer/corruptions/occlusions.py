@@ -1,4 +1,4 @@
-"""Stripes, spatter, lines, and the edges alone: what is laid over the ink or left of it."""
+"""Stripes, spatter, lines and bare edges: corruptions that cover the ink or leave only part of it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,24 +9,24 @@ from trainer.data import IMAGE_SIDE
 Images = NDArray[np.uint8]
 
 # Each severity is the one that MNIST-C's published images were made with.
-_STRIPE_PIXELS = 7  # at the left and at the right: half of the image, and the edge of the ink
+_STRIPE_PIXELS = 7  # on each side: together half of the image, including the edge of the ink
 
 _DROP_SIGMA_PIXELS = 1.0  # how fine the liquid's surface is
 _DROP_EDGE_SIGMA_PIXELS = 1.5  # how round the drops are
-_DROP_FLOOR = 0.8  # thinner than that is no drop
-_DROP_SHARE = 0.14  # what the three come to, of the image
+_DROP_FLOOR = 0.8  # anything thinner is no drop
+_DROP_SHARE = 0.14  # share of the image that these three values cover
 _DROP_GREY = 63 / 255  # mud: darker than ink, lighter than the ground
 
-_LINE_RADIUS_PIXELS = 1.45  # where a line has faded out: as wide as a thin pen's
+_LINE_RADIUS_PIXELS = 1.45  # at which a line has faded out: as wide as a thin pen's
 _DOT_PIXELS = 2  # dots and gaps alike
 _ZIGZAG_REACH_PIXELS = 2.0  # up and down from its middle
 _ZIGZAG_PERIOD_PIXELS = 8.0
 _ZIGZAG_ENDS = (2, 25)  # its first and last column
 _ZIGZAG_MAX_FALL_PIXELS = 5  # from end to end
 
-_EDGE_SIGMA_PIXELS = 1.0  # Canny 1986 with the customary settings: this blur,
-_EDGE_STRONG = 0.2  # edges that are steeper than this for sure,
-_EDGE_WEAK = 0.1  # and this where they go on from there
+_EDGE_SIGMA_PIXELS = 1.0  # Canny 1986 with the usual settings: this blur,
+_EDGE_STRONG = 0.2  # edges wherever it is steeper than this,
+_EDGE_WEAK = 0.1  # and, where it is steeper than this, if they continue those
 
 STRENGTHS = {
     "stripe": f"{_STRIPE_PIXELS} columns at each side",
@@ -38,7 +38,7 @@ STRENGTHS = {
 
 
 def stripe(images: Images, _generator: np.random.Generator) -> Images:
-    """Exchanges black and white at the left and at the right."""
+    """Swaps black and white on the left and on the right."""
     striped = 255 - images
     striped[:, :, _STRIPE_PIXELS:-_STRIPE_PIXELS] = images[:, :, _STRIPE_PIXELS:-_STRIPE_PIXELS]
     return striped
@@ -70,16 +70,16 @@ def zigzag(images: Images, generator: np.random.Generator) -> Images:
     along = (columns - start) / (end - start)
     phase = (columns - start) / _ZIGZAG_PERIOD_PIXELS
     teeth = _ZIGZAG_REACH_PIXELS * (4 * np.abs((phase - 0.25) % 1 - 0.5) - 1)
-    # Between teeth the line is as steep as 1: the fall of all of it hardly counts.
+    # The teeth have a slope of 1, beside which the fall of the whole line hardly counts.
     steepness = np.full_like(height, 4 * _ZIGZAG_REACH_PIXELS / _ZIGZAG_PERIOD_PIXELS, np.float64)
     line = _line(height + fall * along + teeth, steepness)
     return bytes_of(floats_of(images) + line * ((columns >= start) & (columns <= end)))
 
 
 def _line(heights: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lines that pass each column at a height [N, 28], as steep as slope [N, 1]: ink [N, 28, 28]."""
+    """Draws lines that pass each column at a height [N, 28] with a slope [N, 1]: ink [N, 28, 28]."""
     below = np.abs(np.arange(IMAGE_SIDE)[:, np.newaxis] - heights[:, np.newaxis])
-    # A steep line is nearer to a pixel than the part of it right above.
+    # A steep line is nearer to a pixel than their vertical distance.
     distance = below / np.sqrt(1 + slope[:, np.newaxis] ** 2)
     return np.maximum(0.0, 1.0 - distance / _LINE_RADIUS_PIXELS)
 
@@ -99,14 +99,14 @@ def canny_edges(images: Images, _generator: np.random.Generator) -> Images:
 
 
 def _crests(steepness: Floats, direction: Floats) -> NDArray[np.bool_]:
-    """Where it is at least as steep as on both sides, across the edge."""
+    """Where an image is at least as steep as at both neighbours across the edge."""
     padded = np.pad(steepness, [(0, 0), (1, 1), (1, 1)])
-    # Of the eight neighbours those two that lie nearest to the direction, opposite ones being one.
+    # Which of the four pairs of opposite neighbours lies nearest to the direction.
     eighth = np.rint(direction / (np.pi / 4)).astype(np.intp) % 4
     crests = np.zeros(steepness.shape, np.bool_)
     for number, (row, column) in enumerate([(0, 1), (1, 1), (1, 0), (1, -1)]):
         ahead, behind = _shifted(padded, row, column), _shifted(padded, -row, -column)
-        # Of two that are level, only the first.
+        # Of two that are equally steep, only one.
         crests |= (eighth == number) & (steepness > ahead) & (steepness >= behind)
     return crests
 
@@ -119,5 +119,5 @@ def _grown(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _shifted(padded: Floats, row: int, column: int) -> Floats:
-    """The neighbours at this distance, of images with a margin of one pixel."""
+    """The neighbours at this offset, in images with a margin of one pixel."""
     return padded[:, 1 + row : 1 + row + IMAGE_SIDE, 1 + column : 1 + column + IMAGE_SIDE]

@@ -1,1 +1,1 @@
-"""What is learned from, and tested with, beside MNIST: drawn digits, disturbed ones, and what is no digit."""
+"""Images for training and testing beside MNIST's: drawn digits, disturbed digits and non-digits."""

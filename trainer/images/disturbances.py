@@ -1,7 +1,7 @@
 """What happens to digits between the paper and the network: grounds, fog, noise, blur, lines, stripes.
 
-Inside TensorFlow's graph, after `trainer.augmentation`. Only a share of a batch is disturbed, and each
-disturbance gets an equal part of that share: a network that sees more of it reads clean digits worse.
+They run inside TensorFlow's graph, after `trainer.augmentation`. Only a share of a batch is disturbed, and each
+disturbance gets an equal part of that share: a network that sees more disturbed digits reads clean ones worse.
 """
 
 import math
@@ -15,14 +15,14 @@ from trainer.data import IMAGE_SIDE
 _PIXELS = IMAGE_SIDE**2
 
 Disturbance: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From images float32 [N, 28, 28] in 0 to 1 and a seed int32 [2] to images that may leave 0 to 1."""
+"""Maps images float32 [N, 28, 28] in 0 to 1 and a seed int32 [2] to images whose values may leave 0 to 1."""
 
 
 def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Disturbs some images of a batch, those from a random place on.
+    """Disturbs some images of a batch, from a random place on.
 
-    Not always the first ones: which images were not moved goes by their place too (`trainer.augmentation`), and each
-    disturbance should meet moved and unmoved ones.
+    Not always from the first: `trainer.augmentation` also chooses the unmoved images by their place in the batch, and
+    each disturbance should meet moved and unmoved ones.
 
     Args:
         pixels: float32 [N, 784] in 0 to 1; N must be known when the graph is built.
@@ -47,7 +47,7 @@ def disturb(pixels: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
 
 
 def _uniform(images: tf.Tensor, seed: tf.Tensor, number: int, low: float, high: float) -> list[tf.Tensor]:
-    """So many random numbers for each image, each float32 [N, 1, 1]."""
+    """Draws `number` random numbers for each image: each float32 [N, 1, 1]."""
     draws = tf.random.stateless_uniform((number, images.shape[0], 1, 1), seed, low, high)
     return list(tf.unstack(draws))
 
@@ -65,7 +65,7 @@ def _fog(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     for octave, octave_seed in enumerate(tf.unstack(tf.random.split(seed, 3))):
         clouds += _clouds(images, octave_seed, 2 + 3 * octave) / 2.0**octave
     mist = images * (1.0 - 0.5 * thinning) + strength * clouds * 0.8
-    # Where fog would get lighter than white, the whole image is darkened instead, which costs contrast.
+    # If fog would exceed white, the whole image is darkened instead, which costs contrast.
     return mist / tf.maximum(1.0, tf.reduce_max(mist, axis=(1, 2), keepdims=True))
 
 
@@ -82,24 +82,24 @@ def _salt_and_pepper(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _grain(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Noise on every pixel, more on the bright ones, as a sensor's."""
+    """Noise on every pixel, more on the bright ones, like a sensor's."""
     even, with_light = _uniform(images, seed, 2, 0.0, 0.35)
     noise = tf.random.stateless_normal(images.shape, seed + 1)
     return images + noise * (even + 2.0 * with_light * tf.sqrt(images))
 
 
 def _blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Out of focus, or moved sideways, or moved up."""
+    """A random mix of defocus, sideways motion and upward motion."""
     mix = tf.random.stateless_uniform((3, images.shape[0], 1, 1, 1), seed)
     maps = images[..., tf.newaxis]
     focus = tf.nn.avg_pool2d(tf.nn.avg_pool2d(maps, 3, 1, "SAME"), 3, 1, "SAME")
     across, along = tf.nn.avg_pool2d(maps, [1, 9], 1, "SAME"), tf.nn.avg_pool2d(maps, [7, 1], 1, "SAME")
-    # A blur makes ink paler, for which a camera exposes longer: scaled to about full ink again.
+    # Blur makes ink paler, and a camera then exposes longer: scale back to about full ink.
     return (mix[0] * focus + mix[1] * across + mix[2] * along)[..., 0] / tf.reduce_sum(mix, axis=0)[..., 0] * 1.4
 
 
 def _shaken_glass(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Every pixel comes from a neighbour, as through frosted glass, and a little blur."""
+    """Takes every pixel from a neighbour, as through frosted glass, and blurs a little."""
     (reach,) = _uniform(images, seed, 1, 0.5, 2.4)
     offsets = tf.random.stateless_uniform((2, *images.shape), seed + 1, -1.0, 1.0) * reach
     steps = tf.cast(tf.round(offsets), tf.int32)
@@ -133,7 +133,7 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     height = tf.where(zigzag < 0.35, 0.0, 5.0 * zigzag)
     cycle = along / period + phase
     wave = 4.0 * tf.abs(cycle - tf.floor(cycle) - 0.5) - 1.0
-    # Across a steep part the line is nearer than it is along the axis.
+    # Where the line is steep, a pixel is nearer to it than the distance along the axis says.
     steepness = tf.sqrt(1.0 + tf.square(4.0 * height / period))
     distance = tf.abs(across - 16.0 * (ends - 0.5) - height * wave) / steepness
     line = tf.clip_by_value(0.9 + 0.8 * width - distance, 0.0, 1.0)
@@ -142,7 +142,7 @@ def _lines(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _negative_stripe(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Light and dark exchanged within an upright stripe or a rectangle, or everywhere outside it."""
+    """Swaps light and dark within an upright stripe or a rectangle, or everywhere outside it."""
     top, bottom, left, right = _uniform(images, seed, 4, -10.0, 38.0)
     full_height, outside = _uniform(images, seed + 1, 2, 0.0, 1.0)
     columns = tf.range(IMAGE_SIDE, dtype=tf.float32)

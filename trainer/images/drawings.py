@@ -1,8 +1,8 @@
-"""Digits drawn by pen after models that MNIST lacks or has few of: a 1 with a flag, a crossed 7, a square 6.
+"""Digits drawn by pen in forms that MNIST lacks or has few of: a 1 with a flag, a crossed 7, a square 6.
 
 MNIST's writers are American; elsewhere the 1 has a flag, the 4 is a flash of lightning, the 7 has a bar, the 9
-stands on a foot; who writes code strikes the 0 through; and who draws with a mouse makes corners of bends and sets the
-1 on a foot. A network that has not seen these reads a flagged 1 as a 7, one with a foot as a 2, a struck 0 as an 8 and
+stands on a foot. Programmers strike through the 0; people who draw with a mouse turn bends into corners and set the 1
+on a foot. A network that has not seen these reads a flagged 1 as a 7, one with a foot as a 2, a struck 0 as an 8 and
 a square 6 as a 5, whatever its accuracy on MNIST.
 """
 
@@ -162,10 +162,10 @@ _MODELS: dict[int, list[Figure]] = {
 
 
 def draw_digits(count: int, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws digits, as many of each, in MNIST's form.
+    """Draws digits in MNIST's form, equally many of each.
 
     Returns:
-        Images uint8 [count, 28, 28] and labels uint8 [count], in no order.
+        Images uint8 [count, 28, 28] and labels uint8 [count], in random order.
     """
     labels = generator.permutation(np.arange(count) % len(_MODELS)).astype(np.uint8)
     images = np.empty((count, IMAGE_SIDE, IMAGE_SIDE), np.uint8)

@@ -16,12 +16,12 @@ CENTRE = 14.0  # MNIST: the pixel index at which the ink's centre of mass lies, 
 def frame(ink: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Crops ink to its box, scales its longest side to 20 pixels and centres it by mass.
 
-    As in MNIST it moves by whole pixels, so the centre is met within half of one. Ink with nearly
-    all its mass at one end stops at the image's edge rather than being cut.
+    As in MNIST the ink moves by whole pixels, so its centre is off by at most half a pixel. Ink with nearly all its
+    mass at one end stops at the image's edge rather than being cut.
 
     Args:
-        ink: float [H, W] in 0 to 1, of any size; exactly 0 is background. Best drawn several times
-            bigger than 20 pixels, because averaging is what makes its edges grey.
+        ink: float [H, W] in 0 to 1, of any size; exactly 0 is background. Best drawn several times larger than 20
+            pixels, because averaging makes its edges grey.
 
     Returns:
         uint8 [28, 28]; all 0 if there is no ink.
@@ -45,7 +45,7 @@ def _scaled(ink: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _corner(mass: NDArray[np.float32]) -> int:
-    """Where ink begins whose mass in each row (or column) is this."""
-    # Ink so faint that it vanished when averaged has no mass: it lies wherever it may.
+    """The row (or column) where ink with this mass per row (or column) begins."""
+    # Ink so faint that averaging removed it has no mass: any place will do.
     centre = float(mass @ np.arange(len(mass))) / max(float(mass.sum()), 1e-9)
     return min(max(round(CENTRE - centre), 0), IMAGE_SIDE - len(mass))

@@ -1,7 +1,7 @@
 """Non-digits in MNIST's form, on which the output `is_digit` is measured: letters, words, noise, scribbles and so on.
 
-Never for training: `outliers.py` makes other images for that, by other means. Letters and words are
-printed in the one typeface that Pillow carries, the same on every machine (docs/decisions/0008).
+Never used for training: `outliers.py` makes other images for that, by other means. Letters and words are printed in
+the one typeface that Pillow ships, the same on every machine (docs/decisions/0008).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,22 +21,22 @@ NonDigits: TypeAlias = Callable[[int, Images, np.random.Generator], Images]
 
 # Letters that nobody writes as a digit: none of B, C, D, G, I, J, O, Q, S, Y, Z, b, c, g, i, j, l, o, q, s, y, z.
 CLEAR_LETTERS = "AEFHKLMNPRTUVWXadefhkmnprtuvwx"
-# In a word any letter is clear; only I, l, i, O and o are left out, since four of them could be taken for digits.
+# In a word any letter is clear, except I, l, i, O and o: four of these could be taken for digits.
 WORD_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghjkmnpqrstuvwxyz"
 
 _WORD_LENGTH = 4
-_FONT_PIXELS = 96  # capitals 68 pixels high: more than three to one of the framed image's
+_FONT_PIXELS = 96  # capitals are 68 pixels high: more than three times the framed image's 20
 # Faces: from the typeface as it is to bold, from narrow to wide, from upright to italic.
-_BOLDEST = 4  # pixels on each side of a stroke of 9: at 20 pixels' height, 2.5 become 5
+_BOLDEST = 4  # pixels added on each side of a stroke 9 wide: at a height of 20 pixels, 2.5 become 5
 _WIDTHS = (0.75, 1.25)
 _MAX_SLANT = 0.25  # sideways per height: 14 degrees, a usual italic
-_MAX_TURN_DEGREES = 10.0  # further, a letter may become another sign
+_MAX_TURN_DEGREES = 10.0  # turned further, a letter may look like another sign
 
 _GAP_PIXELS = (0, 4)  # between two digits: from touching to clearly apart
-_SCALES = (2.0, 24.0)  # pixels a stripe, check or blob is long: from the finest there is to all of the frame
-_SCRIBBLE_SIDE = 112  # drawn four to one
-_PEN_PIXELS = (5, 12)  # of the scribble's 112: 1.2 to 2.8 in the image; thicker, a tangle is a blot
-_HARMONICS = 8  # of a scribbled stroke: with fewer it is often an 0, a 6 or an 8
+_SCALES = (2.0, 24.0)  # length of a stripe, check or blob in pixels: from the finest possible to the whole frame
+_SCRIBBLE_SIDE = 112  # drawn at four times the image's size
+_PEN_PIXELS = (5, 12)  # of the scribble's 112: 1.2 to 2.8 in the image; any thicker, a tangle becomes a blot
+_HARMONICS = 8  # of a scribbled stroke: with fewer it often looks like a 0, a 6 or an 8
 
 
 def _letters(count: int, _digits: Images, generator: np.random.Generator) -> Images:
@@ -52,7 +52,7 @@ def _words(count: int, _digits: Images, generator: np.random.Generator) -> Image
 
 
 def _print(text: str, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Prints text in some face, turned a little: ink float32 [H, W] in 0 to 1."""
+    """Prints text in a random face, rotated a little: ink float32 [H, W] in 0 to 1."""
     weight = int(generator.integers(_BOLDEST + 1))
     left, top, right, bottom = _font().getbbox(text, stroke_width=weight)
     size = (int(right - left), int(bottom - top))
@@ -74,7 +74,7 @@ def _print(text: str, generator: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _face(generator: np.random.Generator) -> NDArray[np.float64]:
-    """How a face differs from the typeface as it is: width, slant, and the turn of the paper; float64 [2, 2]."""
+    """How a random face differs from the typeface: width, slant and the paper's rotation; a matrix float64 [2, 2]."""
     width, slant = generator.uniform(*_WIDTHS), generator.choice([0.0, generator.uniform(0.0, _MAX_SLANT)])
     turn = np.radians(generator.uniform(-_MAX_TURN_DEGREES, _MAX_TURN_DEGREES))
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
@@ -85,7 +85,7 @@ def _face(generator: np.random.Generator) -> NDArray[np.float64]:
 def _font() -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(_FONT_PIXELS)
     assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101 - every wheel of Pillow has FreeType
-    # The other layout engine is a library that some machines have: words would differ.
+    # The other layout engine is a library that only some machines have; with it, words would look different.
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -106,16 +106,16 @@ def _inked_columns(digit: Images) -> Images:
 
 
 def _noise(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Uniform or Gaussian by turns, two of four in the frame of a digit."""
+    """Uniform and Gaussian in turn, two of every four in a digit's frame."""
     uniform = generator.random((count, IMAGE_SIDE, IMAGE_SIDE))
-    # Half of it below 0 makes single bright pixels on black; half above makes grey.
+    # A mean of 0 makes single bright pixels on black; a mean of 0.5 makes grey.
     gaussian = generator.normal(generator.uniform(0.0, 0.5, (count, 1, 1)), 0.4, uniform.shape)
     noise = np.where(_turn(count, 2)[:, np.newaxis, np.newaxis] == 0, uniform, gaussian)
     return _half_framed(np.clip(noise, 0.0, 1.0), kinds=2)
 
 
 def _textures(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Stripes, checks, gradients and blobs by turns, four of eight in the frame of a digit."""
+    """Stripes, checks, gradients and blobs in turn, four of every eight in a digit's frame."""
     centred = np.arange(IMAGE_SIDE) - (IMAGE_SIDE - 1) / 2
     angle = generator.uniform(0.0, 2 * np.pi, (count, 1, 1))
     along = centred * np.cos(angle) + centred[:, np.newaxis] * np.sin(angle)
@@ -145,7 +145,7 @@ def _turn(count: int, kinds: int) -> NDArray[np.intp]:
 
 
 def _half_framed(pictures: NDArray[np.float64], kinds: int) -> Images:
-    """Leaves every other round of the kinds whole; of the rest the middle is framed as a digit is."""
+    """Keeps every other round of the kinds whole; crops the rest to the middle and frames it like a digit."""
     images = np.rint(pictures * 255).astype(np.uint8)
     edge = (IMAGE_SIDE - INK_SIDE) // 2
     for index in np.flatnonzero(np.arange(len(pictures)) // kinds % 2):
@@ -159,12 +159,12 @@ def _scribbles(count: int, _digits: Images, generator: np.random.Generator) -> I
 
 
 def _scribble(strokes: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Strokes that swing at several paces at once: ink float32 [H, W] in 0 to 1."""
+    """Strokes that swing at several frequencies at once: ink float32 [H, W] in 0 to 1."""
     page = Image.new("L", (_SCRIBBLE_SIDE, _SCRIBBLE_SIDE))
     pen = ImageDraw.Draw(page)
     width = int(generator.integers(*_PEN_PIXELS))
     pace = np.arange(1, _HARMONICS + 1)[:, np.newaxis]
-    # Three strokes are a tangle sooner than one.
+    # The more strokes, the shorter each may be and still make a tangle.
     times = np.linspace(0.0, 2.0 / strokes, 200)
     for _ in range(strokes):
         swing = generator.normal(size=(2, _HARMONICS, 1)) / pace**0.5

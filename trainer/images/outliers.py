@@ -1,8 +1,8 @@
-"""Outliers, made for training: images of what is not a digit, which the network learns to tell from digits.
+"""Outliers for training: images of non-digits, which the network learns to tell from digits.
 
-After the outlier exposure of Hendrycks et al. 2019 (arXiv:1812.04606), with an output of its own.
-Letters and signs are drawn by pen; no font is used, so that printed letters stay unseen for
-`nondigits.py`, which measures what came of it.
+After the outlier exposure of Hendrycks et al. 2019 (arXiv:1812.04606), but with a separate output. Letters and signs
+are drawn by pen, not printed in a font: the printed letters of `nondigits.py`, which measures the effect, must stay
+unseen in training.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,7 @@ _SIGNS: list[Figure] = [
 
 
 def make_outliers(count: int, digits: Images, generator: np.random.Generator) -> Images:
-    """Makes images of what is not a digit: as many of each kind, in no order.
+    """Makes images of non-digits, in fixed shares of each kind and in random order.
 
     Args:
         count: How many.
@@ -104,7 +104,7 @@ def _signs(count: int, _digits: Images, generator: np.random.Generator) -> Image
 
 
 def _scribbles(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """One to four strokes from anywhere to anywhere, long enough to be no digit's."""
+    """One to four strokes through random points, too long to be a digit's."""
     figures: list[Figure] = []
     for _ in range(count):
         strokes = int(generator.integers(1, 5))
@@ -152,7 +152,7 @@ def _shuffled_blocks(count: int, digits: Images, generator: np.random.Generator)
 
 
 def _blobs(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Smooth hills, or only what of them rises over half the height; every other image within a digit's frame."""
+    """Smooth hills, or a mask of their upper half; every other image within a digit's frame."""
     hills = _smooth_noise(count, generator)
     hills = np.where(generator.random((count, 1, 1)) < 0.5, hills > 0.5, hills)
     _clear_margin(hills[::2])
@@ -170,7 +170,7 @@ def _noise(count: int, _digits: Images, generator: np.random.Generator) -> Image
 
 
 def _patterns(count: int, _digits: Images, generator: np.random.Generator) -> Images:
-    """Waves in one direction or two, which make stripes, checks and gradients; some images of one grey, some black."""
+    """Waves in one direction or two, which make stripes, checks and gradients; some images plain grey, some black."""
     rows, columns = np.mgrid[0:IMAGE_SIDE, 0:IMAGE_SIDE]
     angle, phase = generator.uniform(0, 2 * np.pi, (2, count, 1, 1))
     pace = 2 * np.pi / generator.uniform(3, 60, (count, 1, 1))

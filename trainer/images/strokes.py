@@ -1,7 +1,7 @@
-"""Pen strokes as points, and the pictures they leave: what drawn digits and scribbles are made of.
+"""Pen strokes as points, and the pictures that they draw: the basis of drawn digits and scribbles.
 
-A figure is a list of strokes; a stroke is points (x, y) in a unit square, y downwards, that a pen
-passes smoothly. Two strokes that meet make a corner.
+A figure is a list of strokes; a stroke is a list of points (x, y) in a unit square, y downwards, joined by a smooth
+curve. Two strokes that meet make a corner.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from trainer.images.framing import CENTRE, INK_SIDE
 Stroke: TypeAlias = Sequence[tuple[float, float]]
 Figure: TypeAlias = Sequence[Stroke]
 
-_STEPS_PER_SPAN = 4  # of a stroke between two of its points: bends look round at 20 pixels
+_STEPS_PER_SPAN = 4  # segments between two points of a stroke: enough for bends to look round at 20 pixels
 _CHUNK = 256  # pictures drawn at once: an array of 256 x 784 pixels is 0.8 MB, however many segments there are
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How far a writer strays from the model, each a standard deviation or a range."""
+    """How far a writer strays from the model figure; each value is a standard deviation or a range."""
 
     wobble: float = 0.035  # of each point, in units of the figure
     max_slant: float = 0.3  # sideways per height; most people's writing leans to the right
     max_tilt_degrees: float = 8.0
-    widths: tuple[float, float] = (0.55, 1.15)  # of the figure, for a height of 1; narrower, a 7 is a 1
+    widths: tuple[float, float] = (0.55, 1.15)  # of the figure, for a height of 1; any narrower, a 7 looks like a 1
     pen_pixels: tuple[float, float] = (1.6, 4.0)  # from a fine liner to a marker, on 20 pixels
 
 
 def draw(figures: Sequence[Figure], count: int, hand: Hand, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Draws each figure equally often, as many hands would, in MNIST's form: 20 pixels, centred by mass.
+    """Draws each figure equally often, each time by another hand, in MNIST's form: 20 pixels, centred by mass.
 
     Returns:
-        Pictures uint8 [count, 28, 28], of the figures in no order.
+        Pictures uint8 [count, 28, 28], of the figures in random order.
     """
     chosen = generator.permutation(np.arange(count) % len(figures))
     paths = [_follow(figures[index], hand, generator) for index in chosen]
@@ -45,7 +45,7 @@ def draw(figures: Sequence[Figure], count: int, hand: Hand, generator: np.random
 
 
 def _follow(figure: Figure, hand: Hand, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Follows a figure's strokes once, by hand: segments float64 [S, 2 ends, 2] in figure units."""
+    """Follows a figure's strokes once, as a hand would: segments float64 [S, 2 ends, 2] in figure units."""
     meeting: dict[tuple[float, float], NDArray[np.float64]] = {}
     segments = []
     for stroke in figure:
@@ -61,7 +61,7 @@ def _placed(
     hand: Hand,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Where the hand puts a point; strokes that meet there go on meeting, more or less."""
+    """Where the hand puts a point; strokes that share the point still meet there, roughly."""
     shared = meeting.setdefault(point, np.array(point) + generator.normal(0.0, hand.wobble, 2))
     return shared + generator.normal(0.0, hand.wobble / 3, 2)
 
@@ -93,7 +93,7 @@ def _paint(paths: Sequence[NDArray[np.float64]], hand: Hand, generator: np.rando
     longest = max(len(path) for path in paths)
     segments = np.stack(
         [
-            # A path that is shorter paints its last segment again.
+            # A shorter path repeats its last segment.
             np.pad(_framed(path, pen), [(0, longest - len(path)), (0, 0), (0, 0)], mode="edge")
             for path, pen in zip(paths, radius, strict=True)
         ]
@@ -103,7 +103,7 @@ def _paint(paths: Sequence[NDArray[np.float64]], hand: Hand, generator: np.rando
 
 
 def _framed(path: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Scales a path so that its ink is 20 pixels long, and centres it by length, as by mass."""
+    """Scales a path so that its ink is 20 pixels long, and centres it by stroke length, which stands for mass."""
     low, high = path.min(axis=(0, 1)), path.max(axis=(0, 1))
     scaled = path * (INK_SIDE - 2 * radius) / max(float((high - low).max()), 1e-6)
     length = np.linalg.norm(scaled[:, 1] - scaled[:, 0], axis=1, keepdims=True) + 1e-9

@@ -23,7 +23,7 @@ class TrainingImages:
 
 
 def gather(recipe: StridedRecipe, dataset: Dataset, seed: int) -> TrainingImages:
-    """Takes all training images but those held out, and makes what the recipe wants beside them."""
+    """Takes all training images but those held out, and adds the drawn digits and outliers that the recipe asks for."""
     generator = np.random.default_rng(seed)
     count = len(dataset.x_train) - dataset.held_out_images
     digits, labels = dataset.x_train[:count], dataset.y_train[:count]

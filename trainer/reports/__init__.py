@@ -1,1 +1,1 @@
-"""What people are told of a version: the report, the model card, and the facts in both."""
+"""What people can read about a version: the report, the model card, and the facts in both."""

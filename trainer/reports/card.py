@@ -12,7 +12,7 @@ from trainer.writing import written_to
 
 CARD_PATH = Path("assets.extra") / "model_card.md"
 _TEMPLATE = Path(__file__).with_name("model_card.md.template")
-# All that means something in the middle of a line of Markdown, where an underscore inside a word does not.
+# All characters with a meaning within a line of Markdown; an underscore inside a word has none.
 _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<!\w)_|_(?!\w))")
 
 
@@ -94,12 +94,12 @@ def _under_headings(tables: list[Table]) -> str:
 
 
 def _table(facts_table: Table) -> str:
-    """Writes a table; Markdown has none without heads."""
+    """Writes a table; in Markdown every table has heads."""
     heads = facts_table.heads or ("What", "Value")
     lines = [heads, tuple("---" for _ in heads), *(tuple(map(_plain, row)) for row in facts_table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _plain(text: str) -> str:
-    """Keeps text on one line, and from being read as Markdown or HTML."""
+    """Puts text on one line, and escapes Markdown and HTML in it."""
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -1,6 +1,6 @@
-"""Charts as SVG inside the page: it colours them by CSS class, so they follow its light and dark scheme.
+"""Charts as SVG inside the page, which colours them by CSS class: so they follow its light and dark scheme.
 
-They scale with their place; each has a title and a description for those who do not see it.
+They scale with the space they get; each has a title and a description for people who can't see it.
 """
 
 import math
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where values from `low` to `high` lie, from coordinate `start` to coordinate `end`."""
+    """Maps values from `low` to `high` to coordinates from `start` to `end`."""
 
     low: float
     high: float
@@ -43,7 +43,7 @@ class Scale:
 def line_chart(
     key: str, title: str, epochs: Sequence[int], lines: Sequence[Line], word: Callable[[float], str]
 ) -> Html:
-    """Draws values over epochs; `key` is unique on the page, `word` writes a value at the axis."""
+    """Draws values over epochs; `key` is unique on the page, `word` formats a value for the axis."""
     values = [value for line in lines for value in line.values]
     marks = ticks(min(values), max(values))
     across = Scale(*_widened(min(epochs), max(epochs)), _LEFT + 8, _WIDTH - _RIGHT - 8)
@@ -93,18 +93,18 @@ def reliability_chart(key: str, title: str, bins: Sequence[Bin]) -> Html:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round values, two to seven, of which the first is not above `low` and the last not below `high`."""
+    """Two to seven round values; the first is not above `low`, the last not below `high`."""
     low, high = _widened(low, high)
     step = 10.0 ** math.floor(math.log10((high - low) / _MOST_TICKS))
     step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= _MOST_TICKS)
-    # Rounding keeps 0.30000000000000004 / 0.1 from taking a step more.
+    # Without rounding, 0.30000000000000004 / 0.1 would add a step.
     first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
     digits = max(0, 1 - math.floor(math.log10(step)))
     return [round(at * step, digits) for at in range(first, last + 1)]
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Makes room around values that are all but equal; downward, since nothing is more than 100 %."""
+    """Widens a range of nearly equal values; downward, since no share is more than 100 %."""
     if high - low > 1e-6 * max(abs(low), abs(high)):
         return low, high
     return (low - 0.1 * abs(low), high) if low else (0.0, 1.0)

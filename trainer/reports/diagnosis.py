@@ -1,4 +1,4 @@
-"""Where a version goes wrong on the test set: which digits, how sure of it, on which images. Plain NumPy."""
+"""Where a version goes wrong on the test set: which digits, how confidently, on which images. Plain NumPy."""
 
 from dataclasses import dataclass
 

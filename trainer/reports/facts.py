@@ -21,7 +21,7 @@ _TIMED = "LiteRT, one thread, on the machine that trained it"  # as `trainer.cos
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; `heads` is empty where the first column says it all. The name is unique in a document."""
+    """Rows of text; `heads` is empty where the first column explains the rest. The name is unique in a document."""
 
     name: str
     heads: tuple[str, ...]
@@ -54,7 +54,7 @@ def per_class(confusion: NDArray[np.int64]) -> Table:
 
 
 def corruptions(findings: Findings) -> Table:
-    """The errors on test images that were made worse, after those on the same images clean; their mean is last."""
+    """Error shares on the same test images: clean first, then under each corruption, and last the corruptions' mean."""
     shares = corruption_shares(findings)
     if not shares:
         return Table("Robustness", (), [])
@@ -64,7 +64,7 @@ def corruptions(findings: Findings) -> Table:
 
 
 def corruption_shares(findings: Findings) -> dict[str, float]:
-    """The error share without any corruption, under each, and their mean, of the same images; empty if unmeasured."""
+    """The error share of the same images clean, under each corruption, and these shares' mean; empty if unmeasured."""
     errors = findings.manifest["metrics"]["corruption_errors"]
     if not errors:
         return {}
@@ -74,13 +74,13 @@ def corruption_shares(findings: Findings) -> dict[str, float]:
 
 
 def non_digits(manifest: Manifest) -> Table:
-    """What is taken for a digit and is none."""
+    """The share of non-digits that are taken for digits, by kind."""
     accepted = manifest["metrics"]["non_digits_accepted"]
     return Table("Non-digits", ("Kind", f"Taken for digits of {NON_DIGITS_OF_A_KIND:,} each"), _shares(accepted))
 
 
 def cost(manifest: Manifest) -> Table:
-    """What an answer and the training take."""
+    """What an answer and the training cost."""
     rows = [
         ("Parameters", f"{manifest['parameters']:,}"),
         ("FLOPs for an image", f"{2 * manifest['multiply_accumulates']:,} (two for each multiply-accumulate)"),
@@ -143,7 +143,7 @@ def digests(manifest: Manifest) -> Table:
 
 
 def libraries(manifest: Manifest) -> Table:
-    """The versions of all that shapes the result."""
+    """The versions of Python and of the libraries that shape the result."""
     return Table("Libraries", (), list(manifest["libraries"].items()))
 
 
@@ -153,7 +153,7 @@ def percent(value: float) -> str:
 
 
 def share(successes: int, trials: int) -> str:
-    """A proportion with its 95 % interval, as in `99.63 % (99.49 to 99.73)`; `none` where nothing was tried."""
+    """A proportion with its 95 % interval, as in `99.63 % (99.49 to 99.73)`; `none` if there were no trials."""
     if trials == 0:
         return "none"
     low, high = wilson_interval(successes, trials)

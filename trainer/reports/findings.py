@@ -1,4 +1,4 @@
-"""All that a run knows of the version it is about to publish: what the report and the card tell."""
+"""All that a run knows about the version that it is about to publish: the source of the report and the card."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

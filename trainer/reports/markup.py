@@ -1,4 +1,4 @@
-"""HTML from plain text: whatever is not marked as HTML already is escaped. Knows nothing of models."""
+"""HTML from plain text: text that is not already marked as HTML is escaped. Knows nothing about models."""
 
 import base64
 import html
@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainer.reports.facts import Table
 
-_BARS = 2  # columns before them
+_BARS = 2  # columns before the bars
 
 
 class Html(str):
@@ -38,14 +38,14 @@ def section(title: str, *content: str) -> Html:
 
 
 def figure(content: Html, caption: str) -> Html:
-    """A chart with what there is to see in it."""
+    """A chart with its caption."""
     return element("figure", content, element("figcaption", caption))
 
 
 def table(facts: Table, shares: Sequence[float] | None = None) -> Html:
-    """A table that scrolls inside itself; `shares`, one a row, become bars that end at the largest.
+    """A table that scrolls inside itself; `shares`, one per row, become bars scaled to the largest.
 
-    The bars stand after the second column, which has the shares as numbers: what comes later may be long.
+    The bars stand after the second column, which has the shares as numbers: later columns may be long.
     """
     heads = [element("th", head, scope="col") for head in facts.heads]
     lines = [[cell.replace(" %", "\N{NO-BREAK SPACE}%") for cell in row] for row in facts.rows]
@@ -61,7 +61,7 @@ def table(facts: Table, shares: Sequence[float] | None = None) -> Html:
 
 
 def scrolling(name: str, content: Html) -> Html:
-    """What may be wider than a phone: it scrolls inside itself, by keyboard as well."""
+    """Content that may be wider than a phone: it scrolls inside itself, by keyboard as well."""
     return element("div", content, class_="scroll", role="region", aria_label=name, tabindex="0")
 
 

@@ -1,6 +1,6 @@
 """Writes a version's training report: one HTML file that needs no network and no script.
 
-What it tells is in `facts.py` and `diagnosis.py`, how it looks in `report.html.template`.
+Its content comes from `facts.py` and `diagnosis.py`, its layout from `report.html.template`.
 """
 
 import math
@@ -45,7 +45,7 @@ def write_report(folder: Path, findings: Findings) -> None:
 
 
 def _sections(findings: Findings) -> list[Html]:
-    """All parts of the page in order; those that were not measured are empty."""
+    """All parts of the page in order, without those that were not measured."""
     manifest, probabilities, labels = findings.manifest, findings.answers.probabilities, findings.labels
     metrics, counts = manifest["metrics"], confusion(probabilities, labels)
     parts = [
@@ -87,7 +87,7 @@ def _shares(title: str, content: Table, shares: list[float]) -> Html:
 
 
 def _training(findings: Findings) -> Html:
-    # A chart has no place for what is no number, and the report must not cost the whole run.
+    # A chart can't show NaN or infinity, and the report must not make the whole run fail.
     history = [
         epoch
         for epoch in findings.history
@@ -115,7 +115,7 @@ def _training(findings: Findings) -> Html:
 
 
 def _loss_note(manifest: Manifest) -> str:
-    """What the training loss is made of, which the held-out one is not."""
+    """Says what the training loss includes that the held-out loss does not."""
     note = (
         "The training loss is the mean over the epoch's steps, on augmented images and smoothed labels where the "
         "recipe has them, so it may lie above."

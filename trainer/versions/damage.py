@@ -1,7 +1,6 @@
-"""What is wrong with a stored version's files, found without TensorFlow.
+"""Finds what is wrong with a stored version's files, without TensorFlow.
 
-A server looks in the same way before it serves a version; whether the network itself runs is for
-`trainer.answering` to say.
+A server makes the same checks before it serves a version; `trainer.answering` checks whether the network itself runs.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from trainer.versions.documents import parse
 from trainer.versions.manifest import MANIFEST_PATH, SCHEMA_VERSION, FileFacts, Manifest
 from trainer.versions.schema import misfit
 
-_REQUIRED_FILES = ("saved_model.pb", "assets.extra/golden.npz")  # as servers do
+_REQUIRED_FILES = ("saved_model.pb", "assets.extra/golden.npz")  # servers require the same
 _EXTRA_FOLDER = "assets.extra"  # TensorFlow reads nothing in it
 _MAX_MANIFEST_BYTES = 1024 * 1024  # servers read no larger one
 
@@ -25,7 +24,7 @@ class DamagedVersionError(TrainerError):
 
 
 def damage_of(version_folder: Path) -> str | None:
-    """Says why a server would refuse a version; None if its manifest is sound, its own, and true of every file.
+    """Says why a server would refuse a version; None if its manifest is valid, its own, and true of every file.
 
     Raises:
         OSError: This machine can't read it now; that says nothing about the version.
@@ -46,7 +45,7 @@ def damage_of(version_folder: Path) -> str | None:
 
 
 def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
-    """What the manifest says and is not so."""
+    """The manifest's first false statement or omission; None if there is none."""
     stated: list[tuple[str, Any, Any]] = [
         ("schema", manifest["schema_version"], SCHEMA_VERSION),
         ("model", manifest["name"], version_folder.parent.name),
@@ -68,7 +67,7 @@ def _contradiction(version_folder: Path, manifest: Manifest) -> str | None:
 
 
 def _loadable_files(version_folder: Path) -> Iterator[str]:
-    """What TensorFlow might read with the network; not what file managers leave, such as .DS_Store.
+    """The files that TensorFlow might read with the network; not those that file managers leave, such as .DS_Store.
 
     A folder that cannot be listed, or has just been pruned, counts as an empty one.
     """

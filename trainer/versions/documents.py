@@ -1,4 +1,4 @@
-"""JSON as the service reads it: UTF-8 and nothing else, where Python's own reader guesses among five encodings."""
+"""JSON as the service reads it: UTF-8 and nothing else, whereas Python's own reader guesses among five encodings."""
 
 import json
 
@@ -11,7 +11,7 @@ def parse(content: bytes) -> object:
     """
     try:
         document: object = json.loads(content.decode("utf-8"))
-        json.dumps(document, ensure_ascii=False).encode()  # fails for half a character, as in "\ud800"
+        json.dumps(document, ensure_ascii=False).encode()  # fails for a lone surrogate, as in "\ud800"
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return document

@@ -68,11 +68,11 @@ class TestMetrics(TypedDict):
 
 
 class Metrics(TestMetrics):
-    """Also what the images held out were used for, and how the version does beyond clean digits.
+    """Adds what the images held out were used for, and how the version does beyond clean digits.
 
-    `is_digit_threshold` is None if the network has no output `is_digit`. The last two are shares
-    from 0 to 1: of 500 non-digits of a kind that are taken for digits, and of 2,000 test images under
-    a corruption that are read wrong. Versions made before these were measured lack all three.
+    `is_digit_threshold` is None if the network has no output `is_digit`. The last two are shares from 0 to 1: of 500
+    non-digits of each kind, those taken for digits; of 2,000 test images under each corruption, those read wrong.
+    Versions made before these were measured lack all three.
     """
 
     temperature: PositiveAmount
@@ -109,7 +109,7 @@ class GateFacts(TypedDict):
 
 
 class Baseline(TypedDict):
-    """The predictions on the test set, against which a service can see drift."""
+    """Counts of the predictions on the test set, against which a service can detect drift."""
 
     class_counts: Annotated[list[Count], of_length(10)]
     confidence_counts: Annotated[list[Count], of_length(20)]
@@ -152,7 +152,7 @@ def read(version_folder: Path) -> Manifest:
         OSError: There is none to read.
         ValueError: It is not JSON.
     """
-    return cast("Manifest", parse((version_folder / MANIFEST_PATH).read_bytes()))  # `damage_of` says if it is none
+    return cast("Manifest", parse((version_folder / MANIFEST_PATH).read_bytes()))  # `damage_of` checks that it is one
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -175,14 +175,14 @@ def code_sha256(package: Path = _PACKAGE) -> str:
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         source = path.read_bytes()
-        # The length keeps a path's end and a file's start apart.
+        # The length tells where a file ends and the next path starts.
         digest.update(f"{path.relative_to(package).as_posix()}\0{len(source)}\0".encode())
         digest.update(source)
     return digest.hexdigest()
 
 
 def git_commit(package: Path = _PACKAGE) -> str | None:
-    """Names the git commit that these sources are of; None if they differ from it, or have none."""
+    """Names the git commit of these sources; None if they differ from it, or have none."""
     # Ignored files count too: an installed copy may lie in another project's repository, ignored there.
     try:
         answer = subprocess.run(
@@ -210,7 +210,7 @@ def git_commit(package: Path = _PACKAGE) -> str | None:
 
 
 def library_versions() -> dict[str, str]:
-    """Names the versions of all that shapes the result, without importing any of it."""
+    """Names the versions of Python and the libraries that shape the result, without importing them."""
     libraries = {"python": platform.python_version()}
     for name in ("tensorflow", "keras", "numpy"):
         libraries[name] = _installed_version(name)
@@ -225,7 +225,7 @@ def now() -> str:
 def same_training(
     manifest: Manifest, recipe: RecipeFacts, code: str, array_digests: Mapping[str, str], seed: int | None
 ) -> bool:
-    """Whether a version came from this recipe, these sources, these images, and this seed unless that is None.
+    """Whether a version came from this recipe, these sources, these images, and, if one is given, this seed.
 
     A manifest that lacks one of these facts counts as another training.
     """
@@ -253,7 +253,7 @@ def _installed_version(name: str) -> str:
 
 
 def _split_status(status: str) -> tuple[dict[str, str], list[str]]:
-    """Splits what git says into its headers (`# branch.oid 9fceb02...`) and a line for each change."""
+    """Splits git's output into its headers (`# branch.oid 9fceb02...`) and a line for each change."""
     headers, changes = {}, []
     for line in status.splitlines():
         if line.startswith("# "):

@@ -1,7 +1,7 @@
 """Which version serves: policy.json beside the versions, as the service reads it.
 
-A pin names one version; without one the latest serves, which is the newest that is whole. If the pinned one
-can't serve, a service that runs stays on what it has, which is not to be seen from here.
+A pin names one version; without a pin the latest serves, which is the newest that is whole. If the pinned one can't
+serve, a running service keeps the version that it has, which can't be seen from here.
 """
 
 import json
@@ -20,14 +20,14 @@ _LATEST = "latest"
 _MAX_POLICY_BYTES = 64 * 1024  # servers read no larger one
 
 TroubleOf: TypeAlias = Callable[[Path], str | None]
-"""Says why a server would refuse the version in a folder; None if it would not, as far as is looked at."""
+"""Says why a server would refuse the version in a folder; None if the checks find no reason."""
 
 
 def read_pin(store: ModelStore) -> int | None:
     """Reads which version policy.json pins; None if the latest is to serve.
 
     Raises:
-        StoreError: It can't be read, or says something else.
+        StoreError: It can't be read, or holds something else.
         OSError: This machine can't read it now.
     """
     path = store.folder / _POLICY_FILE
@@ -36,7 +36,7 @@ def read_pin(store: ModelStore) -> int | None:
             content = stream.read(_MAX_POLICY_BYTES + 1)
         policy = parse(content)
     except FileNotFoundError as error:
-        if path.is_symlink():  # to nowhere: there is a policy, and it may be a pin
+        if path.is_symlink():  # a dangling link: there is a policy, and it may be a pin
             raise _unusable(path) from error
         return None
     except IsADirectoryError as error:
@@ -53,7 +53,7 @@ def read_pin(store: ModelStore) -> int | None:
 
 
 def write_pin(store: ModelStore, version: int | None) -> None:
-    """Pins a version, or with None has the latest serve; servers see the old policy or the new one, whole.
+    """Pins a version, or with None lets the latest serve; servers see either the old policy or the new one, whole.
 
     Raises:
         StoreError: That version is not in the store, or is damaged; or policy.json is a folder.
@@ -72,11 +72,11 @@ def serving_version(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int
     """Says which version a server of this store serves: the pinned one, or else the newest that is whole.
 
     Args:
-        store: Where they are.
-        trouble_of: Judges a version; a server also refuses what does not answer its golden images as it did.
+        store: Where the versions are.
+        trouble_of: Judges a version; a server also refuses one that does not answer its golden images as it did.
 
     Raises:
-        StoreError: policy.json can't be used, or pins what can't serve.
+        StoreError: policy.json can't be used, or pins a version that can't serve.
     """
     pin = read_pin(store)
     if pin is None:
@@ -91,7 +91,7 @@ def serving_version(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int
 
 
 def newest_whole(store: ModelStore, trouble_of: TroubleOf = damage_of) -> int | None:
-    """Says which version is the newest that a server would not refuse, by its files at least; None if there is none."""
+    """Finds the newest version that a server would accept, as far as `trouble_of` can tell; None if there is none."""
     versions = reversed(store.versions())
     return next((number for number in versions if trouble_of(store.folder / str(number)) is None), None)
 
@@ -103,7 +103,7 @@ def _replace(store: ModelStore, text: str) -> None:
     except IsADirectoryError as error:
         raise _is_a_folder(path) from error
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # not of the file beside it, which is gone
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the file beside it, which is gone
     store.disk.synchronise(store.folder)
 
 
@@ -120,7 +120,7 @@ def _write_beside(store: ModelStore, text: str, path: Path) -> None:
 def _pin_in(serve: Any, path: Path) -> int | None:  # noqa: ANN401 - whatever JSON holds
     if serve == _LATEST:
         return None
-    if type(serve) is int and serve > 0:  # a bool is an int too, but no number to the service
+    if type(serve) is int and serve > 0:  # a bool is an int to Python, but not a number to the service
         return serve
     raise _unusable(path)
 

@@ -1,4 +1,4 @@
-"""Removes old versions to make room, but only those that surely do not serve."""
+"""Removes old versions to make room, but only those that certainly do not serve."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> li
     """Removes the versions older than the newest `keep`, but none that serves or may serve.
 
     Args:
-        store: Where they are.
+        store: Where the versions are.
         keep: At least 1: with no version left, the next one would get a number that was used before.
         trouble_of: Judges a version. Called for the newest ones until one is whole, and only if any could be removed.
 
@@ -20,7 +20,7 @@ def prune(store: ModelStore, keep: int, trouble_of: TroubleOf = damage_of) -> li
 
     Raises:
         StoreError: It is not known which version serves, so nothing was removed: policy.json can't be used or pins
-            what can't serve, or no version is whole.
+            a version that can't serve, or no version is whole.
     """
     versions = store.versions()
     judge = cache(trouble_of) if versions[:-keep] else damage_of

@@ -1,7 +1,7 @@
-"""Whether a document from JSON has the form that its types state, so that the trainer refuses what the service does.
+"""Checks a JSON document against its types, so that the trainer refuses the same documents as the service.
 
-The types are TypedDicts, lists, dictionaries, unions and scalars, of which `Annotated` may require more. Written
-out here, because nothing else in the trainer needs pydantic, which does it in the service.
+The types are TypedDicts, lists, dictionaries, unions and scalars, to which `Annotated` may add conditions. Written out
+here, because nothing else in the trainer needs pydantic, which checks them in the service.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-# Members that versions lack which were made before these were measured.
+# Members that are missing from versions made before these were measured.
 _ADDED_LATER = frozenset(
     {"microseconds_per_image", "gate", "is_digit_threshold", "non_digits_accepted", "corruption_errors"}
 )
@@ -33,7 +33,7 @@ def _is_inside(value: str) -> bool:
 
 
 def of_length(length: int) -> Callable[[list[Any]], bool]:
-    """Requires of a list that it has so many items."""
+    """Requires a list to have this many items."""
     return lambda value: len(value) == length
 
 
@@ -49,7 +49,7 @@ RelativePath: TypeAlias = Annotated[str, _is_inside]
 
 
 def misfit(value: Any, form: Any, where: str = "the document") -> str | None:  # noqa: ANN401 - whatever JSON holds
-    """Says where a value is not of the form of a type, as in `metrics/test_nll`; None if it is, all through."""
+    """Says where a value does not match a type, as in `metrics/test_nll`; None if all of it matches."""
     if get_origin(form) is Annotated:
         plain, *required = get_args(form)
         return misfit(value, plain, where) or (None if all(fits(value) for fits in required) else where)

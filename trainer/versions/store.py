@@ -1,8 +1,7 @@
-"""The model store as the trainer sees it: which versions there are, how one more gets in, and how one goes.
+"""The model store as the trainer sees it: lists versions, publishes new ones and removes old ones.
 
-A version is written into a `.publishing-` folder that no server looks at, forced to the disk, and
-then put in place by one rename. So it is there whole, or not at all, whatever happens at whatever
-instant.
+A version is written into a `.publishing-` folder that no server looks at, forced to the disk, and then put in place by
+one rename. So it is there whole, or not at all, whatever happens and whenever.
 """
 
 import errno
@@ -21,19 +20,19 @@ from trainer.versions.damage import damage_of
 from trainer.versions.manifest import MANIFEST_PATH, Manifest, describe_files, encode, read
 from trainer.writing import written_to
 
-# As the service reads them: a number in plain digits, and few enough of them for 64 bits.
+# As the service reads them: a number in plain digits, few enough for 64 bits.
 VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
 _UNFINISHED_PREFIX = ".publishing-"
 _RUN_PREFIX = ".training-"
 _REMOVED_PREFIX = ".removing-"
 UNWRITTEN_POLICY_PREFIX = ".policy.json-"
 _DAY_SECONDS = 24 * 3600.0
-# All but training takes less than a day; but whoever stopped a training may come back after a weekend.
+# Everything but training takes less than a day; a stopped training may be resumed after a weekend.
 _ABANDONED_SECONDS = {
     **dict.fromkeys((_UNFINISHED_PREFIX, _REMOVED_PREFIX, UNWRITTEN_POLICY_PREFIX), _DAY_SECONDS),
     _RUN_PREFIX: 30 * _DAY_SECONDS,
 }
-_MAX_ATTEMPTS = 100  # to get a number: so many trainers may finish at the same instant
+_MAX_ATTEMPTS = 100  # to get a number: this many trainers may finish at the same moment
 
 
 class StoreError(TrainerError):
@@ -45,7 +44,7 @@ class OvertakenError(StoreError):
 
 
 class Disk:
-    """The two operations that make a version last; a test passes one that records them."""
+    """The two operations that make a version durable; a test passes an object that records them."""
 
     def synchronise(self, path: Path) -> None:
         """Forces a file's content, or a folder's entries, out of memory onto the disk."""
@@ -75,7 +74,7 @@ class ModelStore:
         return self.root / self.name
 
     def prepare(self) -> None:
-        """Makes the folder, and removes what trainers that were killed left behind long ago.
+        """Makes the folder, and removes the files that killed trainers left behind long ago.
 
         Raises:
             StoreError: It can't be written to, or has no number left; better to know before training than after.
@@ -92,7 +91,7 @@ class ModelStore:
             raise StoreError(f"{self.folder} can't be written to ({error}): name another by --store") from error
 
     def run_folder(self, key: str) -> Path:
-        """Where a training run with this key keeps what it needs to go on."""
+        """Where a training run with this key keeps what it needs to continue."""
         return self.folder / f"{_RUN_PREFIX}{key}"
 
     def _abandoned(self) -> list[Path]:
@@ -104,22 +103,22 @@ class ModelStore:
         ]
 
     def versions(self) -> list[int]:
-        """Lists the numbers of the version folders in order; a file is no version to a server."""
+        """Lists the numbers of the version folders in order; servers do not count a file as a version."""
         return sorted(int(entry.name) for entry in self._numbered() if entry.is_dir())
 
     def _numbered(self) -> list[Path]:
-        """All that has a version's name, whatever it is."""
+        """All entries that have a version's name, files included."""
         if not self.folder.is_dir():
             return []
         return [entry for entry in self.folder.iterdir() if VERSION_NAME.fullmatch(entry.name)]
 
     def next_number(self) -> int:
-        """The number that the next version gets, if nobody is faster.
+        """The number that the next version gets, unless another trainer is faster.
 
         Raises:
             StoreError: There is none left.
         """
-        # A file in a version's place takes up its number as a version does.
+        # A file with a version's name takes up its number as a version does.
         number = max((int(entry.name) for entry in self._numbered()), default=0) + 1
         if VERSION_NAME.fullmatch(str(number)):
             return number
@@ -143,13 +142,13 @@ class ModelStore:
         """Reads the manifests of the versions that are whole, newest first."""
         for number in reversed(self.versions()):
             folder = self.folder / str(number)
-            with suppress(FileNotFoundError):  # pruned between the two looks
+            with suppress(FileNotFoundError):  # pruned after it was listed
                 if damage_of(folder) is None:
                     yield read(folder)
 
     @contextmanager
     def publication(self) -> Iterator[Path]:
-        """Gives an empty folder to write a version into; what has not been published is removed."""
+        """Yields an empty folder to write a version into; removes it if it was not published."""
         # Made with the user's own umask: the service's user could not read a folder made by mkdtemp.
         unfinished = self.folder / f"{_UNFINISHED_PREFIX}{secrets.token_hex(8)}"
         unfinished.mkdir()
@@ -162,8 +161,8 @@ class ModelStore:
         """Makes a written folder the next version.
 
         Args:
-            unfinished: What `publication` gave, with everything written but the manifest.
-            manifest: Its name, version and files are stated anew here.
+            unfinished: The folder from `publication`, with everything written but the manifest.
+            manifest: Its name, version and files are overwritten here.
             number: The only number allowed: the one that was next when the version was compared with the one before it.
 
         Returns:
@@ -171,7 +170,7 @@ class ModelStore:
 
         Raises:
             OvertakenError: Another version has that number by now.
-            StoreError: No number could be had.
+            StoreError: No free number was found.
         """
         files = describe_files(unfinished)
         for path in sorted(unfinished.rglob("*"), reverse=True):  # files before their folders
@@ -193,7 +192,7 @@ class ModelStore:
         raise StoreError(f"{self.folder}: no free version number in {_MAX_ATTEMPTS} attempts")
 
     def remove(self, number: int) -> None:
-        """Removes a version: by one rename for servers, which never see half of it, then from the disk."""
+        """Removes a version: hides it by one rename, so that servers never see half of it, then deletes it."""
         removed = self.folder / f"{_REMOVED_PREFIX}{number}-{secrets.token_hex(8)}"
         self.disk.rename(self.folder / str(number), removed)
         self.disk.synchronise(self.folder)
@@ -212,11 +211,11 @@ def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()  # a policy, or a link to a version that lies elsewhere
+        path.unlink()  # a policy file, or a link to a version that lies elsewhere
 
 
 def _age_seconds(path: Path) -> float:
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
-        return 0.0  # another trainer's, who has just ended
+        return 0.0  # it belonged to another trainer, which has just ended

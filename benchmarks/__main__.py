@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the service, its parts and its peers, take a profile, write down what came of it."""
+"""`python -m benchmarks`: measure the service, its parts and its peers, take a profile, write the results down."""
 
 import argparse
 import sys
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
-    """Measure, keep the figures, show them; what other commands measured stays."""
+    """Measure, keep the figures and print them; the figures of other commands stay."""
     before = read_figures(_FIGURES)
     if what == "service":
         session = measure_service(plan, _say)
@@ -50,7 +50,7 @@ def _measure(what: str, plan: Plan, peers: Sequence[str]) -> int:
         session = measure_peers(plan, peers, _BUILD / "peers", _say)
         write_figures(_FIGURES, replace(before, peers=session))
         _say("\n" + results.written(Figures(peers=session)))
-    # That a peer failed is a result; that Digits failed is an error.
+    # A peer's failure is a result; a failure of Digits is an error.
     return FAILED if session.servers[0].failure else DONE
 
 
@@ -66,7 +66,7 @@ def _report() -> int:
 
 
 def _profile(plan: Plan) -> int:
-    """Look where the time goes, once, and keep what was seen."""
+    """Profile the service once, and keep the figures."""
     under = conditions(1, plan.seconds, plan.arguments)
     try:
         profiles = Profiles(under, profiling.profile(_BUILD, plan.seconds, _say))

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def in_processes(count: int, serve: Callable[..., None], *arguments: object) -> None:
-    """Serve in so many processes, of which this one is the first; whoever ends it ends the others too."""
+    """Serve in `count` processes, of which this one is the first; when it ends, the others end too."""
     spawn = multiprocessing.get_context("spawn")
     for _ in range(count - 1):
         spawn.Process(target=serve, args=arguments, daemon=True).start()

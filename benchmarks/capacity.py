@@ -1,7 +1,7 @@
 """`python -m benchmarks.capacity`: the figures marked in docs/capacity.md: 1 and 2 workers, a scrape, preparing.
 
-It also prints how busy the machine was before. One worker and two are measured by turns, so that whatever else the
-machine does meets both. The figures of whole loads come from `make bench`.
+It also prints the load average beforehand. One worker and two are measured by turns, so that other work on the machine
+affects both alike. The figures of whole loads come from `make bench`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Scrape:
-    """What one look at /metrics costs."""
+    """What one scrape of /metrics costs."""
 
     series: int
     size_bytes: int
@@ -113,7 +113,7 @@ def _report(workers: int, rounds: list[Round]) -> None:
 
 
 def _growth(rounds: dict[int, list[Round]], load: str) -> float:
-    """How many times as many requests two workers on two cores answered, with the generator on the same cores."""
+    """How many times as many requests two workers answered as one did, with the generator on the same two cores."""
     one, two = (
         statistics.median(each.runs[load].requests_per_second for each in rounds[workers]) for workers in (1, 2)
     )

@@ -1,4 +1,4 @@
-"""Measures what cleaning a picture up costs beside Pillow's own decoding, in this process, so without HTTP."""
+"""Measures what the clean-up costs in addition to Pillow's decoding, in this process and so without HTTP."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _MAX_IMAGE_PIXELS = 25_000_000
 _ROUNDS, _ROUNDS_OF_LARGE = 200, 15
-_LARGE = 1_000_000  # bytes as decoded
+_LARGE = 1_000_000  # pixels
 # Kinds that need more work than a plain drawing: lines to take out, uneven light, shadows.
 _KINDS = (dark_on_light, photo, ruled_paper, squared_paper, shadow, phone_photo, phone_shadow)
 _PICTURES_OF_A_KIND = 20
 
 
 def costs() -> Iterator[tuple[str, float, float]]:
-    """For each size and format its name, the milliseconds of decoding, and those of everything."""
+    """For each size and format, and each kind: its name, the milliseconds of decoding, and those of everything."""
     for name, size in (("0.3 megapixel", (640, 480)), ("12 megapixels", (4000, 3000))):
         for file_format in ("JPEG", "PNG"):
             picture = _photo(size, file_format)
@@ -60,7 +60,7 @@ def _photo(size: tuple[int, int], file_format: str) -> bytes:
 
 
 def _milliseconds(pictures: list[bytes], rounds: int) -> tuple[float, float]:
-    """Medians of one core's time, of decoding and of everything by turns: a busy neighbour slows both."""
+    """Median CPU times of decoding and of everything, measured by turns so that a busy neighbour slows both."""
     decoding, everything = [], []
     for picture in rounds * pictures:
         decoding.append(_seconds(_decode, picture))

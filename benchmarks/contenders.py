@@ -22,9 +22,9 @@ from service.versions.golden import GOLDEN_TOLERANCE, GoldenImages
 # Ray needs most of a minute on two busy cores, and TensorFlow ten seconds in each worker.
 START_SECONDS = 180.0
 _ASK_AGAIN_SECONDS = 0.1
-# On a connection each: one of two processes that is not ready yet is missed by so many once in a million.
+# Each over a new connection: if one of two processes is not ready yet, that many miss it once in a million.
 _ANSWERS_IN_A_ROW = 20
-# Caches, threads and connections are as they stay after this.
+# After this, caches, threads and connections no longer change.
 _WARM_UP_SECONDS = 1.0
 _PORTS = ("{port}", "{second_port}", "{third_port}")
 
@@ -77,7 +77,7 @@ class Contender:
 
 @dataclass
 class _Taken:
-    """What a contender has done so far."""
+    """A contender's runs so far, and why it failed if it did."""
 
     runs: dict[tuple[str, int], list[Run]] = field(default_factory=dict)
     failure: str | None = None
@@ -110,7 +110,7 @@ def _take_turn(contender: Contender, golden: GoldenImages, logs: Path, seconds: 
 
 @contextlib.contextmanager
 def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[tuple[Server, int]]:
-    """Run a contender while the context lasts, its answers checked; gives the server and its port.
+    """Run a contender while the context is open, and check its answers first; gives the server and its port.
 
     Raises:
         ServerError: It did not start in time, or it answers wrongly.
@@ -126,7 +126,7 @@ def serving(contender: Contender, golden: GoldenImages, logs: Path) -> Iterator[
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ports of this machine that nobody listens on."""
+    """`count` different free ports of this machine."""
     with contextlib.ExitStack() as opened:
         listeners = [opened.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:

@@ -13,7 +13,7 @@ _SIZES = {"twice the size": 2.0, "half the size": 0.5}
 
 
 def copies_of(picture: bytes) -> dict[str, bytes]:
-    """The copies, by what was done to them."""
+    """The copies, keyed by what was done to them."""
     shown = _shown(picture)
     grey = shown.convert("L")
     light_ink = np.mean((np.asarray(grey, np.float64) - np.median(np.asarray(grey))) ** 3) > 0
@@ -31,12 +31,12 @@ def copies_of(picture: bytes) -> dict[str, bytes]:
 
 
 def inverted(picture: bytes) -> bytes:
-    """Light for dark and dark for light, as a PNG."""
+    """The picture with light and dark swapped, as a PNG."""
     return _png(ImageOps.invert(_shown(picture)))
 
 
 def _shown(picture: bytes) -> Image.Image:
-    """The picture upright, in colours of 8 bits, what is transparent filled with white or black."""
+    """The picture upright, in 8-bit colours, with transparent parts filled with white or black."""
     shown: Image.Image = ImageOps.exif_transpose(Image.open(BytesIO(picture)))
     if shown.mode.startswith("I"):
         levels = np.asarray(shown, np.float32)

@@ -35,10 +35,10 @@ ENVIRONMENT = {
     "DIGITS_DRAIN_SECONDS": "0",
 }
 OUTCOMES = frozenset({200, 204, 400, 401, 404, 405, 413, 415, 422, 429, 499, 503, 504})
-"""What the load brings about: every status of the contract but 500, which needs a fault of the service."""
+"""The statuses that the load causes: all of the contract but 500, which needs a fault in the service."""
 _REPEATS = 5
 _CONNECTIONS = 8
-# For what is counted after the client has its answer, or has left.
+# Some requests are counted only after the client has its answer, or has left.
 _SETTLE_SECONDS = 20.0
 _OCTETS = (("Content-Type", "application/octet-stream"),)
 _JSON = (("Content-Type", "application/json"),)
@@ -82,12 +82,12 @@ def compare(port: int, images: GoldenImages, publish: Callable[[], object]) -> l
     """Send the load to a service that has just been started with an empty store.
 
     Args:
-        port: Of the service, which was started with `ENVIRONMENT`.
+        port: The port of the service, which was started with `ENVIRONMENT`.
         images: Digits to ask for.
         publish: Puts version 1 into the store.
 
     Raises:
-        ServerError: An outcome did not come about.
+        ServerError: An outcome did not occur.
         TimeoutError: No version serves, or the queue is never full.
     """
     client = Client(port)
@@ -104,7 +104,7 @@ def compare(port: int, images: GoldenImages, publish: Callable[[], object]) -> l
 
 
 def _questions(images: GoldenImages) -> list[Question]:
-    """One of each kind whose outcome is sure."""
+    """One question of each kind whose outcome is certain."""
     plain = [json_image(images.pixels[0]), png(images.pixels[1])]
     return [
         *(Question("POST", PREDICT, request.headers, request.body) for request in plain),
@@ -113,9 +113,9 @@ def _questions(images: GoldenImages) -> list[Question]:
         Question("POST", f"{PREDICT}?version=1", _JSON, plain[0].body),
         *(Question("GET", path, route=path) for path in ("/", "/docs", "/openapi.json", "/health", "/v1/models")),
         Question("GET", "/health/live", route="/health/live"),
-        Question("GET", "/health", _WEBSOCKET, route="/health"),  # not spoken here: a request like any other
+        Question("GET", "/health", _WEBSOCKET, route="/health"),  # no WebSockets here: a request like any other
         Question("POST", PREDICT, _JSON, b"{"),
-        # Refused before anybody looks which route it is for.
+        # Refused before its route is determined.
         Question("POST", PREDICT, (*_OCTETS, ("X-API-Key", "another")), route="unmatched"),
         Question("POST", f"{PREDICT}?version=9", _OCTETS, bytes(784)),
         Question("GET", "/made-up/path", route="unmatched"),
@@ -138,7 +138,7 @@ def _octets(images: GoldenImages, rows: int) -> Question:
 
 
 def _send_all(client: Client, questions: Sequence[Question]) -> None:
-    """Send each several times, in random order, several at once; between them clients leave."""
+    """Send each several times, in random order, several at once; in between, clients leave or send nonsense."""
     leaving = Question("POST", PREDICT, (*_OCTETS, ("Content-Length", "784")))
     tasks: list[Callable[[], object]] = [partial(client.ask, question) for question in questions]
     tasks += [partial(client.leave, leaving, bytes(100)), client.send_nonsense]
@@ -161,10 +161,10 @@ def _fill_queue(client: Client, largest: Question) -> None:
 
 
 def _settled(client: Client) -> list[Line]:
-    """Compare until all is equal, or it is clear that it will not be."""
+    """Compare until all counts are equal or the time is up."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
-        saw = client.saw.copy()  # the answer to a look at the metrics is not in what it shows
+        saw = client.saw.copy()  # a scrape of the metrics does not include itself
         _, content = client.ask(Question("GET", "/metrics", route="/metrics"))
         counted = _counted(content.decode())
         lines = [Line(series, saw[series], counted[series]) for series in sorted(saw.keys() | counted.keys())]

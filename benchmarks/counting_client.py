@@ -1,6 +1,6 @@
 """A client that counts what it sees of each request: its status, its problem, the digits that are predicted.
 
-Whether the service has counted the same is for `counters` to say.
+`counters` compares this with the service's own counts.
 """
 
 import http.client
@@ -18,7 +18,7 @@ PREDICT = "/v1/predict"
 _WAIT_SECONDS = 120.0
 
 Series = tuple[str, ...]
-"""What is counted, and its labels but for the version."""
+"""What is counted, and its labels except the version."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Question:
 
 @dataclass
 class Client:
-    """Asks over a connection of its own each time, so that any worker may answer, and counts what it sees."""
+    """Asks over a new connection each time, so that any worker may answer, and counts what it sees."""
 
     port: int
     saw: Counter[Series] = field(default_factory=Counter)
@@ -63,7 +63,7 @@ class Client:
         self._note(question, ClientGone.status, problem)
 
     def send_nonsense(self) -> None:
-        """Send what is no HTTP, and count the answer."""
+        """Send bytes that are not HTTP, and count the answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS) as connection:
             connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
             response = http.client.HTTPResponse(connection)

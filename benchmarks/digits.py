@@ -1,4 +1,4 @@
-"""Digits itself as a contender: the released model, published as anyone would, served from a store of its own."""
+"""Digits itself as a contender: the released model, published in the usual way, served from its own store."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ class Released:
         return self.folder / "programs"
 
     def publish(self) -> GoldenImages:
-        """Publish the released model, if it is not there; give its golden images."""
+        """Publish the released model unless it is there already; give its golden images."""
         command = [sys.executable, "-m", "trainer", "release", "--store", str(self.store)]
         subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL, timeout=120)  # noqa: S603
         return read_golden(self.version)

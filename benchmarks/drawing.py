@@ -1,6 +1,6 @@
 """Draws MNIST digits the way people's tools do: scaled up, traced with a pen, put on a ground, saved as a file.
 
-Ink is float32 [height, width] in [0, 1], 1 is full ink. What kinds of picture there are is for `kinds` to say.
+Ink is float32 [height, width] in [0, 1], 1 is full ink. `kinds` says which kinds of picture there are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Mnist = NDArray[np.uint8]  # 28x28, an MNIST image
     Colour = tuple[float, float, float]  # 0 to 255
 
-_SKELETON_SCALE = 4  # a skeleton is found at this many pixels for one of MNIST's
+_SKELETON_SCALE = 4  # a skeleton is computed at this many pixels per MNIST pixel
 _HALF = 0.5
 
 
@@ -98,7 +98,7 @@ def tilted(ink: Ink, degrees: float) -> Ink:
 
 
 def grown(ink: Ink, pixels: int) -> Ink:
-    """Strokes that many pixels wider, as a marker makes them."""
+    """The ink with strokes `pixels` wider, as by a marker."""
     if pixels < 2:
         return ink
     odd = pixels + 1 - pixels % 2

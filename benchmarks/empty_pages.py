@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def empty_pages(count: int) -> dict[str, list[bytes]]:
-    """So many pages of each sort, by the sort's name; the same ones each time."""
+    """`count` pages of each sort, keyed by the sort's name; the same pages each time."""
     random = np.random.default_rng(11)
     return {
         "white": [file_of(np.full((200, 200), 255, np.float32))] * count,

@@ -10,7 +10,7 @@ from benchmarks.figures import EngineFigures
 from benchmarks.machine import cores
 from service.engines.litert import LiteRTEngine
 
-# What the service runs at once at most, by default.
+# The service's default limit for the rows of a batch.
 _BATCH_ROWS = 64
 
 

@@ -26,7 +26,7 @@ class Run:
 
     @property
     def requests_per_second(self) -> float:
-        """Answered with 2xx or 3xx, a second."""
+        """Requests answered with 2xx or 3xx, per second."""
         return (self.requests - self.status_errors) / self.seconds
 
     @property
@@ -63,12 +63,12 @@ class OpenPoint:
     p999_ms: float
     errors: int
     client_cpu_share: float
-    """Of one core; near 1 it is the client that was measured."""
+    """Share of one core; near 1, the client was measured rather than the server."""
 
 
 @dataclass(frozen=True)
 class Idle:
-    """What a server takes that is asked nothing: CPU of all its processes, and each process's own memory."""
+    """What a server takes without any requests: CPU of all its processes, and the memory of each process."""
 
     seconds: float
     cpu_seconds: float
@@ -77,7 +77,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """One server: how it was started, what it was made of, what it did, or why it did nothing."""
+    """One server: how it was started, its packages' versions, its figures, and why it failed if it did."""
 
     name: str
     title: str
@@ -127,7 +127,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Share:
-    """A function and the share of the samples, waiting left out, in which it was the one that ran."""
+    """A function and the share of the samples in which it was running; samples of waiting threads are left out."""
 
     function: str
     share: float
@@ -144,7 +144,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """What one command looked at under the same conditions."""
+    """The profiles that one command took under the same conditions."""
 
     conditions: Conditions
     loads: tuple[Profile, ...]

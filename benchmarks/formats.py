@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def strong_jpeg(digit: Mnist, random: Generator) -> bytes:
-    """JPEG of quality 15, its colours halved, of a photographed page."""
+    """JPEG of quality 15, its colours at half the resolution, of a photographed page."""
     page = written(np.full((300, 400, 3), PAPER, np.float32), on_a_sheet(digit, 400, 300, random), ballpoint(random))
     page = page * lamp((300, 400), random.uniform(0, 0.35), random)[..., None]
     return file_of(page + 4 * normal(page.shape, random), "JPEG", quality=15, subsampling=2)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import Conditions
 
-# As the system calls them, and as people do; two machines of one name may differ in these.
+# The system's names and the usual ones; two processors of the same name may differ in these.
 _VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))
 
 _VERSIONS_PROGRAM = """
@@ -44,12 +44,12 @@ def conditions(repeats: int, seconds: float, arguments: Sequence[str]) -> Condit
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def package_versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
-    """Versions of those of the packages that are installed for `python`, and Python's own."""
+    """The version of the interpreter `python`, and those of the `packages` that are installed for it."""
     command = [str(python), "-c", _VERSIONS_PROGRAM, *packages]
     output = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout  # noqa: S603 - our own program
     versions: dict[str, str] = json.loads(output)
@@ -57,7 +57,7 @@ def package_versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
 
 
 def processor(cpu_info: str) -> str:
-    """The processor's name and its widest vectors, which the network runs at, by the text of /proc/cpuinfo."""
+    """The processor's name and its widest vectors, which the network uses, from the text of /proc/cpuinfo."""
     facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in cpu_info.splitlines())}
     name, flags = facts.get("model name", platform.machine()), facts.get("flags", "").split()
     widest = next((shown for flag, shown in _VECTORS if flag in flags), None)

@@ -1,7 +1,7 @@
 """The open loop: requests leave on a schedule, whatever the server does; latency counts from the intended time.
 
-A closed loop stops asking while the server is slow and so hides the wait; this one does not. A request whose time
-has come and finds no connection free waits for one, and that wait is part of its latency.
+A closed loop stops asking while the server is slow and so hides the wait; this one does not. A request that is due
+and finds no connection free waits for one, and that wait is part of its latency.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import cast
 from benchmarks.figures import OpenPoint, percentile
 from benchmarks.requests import Request, on_the_wire
 
-# After the last request was due, answers are waited for this long; what is missing then is an error.
+# How long to wait for answers after the last request was due; an answer that is missing then is an error.
 _GRACE_SECONDS = 5.0
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _OK = b"HTTP/1.1 200"
@@ -44,7 +44,7 @@ def offer(port: int, request: Request, connections: int, per_second: float, seco
         OSError: Nobody listens.
     """
     cpu_before = time.process_time()
-    # epoll sleeps whole milliseconds and select does not: a request would leave up to one millisecond late.
+    # epoll sleeps whole milliseconds, so that a request would leave up to one millisecond late; select does not.
     with contextlib.closing(asyncio.SelectorEventLoop(selectors.SelectSelector())) as loop:
         outcome = Outcome()
         schedule = Schedule(outcome, on_the_wire(request, port), per_second, round(per_second * seconds))
@@ -79,7 +79,7 @@ class Schedule:
     def __init__(
         self, outcome: Outcome, wire: bytes, per_second: float, requests: int, tick_seconds: float = 0.0
     ) -> None:
-        """Make a schedule; what comes due within a tick leaves together, which takes less of the machine."""
+        """Make a schedule; requests that come due within one tick leave together, which takes less CPU."""
         self._outcome = outcome
         self._tick_seconds = tick_seconds
         self._wire = wire
@@ -90,7 +90,7 @@ class Schedule:
         self._unanswered = requests
 
     async def run(self, port: int, connections: int, grace_seconds: float) -> float:
-        """Offer all requests, wait so long for what is missing at the end; give the seconds until the last answer."""
+        """Offer all requests, then wait `grace_seconds` for missing answers; give the seconds until the last answer."""
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
         opened = [

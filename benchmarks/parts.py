@@ -1,7 +1,7 @@
-"""The service with some of its parts switched off, which shows what each costs: what is left still answers rightly.
+"""The service with some parts switched off, to show what each costs; the rest still answers correctly.
 
-`python -m benchmarks.parts PORT WORKERS [PART ...]`. Each process counts by itself, and nobody replaces one that ends.
-So does the service whole when it is compared with that, which then differs in the part alone.
+`python -m benchmarks.parts PORT WORKERS [PART ...]`. Each process has its own metrics, and none is replaced if it ends.
+The whole service runs in the same way for the comparison, so that only the part differs.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parts")
     parser.add_argument("port", type=int)
     parser.add_argument("workers", type=int)
-    # argparse holds what is given for nothing, [], to be a choice too.
+    # Without a part, argparse looks for the empty list among the choices.
     parser.add_argument("off", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
     arguments = parser.parse_args()
     in_processes(arguments.workers, _serve, arguments.port, frozenset(arguments.off))
@@ -132,7 +132,7 @@ class _Nothing:
 
 
 class _Changed:
-    """The app with other parts in each request's state, and maybe without what the service puts around a request."""
+    """The app with other parts in each request's state, and optionally without the exchange around each request."""
 
     def __init__(self, app: ASGIApp, change: Callable[[ServiceState], ServiceState], *, has_exchange: bool) -> None:
         self._app = app if has_exchange else _WithoutExchange(app)
@@ -147,7 +147,7 @@ class _Changed:
 
 
 class _WithoutExchange:
-    """Predictions past the exchange; all else goes through it, as a benchmark only asks for predictions."""
+    """Predictions bypass the exchange; other requests go through it, since a benchmark only asks for predictions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -178,23 +178,23 @@ class _WithoutExchange:
 
 
 class _AtOnce(Batcher):
-    """Runs the rows of each request by themselves, in the event loop, as soon as they are there."""
+    """Runs each request's rows on their own, in the event loop, as soon as they have arrived."""
 
     async def infer(self, version: LoadedVersion, pixels: NDArray[np.float32], *_: object, **__: object) -> Inference:
-        """Run the network; for whom and until when makes no difference where nothing waits."""
+        """Run the network; caller and deadline do not matter, because nothing waits."""
         started = time.perf_counter()
         outputs = version.engine.run(pixels)
         return inference_of(version, outputs, 0.0, time.perf_counter() - started)
 
     def check_room(self, rows: int) -> None:
-        """There is room."""
+        """Accept any number of rows."""
 
 
 class _Trusting(BodyReader):
-    """Reads single images as the service does, but takes them for right."""
+    """Reads single images as the service does, but without checking them."""
 
     def admit(self, headers: RawHeaders, *_: object) -> Announced:
-        """Take the body for what the header says."""
+        """Trust the Content-Type header."""
         content_type = headers[b"content-type"]
         return Announced(JSON if content_type == JSON.encode() else BYTES, content_type)
 

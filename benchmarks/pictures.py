@@ -2,7 +2,7 @@
 
     DIGITS_HANDWRITING=... DIGITS_MNIST=mnist.npz python -m benchmarks.pictures [http://127.0.0.1:8000]
 
-Either variable may be missing; then its tables are. MNIST's test images are for the last, real run (`--test`);
+If a variable is missing, its tables are left out. MNIST's test images are for the final run only (`--test`);
 rules are chosen on the last 10,000 training images.
 """
 
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
     Draw = Callable[[NDArray[np.uint8], Generator], bytes]
 
 _TIMEOUT_SECONDS = 60.0
-# The reasons that are true of an empty page: not that there are too many digits, or that two of them touch.
+# The reasons that are right for an empty page; too many digits, or two that touch, would be wrong ones.
 _NOTHING_SHOWN = ("The picture is blank", "Nothing on the picture stands out", "There is only noise")
 _TABLES = ("handwriting", "copies", "kinds", "harder", "polarity", "strings", "touching", "refused", "cost")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """MNIST images, what they show, and what the network reads on them as they stand."""
+    """MNIST images, their labels, and what the network reads on the unchanged images."""
 
     images: NDArray[np.uint8]
     labels: list[str]
     untouched: list[str]
 
     def first(self, count: int) -> Sample:
-        """A smaller sample."""
+        """The first `count` of them."""
         return Sample(self.images[:count], self.labels[:count], self.untouched[:count])
 
     def pictures(self, draw: Draw) -> Iterator[bytes]:
-        """All of one kind; a sample's first pictures are the same whatever its size."""
+        """Each image drawn as one kind; the first pictures are the same in a sample of any size."""
         return (draw(image, np.random.default_rng([7, place])) for place, image in enumerate(self.images))
 
 
@@ -151,7 +151,7 @@ def _measure(
 
 
 def _kinds(kinds: tuple[Draw, ...], sample: Sample, reader: Reader) -> list[Miss]:
-    """How many of each kind are read; and of those that the network misreads untouched, how many it does not."""
+    """How many of each kind are read, and how many are lost and won compared with the untouched images."""
     count = len(sample.labels)
     known = [text == label for text, label in zip(sample.untouched, sample.labels, strict=True)]
     _row("the network, untouched", sum(known), count)
@@ -175,7 +175,7 @@ def _kinds(kinds: tuple[Draw, ...], sample: Sample, reader: Reader) -> list[Miss
 
 
 def _polarity(sample: Sample, reader: Reader) -> list[Miss]:
-    """In how many pictures of each kind, as drawn and inverted, light on dark is seen where the digit's ink is."""
+    """In how many pictures of each kind, as drawn and inverted, the model sees the digit's ink light on dark."""
     misses: list[Miss] = []
     count = len(sample.labels)
     kinds = (*KINDS, *HARDER_KINDS, *WILD_KINDS)
@@ -196,7 +196,7 @@ def _polarity(sample: Sample, reader: Reader) -> list[Miss]:
 
 
 def _is_alike(answer: Answer, image: NDArray[np.uint8]) -> bool:
-    """Whether what the model saw is light where the image is: the other polarity is dark there."""
+    """Whether the model saw light pixels where the image has them; with the wrong polarity they are dark."""
     if answer.seen is None or np.ptp(answer.seen) == 0:
         return False
     return bool(np.corrcoef(answer.seen.reshape(-1), image.reshape(-1))[0, 1] > 0)
@@ -212,7 +212,7 @@ def _strings(images: Images, count: int, reader: Reader) -> list[Miss]:
 
 
 def _touching(images: Images, count: int, reader: Reader) -> None:
-    """Of strings in which two digits touch: how many are refused and told so, refused otherwise, read, misread."""
+    """How many strings with two touching digits are refused for that reason, refused for another, read, misread."""
     for draw in STRING_KINDS:
         drawn = [touching_picture(draw, *images, np.random.default_rng([5, number])) for number in range(count)]
         read = answers((picture for picture, _ in drawn), reader.text)
@@ -227,7 +227,7 @@ def _outcome(answer: Answer, text: str) -> str:
 
 
 def _copies(pictures: list[bytes], reader: Reader) -> list[Miss]:
-    """How many inverted, re-encoded and scaled copies read as the picture itself."""
+    """How many inverted, re-encoded and scaled copies are read like the original picture."""
     expected = [answer.text for _, answer in answers(pictures, reader.digit)]
     copies = [copies_of(picture) for picture in pictures]
     misses: list[Miss] = []
@@ -258,7 +258,7 @@ def _row(name: str, right: int, count: int, more: str = "") -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()  # a table takes minutes, and is watched
+    sys.stdout.flush()  # a table takes minutes: show each line at once
 
 
 def _listed(counts: Counter[str]) -> str:

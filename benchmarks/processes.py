@@ -26,8 +26,8 @@ class ServerError(Exception):
 class Server:
     """A command that serves, with all its processes; a context manager.
 
-    Every process below this one that was not there before counts as the server's, except those passed as `others`.
-    Processes that a server detaches from itself stay below this one, because it asks the kernel for them.
+    Every new descendant of this process counts as the server's, except those passed as `others`. Processes that a
+    server detaches from itself remain descendants, because this process asks the kernel to hand it orphans.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
@@ -44,7 +44,7 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the server as an operator would, then whatever is left of it."""
+        """Stop the server as an operator would, then kill the processes that are left."""
         process = self._process
         if process is None:
             return
@@ -73,12 +73,12 @@ class Server:
         return self._process is None or self._process.poll() is not None
 
     def log_tail(self, lines: int = 3) -> str:
-        """The last lines that the server wrote, in one."""
+        """The last lines that the server wrote, joined into one."""
         text = self._log.read_text(errors="replace").splitlines()
         return " / ".join(line.strip() for line in text[-lines:] if line.strip())
 
     def cpu_seconds(self, *others: int) -> float:
-        """User and system time of all processes so far, those included that have ended and been waited for."""
+        """User and system time of all processes so far, including those that have ended and been waited for."""
         return sum(_cpu_seconds(pid) for pid in self._pids(others))
 
     def memory_bytes(self, *others: int) -> int:
@@ -93,20 +93,20 @@ class Server:
         return descendants(os.getpid()) - self._there_before - set(others)
 
     def _kill_what_is_left(self) -> None:
-        """Kill and wait; another look finds what was started in between."""
+        """Kill and wait, repeatedly, as processes may be started in between."""
         deadline = time.monotonic() + _STOP_SECONDS
         while (left := self._pids(())) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                # Those of others are theirs to wait for, until they are orphans and fall to this process.
+                # Other processes' children can be waited for only once they are orphans that this process adopted.
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(0.05)
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command in `folder`, with this process's environment and more; what it writes goes into `log`."""
+    """Start a command in `folder`, with `environment` added to this process's; its output goes into `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 - the benchmark's own commands
@@ -126,7 +126,7 @@ def end_by_sigterm() -> None:
 
 
 def adopt_orphans() -> None:
-    """Ask the kernel to put processes whose parent ends below this process, so that none gets lost."""
+    """Ask the kernel to make orphaned descendants children of this process, so that none gets lost."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -16,7 +16,7 @@ _PY_SPY = "py-spy==0.4.3"
 _SAMPLES_PER_SECOND = 200
 _CONNECTIONS = 32
 _SHOWN = 40
-# Threads that wait for work; py-spy takes some of them for busy.
+# Threads that wait for work; py-spy counts some of them as busy.
 _WAITING = (
     *("Condition.wait (", "_worker (concurrent/futures/", "EpollSelector.select (", "Popen._try_wait ("),
     "_stop_when_closed (",  # reads from the parent, which says nothing until it ends
@@ -24,10 +24,10 @@ _WAITING = (
 
 
 def profile(folder: Path, seconds: float, say: Say) -> tuple[Profile, ...]:
-    """Load the service with single images, JSON and then octet-stream; tell and give the functions by own time.
+    """Load the service with single images, JSON and then octet-stream; report and return functions by own time.
 
     Raises:
-        ServerError: The service does not start, or py-spy cannot be installed or may not look at it.
+        ServerError: The service does not start, or py-spy cannot be installed or may not attach to it.
     """
     released = Released(folder / "bench")
     golden = released.publish()

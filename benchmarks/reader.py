@@ -1,4 +1,4 @@
-"""Asks a running service what it reads on pictures, on untouched MNIST images, and what it says when it refuses."""
+"""Asks a running service to read pictures and untouched MNIST images, and notes its reason when it refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 500  # fewer than a service takes by default
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service says to one picture.
+    """The service's answer to one picture.
 
     Attributes:
         text: The digit, or the digits; a question mark where it refuses.

@@ -35,11 +35,11 @@ class Answer:
 
 
 def send(port: int, request: Request, timeout_seconds: float = 10.0) -> Answer:
-    """Send once, on a connection of its own.
+    """Send once, over a new connection.
 
     Raises:
         OSError: Nobody listens, or the answer does not come in time.
-        HTTPException: What comes is not HTTP.
+        HTTPException: The answer is not HTTP.
     """
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)) as connection:
         return send_over(connection, request)
@@ -50,7 +50,7 @@ def send_over(connection: http.client.HTTPConnection, request: Request) -> Answe
 
     Raises:
         OSError: The connection breaks, or the answer does not come in time.
-        HTTPException: What comes is not HTTP.
+        HTTPException: The answer is not HTTP.
     """
     connection.request("POST", request.path, request.body, dict(request.headers))
     response = connection.getresponse()

@@ -65,7 +65,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def ranged(values: Spread, digits: int) -> str:
-    """A median with its range; the range only where it says something."""
+    """A median with its range; without the range if all values are equal."""
     if values.least == values.greatest:
         return f"{values.median:,.{digits}f}"
     return f"{values.median:,.{digits}f} ({values.least:,.{digits}f}-{values.greatest:,.{digits}f})"
@@ -98,7 +98,7 @@ def _service(session: Session) -> list[str]:
 
 
 def _profiles(profiles: Profiles) -> list[str]:
-    """The functions that take most, for each load."""
+    """The functions that take most time, for each load."""
     parts = [_conditions(profiles.conditions), _HOW_PROFILED]
     for profile in profiles.loads:
         head = (f"{profile.load}, {_connections(profile.connections)}", "own time")
@@ -108,7 +108,7 @@ def _profiles(profiles: Profiles) -> list[str]:
 
 
 def _switched_off(session: Session) -> list[str]:
-    """A table for each load: the service whole, then without each part, and how much less of the CPU that takes."""
+    """A table for each load: the whole service, then without each part, and how much CPU that saves."""
     whole, *others = session.servers
     parts = [_conditions(session.conditions), f"Digits: {whole.settings}. {_HOW_SURE}"]
     if whole.failure:
@@ -213,7 +213,7 @@ def _open_points(points: Sequence[OpenPoint]) -> str:
 
 
 def _beside_reference(ours: ServerFigures, reference: ServerFigures) -> str:
-    """The service's figures as shares of the reference's: what it does besides costs, what it does otherwise saves."""
+    """The service's figures as shares of the reference's: its extra work costs, its faster ways of working save."""
     rows = []
     for point in reference.points:
         own = point_at(ours, point.load, point.connections)
@@ -239,7 +239,7 @@ def _engine(alone: EngineFigures, ours: ServerFigures) -> str:
 
 
 def _bound(alone: EngineFigures, ours: ServerFigures) -> str:
-    """What the network takes of a request with one image: the part that no server around it can save."""
+    """The network's share of a request with one image, which no server around it can save."""
     row_ms = 1000 * alone.threads / spread(alone.rows_per_second).median
     points = [point_at(ours, load, HEADLINE_CONNECTIONS) for load in SINGLE_LOADS]
     shares = [

@@ -23,7 +23,7 @@ _RATES_PER_SECOND = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.
 _REACHED_SHARE = 0.95
 _OPEN_CONNECTIONS = 64
 _PEER_CONNECTIONS = (32, 1)
-# The system counts hundredths of a second: of 0.5 % of a core it sees so many in this time.
+# The system counts CPU time in hundredths of a second: at 0.5 % of a core, 15 of them in this time.
 _SETTLING_SECONDS, _IDLE_SECONDS = 2.0, 30.0
 
 
@@ -95,7 +95,7 @@ def _absent(peer: Peer, reason: str) -> ServerFigures:
 
 
 def _idle(contender: Contender, golden: GoldenImages, plan: Plan, say: Say) -> Idle | None:
-    """Look at a server that has just answered and is asked nothing more."""
+    """Measure a server that has just answered and gets no more requests."""
     try:
         with serving(contender, golden, plan.logs) as (server, _):
             time.sleep(_SETTLING_SECONDS)

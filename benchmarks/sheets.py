@@ -1,6 +1,6 @@
 """Puts MNIST digits on paper: where they lie, with which pen, on which rulings, and what a camera makes of it.
 
-Ink is float32 [height, width] in [0, 1], 1 is full ink. The kinds of picture are `kinds`, `wild` and what it lists.
+Ink is float32 [height, width] in [0, 1], 1 is full ink. The kinds of picture are in `kinds`, `wild` and its imports.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def squared(width: int, height: int, random: Generator) -> Ink:
 
 
 def framed(digit: Mnist, gap: float, random: Generator) -> Ink:
-    """The digit in a box; `gap` is its distance, in the digit's size, from one horizontal and one upright side."""
+    """The digit in a box; `gap` is its distance, relative to its size, from one horizontal and one upright side."""
     page = placed(sharp(digit, int(random.integers(120, 200))), 360, 360, 80, 80)
     rows, columns = np.flatnonzero(page.max(axis=1) > 0.5), np.flatnonzero(page.max(axis=0) > 0.5)
     size = int(max(np.ptp(rows), np.ptp(columns))) + 1

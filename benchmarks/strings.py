@@ -1,4 +1,4 @@
-"""Writes several MNIST digits in a row, on the grounds that `kinds` has for one."""
+"""Draws several MNIST digits in a row, on grounds such as `kinds` has for a single digit."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ TILTED_KINDS: tuple[Draw, ...] = (on_tilted_ruled_paper, on_tilted_squared_paper
 def string_picture(
     draw: Draw, images: NDArray[np.uint8], labels: NDArray[np.uint8], random: Generator
 ) -> tuple[bytes, str]:
-    """A picture of two to six digits of the images in a row, and what it says."""
+    """A picture of two to six of the images in a row, and the digits that it shows."""
     chosen = random.integers(0, len(images), int(random.integers(2, 7)))
     return draw(_row_of(images[chosen], random), random), "".join(str(labels[index]) for index in chosen)
 
@@ -86,7 +86,7 @@ def string_picture(
 def touching_picture(
     draw: Draw, images: NDArray[np.uint8], labels: NDArray[np.uint8], random: Generator
 ) -> tuple[bytes, str]:
-    """The same, but two of the digits touch or overlap, and what it says."""
+    """The same, but two of the digits touch or overlap."""
     chosen = random.integers(0, len(images), int(random.integers(2, 7)))
     page = _row_of(images[chosen], random, touching=int(random.integers(1, len(chosen))))
     return draw(page, random), "".join(str(labels[index]) for index in chosen)
@@ -105,7 +105,7 @@ def _askew(ink: Ink, rule: Callable[[int, int, Generator], Ink], random: Generat
 def _row_of(images: NDArray[np.uint8], random: Generator, touching: int = 0) -> Ink:
     """The digits side by side, of about equal size, not quite on a line, a gap of 6 pixels or more between them.
 
-    If `touching` is a digit's place, from 1, that one touches the one before it.
+    If `touching` is not 0, the digit at that index touches the one before it.
     """
     side = int(random.integers(70, 130))
     page = np.zeros((2 * side, (len(images) + 2) * side), dtype=np.float32)
@@ -124,7 +124,7 @@ def _row_of(images: NDArray[np.uint8], random: Generator, touching: int = 0) -> 
 
 
 def _touching_place(page: Ink, ink: Ink, top: int) -> int:
-    """The column furthest to the right where the digit's full ink meets what is written by 2 pixels."""
+    """The rightmost column at which the digit's full ink overlaps the full ink on the page by 2 pixels."""
     rows = page[top : top + len(ink)] > _FULL
     written = np.where(rows.any(axis=1), page.shape[1] - 1 - rows[:, ::-1].argmax(axis=1), -page.shape[1])
     inked = ink > _FULL

@@ -1,7 +1,7 @@
 """Kinds of picture beyond the acceptance table: phones, forms, boards, scanners, screens and rare file formats.
 
-The clean-up was not written on them; they show what it does with pictures that nobody here has seen. Those in bad
-light are drawn by `shadows`, marked ones by `marks`, rare files by `formats`.
+The clean-up was not developed on them; they show what it does with unseen pictures. `shadows` draws those in bad light,
+`marks` marked ones, `formats` rare files.
 """
 
 from __future__ import annotations

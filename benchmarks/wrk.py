@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 10
 # Reading the memory of a large process takes milliseconds of the processor that is being measured.
 _MEMORY_SAMPLE_SECONDS = 1.0
 
-# The request is built once; the figures come back as one line of JSON, microseconds.
+# The request is built once; the figures come back as one line of JSON, times in microseconds.
 _SCRIPT = """
 local body = assert(io.open("%(body)s", "rb"))
 wrk.method = "POST"

@@ -27,8 +27,8 @@ _BINARY_HEAD = (
 class Peer:
     """One other server.
 
-    In `command` and `environment`, `{bin}` stands for the folder of its environment's programs, `{program}` for its
-    folder here, and ports are named as in `Contender`; in `body`, `PIXELS` for 784 numbers.
+    In `command`, `{bin}` stands for the folder of its environment's programs and `{program}` for its folder here. Ports
+    are named as in `Contender`. In `body`, `PIXELS` stands for 784 numbers.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Peer:
     settings: str
     environment: Mapping[str, str] = field(default_factory=dict)
     binary: Callable[[NDArray[np.float32]], Request] | None = None
-    """The same image without JSON's numbers, where the peer has such a thing."""
+    """Makes the request with the image as binary data, where the peer supports that."""
 
     def json_image(self, row: NDArray[np.float32]) -> Request:
         """One image in this peer's JSON."""
@@ -119,7 +119,7 @@ PEERS = (
         probabilities_at=("outputs", 0, "data"),
         settings="batches of at most 64, no delay, one instance, tensors passed inline",
         environment={
-            # Triton's own program embeds Python, and must find the same one as the packages were installed for.
+            # Triton's executable embeds Python, and must find the one that the packages were installed for.
             "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),
             # Shared memory is for large tensors; passing 3 KB inline was faster in every short run that was tried.
             "PYTRITON_NO_TENSORSTORE": "1",

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.soak`: mixed load for a long time, a fault every 20 seconds, and a page of account. Linux."""
+"""`python -m benchmarks.soak`: a long mixed load, a fault every 20 seconds, and a one-page account. Linux only."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ _SETTLED_SECONDS = 5.0
 
 
 def main() -> int:
-    """Soak, write the page and show it; 0 if no failure is unexpected."""
+    """Soak, write the page and print it; 0 if faults explain all failures and the service recovered from each fault."""
     options = _parse_arguments()
     end_by_sigterm()
     account = _soak(60 * options.minutes)

@@ -1,4 +1,4 @@
-"""The account of a soak, on one page: requests, failures by kind, latencies by phase, the memory's curve."""
+"""The account of a soak, on one page: requests, failures by kind, latencies by phase, a curve of the memory."""
 
 import itertools
 from collections import Counter
@@ -16,7 +16,7 @@ _QUIET = "between faults"
 
 @dataclass(frozen=True)
 class Account:
-    """What happened: each exchange, each fault, and looks at the resident memory in bytes, evenly spread."""
+    """What happened: each exchange, each fault, and the resident memory in bytes, sampled at even intervals."""
 
     began: float
     ended: float
@@ -31,11 +31,11 @@ class Account:
 
     @property
     def stuck(self) -> list[Phase]:
-        """Faults after which the service was not as before in time."""
+        """Faults from which the service did not recover in time."""
         return [phase for phase in self.phases if not phase.healed]
 
     def page(self) -> str:
-        """As Markdown."""
+        """The page as Markdown."""
         return "\n".join(
             itertools.chain(
                 self._summary(), self._by_kind(), self._failures_by_outcome(), self._latencies(), self._memory(), [""]
@@ -71,7 +71,7 @@ class Account:
         return ["", "| failure | request | explained by | times |", "| --- | --- | --- | ---: |", *rows]
 
     def _latencies(self) -> list[str]:
-        """Of single images only: a thousand rows take as long as they take."""
+        """Of single images only: a thousand rows simply take longer."""
         seconds: dict[str, list[float]] = {}
         for exchange in self.exchanges:
             if exchange.is_as_expected and exchange.expected == 200 and "images" not in exchange.kind:
@@ -95,7 +95,7 @@ class Account:
 
 
 def curve(values: Sequence[float]) -> str:
-    """A line of bars, from the least value to the greatest; each bar is the greatest of its part."""
+    """A line of bars; each is the greatest value of its part, on a scale from the least bar to the greatest."""
     parts = min(_CURVE_POINTS, len(values))
     edges = [len(values) * part // parts for part in range(parts + 1)]
     tops = [max(values[start:end]) for start, end in itertools.pairwise(edges)]

@@ -1,4 +1,4 @@
-"""The faults: what is done to the service while it is under load, and what each may cost."""
+"""The faults: what is done to the service under load, and which failures each may cause."""
 
 import itertools
 import os
@@ -30,13 +30,13 @@ _BROKEN = frozenset(
     {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead", "ConnectionRefusedError"}
 )
 _NOTHING: frozenset[str] = frozenset()
-# Of the load's end, until what waited is through.
+# After the burst's end, until the requests that waited are answered.
 _BURST_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One fault: when it was, and which outcomes it may cause until some seconds after its end."""
+    """One fault: when it was, and which outcomes it may cause until `allowed_seconds` after its end."""
 
     name: str
     began: float
@@ -44,7 +44,7 @@ class Phase:
     allowed: frozenset[str] = frozenset()
     allowed_seconds: float = 0.0
     healed: bool = True
-    """Whether what it disturbed was as before in time."""
+    """Whether the service recovered in time."""
 
     def explains(self, exchange: Exchange) -> bool:
         """Whether the exchange failed in a way, and at a time, that this fault explains."""
@@ -53,7 +53,7 @@ class Phase:
 
 
 class Faults:
-    """Injects one fault after the other into a service; each returns when what it disturbed is as before."""
+    """Injects one fault after the other into a service; each returns once the service has recovered from it."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -90,7 +90,7 @@ class Faults:
         wait_until(lambda: len(self._running.workers() - before) == 1 and is_ready(self._running.port))
 
     def _bad_version(self) -> None:
-        """Publish a version with a bit wrong, wait until it is quarantined, and take it away."""
+        """Publish a version with one wrong bit, wait until it is quarantined, and remove it."""
         number = self._newest + 1
         folder = self._running.publish_again(number, damaged=True)
         wait_until(lambda: self._all_say(lambda: self._running.state(number) == "quarantined"))
@@ -125,12 +125,12 @@ class Faults:
 
     @staticmethod
     def _all_say(condition: Callable[[], bool]) -> bool:
-        """Ask several times: each new connection reaches one worker or another."""
+        """Ask several times, as each new connection may reach a different worker."""
         return all(condition() for _ in range(_TIMES_ASKED))
 
 
 def every(seconds: float, until: float) -> Iterator[None]:
-    """Come back every so many seconds, or at once when one has taken longer, until the clock says so."""
+    """Yield every `seconds`, or at once if the caller took longer, until the monotonic clock reaches `until`."""
     due = time.monotonic() + seconds
     while due < until:
         time.sleep(max(0.0, due - time.monotonic()))

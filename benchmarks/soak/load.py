@@ -1,4 +1,4 @@
-"""The mixed load: clients of several kinds that ask all the time, and know what they should be answered."""
+"""The mixed load: clients of several kinds that ask all the time and know which answer is right."""
 
 import http.client
 import threading
@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Kind:
-    """What one client sends, and the status that it should be answered with; 200 to a good question only."""
+    """What one client sends, and the status that it should get: 200 for a good question only."""
 
     name: str
     request: Request
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what became of it; `outcome` is the status, "wrong answer" or what broke the connection."""
+    """One request and what became of it; `outcome` is the status, "wrong answer" or the connection's error."""
 
     kind: str
     expected: int
@@ -43,12 +43,12 @@ class Exchange:
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether it was answered with what it should be."""
+        """Whether it got the expected status and a right answer."""
         return self.outcome == str(self.expected)
 
 
 def kinds(golden: GoldenImages) -> tuple[Kind, ...]:
-    """Good bodies of each sort, an image of its own in each, and bad ones."""
+    """Good bodies of each sort, each with its own image, and bad ones."""
     builders = (json_image, octet_image, png, multipart)
     good = [*own_questions(golden, len(builders), builders), bulk_question(golden, _BULK_ROWS)]
     row = golden.pixels[0]
@@ -67,7 +67,7 @@ def kinds(golden: GoldenImages) -> tuple[Kind, ...]:
 
 
 class Load:
-    """One client for each kind; what has become of their requests is in `exchanges`."""
+    """One client for each kind; the outcomes of their requests are in `exchanges`."""
 
     def __init__(self, port: int, kinds: tuple[Kind, ...], published: Published) -> None:
         self._port, self._kinds, self._published = port, kinds, published

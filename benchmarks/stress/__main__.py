@@ -1,4 +1,4 @@
-"""`python -m benchmarks.stress`: put the service under load and under faults; claims, figures, pass or fail. Linux."""
+"""`python -m benchmarks.stress`: test claims about the service under load and faults, with figures. Linux only."""
 
 import argparse
 import resource
@@ -17,7 +17,7 @@ from benchmarks.stress.reloads import reloads
 from benchmarks.stress.rolling import rolling_restarts
 from benchmarks.stress.running import Running, running
 
-# Each measures one service that has just been started.
+# Each tests one freshly started service.
 _OF_ONE_SERVICE: dict[str, Callable[[Running, argparse.Namespace], Iterator[Claim]]] = {
     "reloads": lambda running, options: reloads(running, options.reloads, options.prepared),
     "crash": lambda running, _: crash(running),
@@ -25,9 +25,9 @@ _OF_ONE_SERVICE: dict[str, Callable[[Running, argparse.Namespace], Iterator[Clai
     "overload": lambda running, options: overload(running, options.overload_seconds),
     "crowd": lambda running, options: crowd(running, options.idle, options.slow),
 }
-# What these offer costs the client as much as refusing it costs the service: each has its own cores.
+# Sending these requests costs the client as much as refusing them costs the service: each gets its own cores.
 _APART = ("overload",)
-# These publish versions of two networks in turn, of which one is made first.
+# These publish versions of two networks in turn, one of which has to be made first.
 _MIRRORED = ("reloads",)
 _RESTARTS = "restarts"
 _SUBJECTS = (*_OF_ONE_SERVICE, _RESTARTS)

@@ -1,7 +1,7 @@
-"""Right answers: what is said to whose image, by the network of the version that an answer names.
+"""Right answers: what the network of the version that an answer names says about the client's own image.
 
 Versions have the released network or its mirror image (`benchmarks.stress.mirror`) in turn, and each client asks about
-an image of its own: rows that swap owners are seen, and so is a version that answers in another one's name.
+its own image. So rows swapped between clients are noticed, and so is a version that answers in another one's name.
 """
 
 import json
@@ -22,15 +22,15 @@ RELEASED_ONLY: Published = {1: False}
 
 @dataclass(frozen=True)
 class Question:
-    """A request, and what the released network says to it: probabilities float32 [rows, 10]."""
+    """A request, and the released network's answer to it: probabilities float32 [rows, 10]."""
 
     request: Request
     probabilities: NDArray[np.float32]
     _right: dict[bool, bytes] = field(default_factory=dict, compare=False, repr=False)
-    """Of each network the bytes that were right last: to parse a megabyte again and again takes time."""
+    """Each network's last right answer as bytes: parsing a megabyte again and again would take time."""
 
     def version_of(self, body: bytes, published: Published) -> int | None:
-        """The version that gave this answer; None if it is none of that version's, or of one that nobody published."""
+        """The version that an answer names; None if that was never published, or the answer is not its network's."""
         predictions, _, model = body.partition(b'"model":')
         try:
             version: int = json.loads(b'{"model":' + model)["model"]["version"]
@@ -59,7 +59,7 @@ def own_questions(
     count: int,
     builders: Sequence[Callable[[NDArray[np.float32]], Request]] = (json_image, octet_image),
 ) -> tuple[Question, ...]:
-    """As many questions about an image each: of the hard ones, which come last; the answers to easy ones are alike."""
+    """`count` questions, each about one of the hard images, which come last: the answers to easy ones are alike."""
     rows = zip(golden.pixels[-count:], golden.probabilities[-count:, None], strict=True)
     return tuple(Question(builders[at % len(builders)](row), said) for at, (row, said) in enumerate(rows))
 
@@ -67,12 +67,12 @@ def own_questions(
 def bulk_question(
     golden: GoldenImages, rows: int, builder: Callable[[NDArray[np.float32]], Request] = octets
 ) -> Question:
-    """One about many rows: the golden images again and again."""
+    """A question about many rows: the golden images, repeated."""
     at = np.arange(rows) % len(golden.pixels)
     return Question(builder(golden.pixels[at]), golden.probabilities[at])
 
 
 def asked(port: int, request: Request) -> Question:
-    """One whose answer is not known before: what it is answered with now is taken for right."""
+    """A question whose right answer is not known: the service's present answer is taken to be right."""
     predictions = json.loads(send(port, request).body)["predictions"]
     return Question(request, np.array([prediction["probabilities"] for prediction in predictions], np.float32))

@@ -1,4 +1,4 @@
-"""A client that sends bulk in a loop, and what single images notice of it."""
+"""A client that sends bulk requests in a loop, and its effect on single images."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from benchmarks.stress.clients import Clients
 from benchmarks.stress.running import Running
 
 _ROWS = 10_000
-_JSON_ROWS = 2_000  # 8 MB, half of what a body may have
+_JSON_ROWS = 2_000  # 8 MB, half of the largest body
 _SECONDS = 5.0
-# The kernel gives each to one of the workers at random: of two, one in 256 runs has none on the worker with the bulk.
+# The kernel gives each connection to a random worker: with two, in 1 of 256 runs none is on the one with the bulk.
 _SINGLES = 8
 
 

@@ -21,10 +21,10 @@ class Claim:
 
 
 def at_most(text: str, measured: float, bound: float, unit: str) -> Claim:
-    """A claim that something measured is at most what was measured, or set, for comparison."""
+    """A claim that a measured value is at most `bound`, which was measured for comparison or is fixed."""
     return Claim(text, f"{measured:.3g} / {bound:.3g} {unit}", measured <= bound)
 
 
 def percentile_ms(seconds: Sequence[float], percent: float) -> float:
-    """A percentile of latencies, in milliseconds; not a number if there are none, and no claim holds of that."""
+    """A percentile of latencies, in milliseconds; NaN if there are none, so that no claim about it holds."""
     return float(np.percentile(seconds, percent)) * 1000 if seconds else float("nan")

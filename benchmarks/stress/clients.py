@@ -1,4 +1,4 @@
-"""Clients in a closed loop that look whether each answer is right."""
+"""Clients in a closed loop that check whether each answer is right."""
 
 import http.client
 import threading
@@ -20,7 +20,7 @@ _WAIT_SECONDS = 20.0
 
 @dataclass
 class Clients:
-    """A connection for each question; what they have seen so far is in `seconds`, `failures` and `versions`."""
+    """A connection for each question; the results so far are in `seconds`, `failures` and `versions`."""
 
     port: int
     questions: tuple[Question, ...]
@@ -42,7 +42,7 @@ class Clients:
         return self
 
     def p99_ms(self, first: int = 0) -> float:
-        """Of the answers from that one on."""
+        """The 99th percentile of the answers from index `first` on."""
         return percentile_ms(self.seconds[first:], 99)
 
     @property

@@ -14,7 +14,7 @@ from benchmarks.stress.running import Running, wait_until
 
 _SETTLED_SECONDS = 3.0
 _REPLACED_SECONDS = 2.0
-# The kernel gives each new connection to one of the workers' sockets at random: of two, all pass by one in 2^64 times.
+# The kernel gives each new connection to a random worker's socket: with two, all miss the killed one once in 2^64.
 _NEW_CONNECTIONS = 64
 
 
@@ -43,7 +43,7 @@ def crash(running: Running) -> Iterator[Claim]:
 
 
 def _ask_at_once(running: Running, since: float) -> tuple[list[int], float]:
-    """Ask over new connections, some of which wait for the replacement; the statuses, and when the last one came."""
+    """Ask over new connections, some of which wait for the replacement; give statuses, and seconds until the last."""
     request = octet_image(running.golden.pixels[0])
     statuses: list[int] = []
     threads = [

@@ -18,10 +18,10 @@ from benchmarks.stress.running import Running
 from benchmarks.stress.threads import threads_of
 
 _SECONDS = 5.0
-# Longer than the deadline of a request, so that each slow one is answered with 504 once and comes again.
+# Longer than a request's deadline, so that each slow one is answered with 504 once and begins again.
 _SLOW_SECONDS = 14.0
 _CONNECTIONS = 4
-# What this process and each worker need besides.
+# File descriptors that this process and each worker need besides the connections.
 _OTHER_FILES = 500
 _SLOW_HEAD = (
     b"POST /v1/predict HTTP/1.1\r\nHost: stress\r\n"
@@ -62,7 +62,7 @@ def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
 
 
 def closed_among(connections: list[socket.socket]) -> int:
-    """How many of them the other side has closed: there is something to read, and nothing was asked."""
+    """How many of them the service has closed: they are readable although nothing was asked."""
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLIN)
@@ -71,10 +71,10 @@ def closed_among(connections: list[socket.socket]) -> int:
 
 @dataclass
 class SlowBodies:
-    """Clients that send one byte of a body each second, and begin anew once they are answered.
+    """Clients that send one byte of a body each second, and begin again once they are answered.
 
-    Their turns are spread over the second, as strangers' are: sent all at once, the bytes would hold up the clients
-    that are measured, which share a process with these.
+    Their turns are spread over the second, like those of independent clients: sent all at once, the bytes would delay
+    the clients that are measured, which run in the same process.
     """
 
     port: int
@@ -111,7 +111,7 @@ class SlowBodies:
             due += 1 / self.count
 
     def _one_byte(self, connection: socket.socket) -> socket.socket:
-        """Send a byte, or read the answer and begin anew."""
+        """Send a byte, or read the answer and begin again."""
         try:
             received = connection.recv(4096)
         except BlockingIOError:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.stress.mirror VERSION FOLDER`: a network that says of the digit 9 - d what another says of d.
+"""`python -m benchmarks.stress.mirror VERSION FOLDER`: makes a network whose output for 9 - d is another's for d.
 
-It may serve as well as the one that it is made of, and a client can tell the answers of the two apart. A process of
-its own makes it, because that takes TensorFlow.
+It can be served like the original, and a client can tell the answers of the two apart. It is made in a process of its
+own, because that needs TensorFlow.
 """
 
 import os
@@ -18,7 +18,7 @@ _OF_DIGITS = ("probabilities", "logits")
 
 
 def write_mirrored(version: Path, folder: Path) -> None:
-    """Write a version whose network, golden images and manifest are those of another one, mirrored; unpublished."""
+    """Write the network, golden images and manifest of `version`, mirrored, to `folder`; nothing is published."""
     _save_network(version, folder)
     shutil.copytree(version / "assets.extra", folder / "assets.extra")
     with np.load(version / GOLDEN_PATH) as golden:

@@ -1,7 +1,7 @@
-"""Five times as much as the service can do, on a schedule that does not wait for it: what it does, and what it tells.
+"""Five times the load that the service can take, on a schedule that does not wait: what it answers and what it refuses.
 
-Two loads that cost the service far more than they cost the client, which shares the machine: pictures to clean up,
-and arrays of some hundred rows. A refusal is an answer of 429 with the seconds to wait.
+Both loads cost the service far more than the client, which shares the machine: pictures to clean up, and arrays of
+several hundred rows. A refusal is an answer of 429 with the seconds to wait.
 """
 
 import contextlib
@@ -31,22 +31,22 @@ _TIMES = 5
 _GOODPUT = 0.85
 _ROWS = 500
 _PEAK_SECONDS = 8.0
-# Enough to keep a worker busy, and few enough that it refuses none: of 32 with 500 rows each one worker refuses most,
-# and clients that ask again at once, with 400 kB each time, then cost it more than what they get.
+# Enough to keep a worker busy, and few enough that it refuses none: of 32 with 500 rows each, one worker refuses most,
+# and clients that retry at once, with 400 kB each time, then cost it more than the answers it gives.
 _PEAK_CONNECTIONS = 16
 _ENOUGH = 5000.0
-# Sent at once: twice as much as may wait, which is a second of pictures or 1.3 of bulk.
+# Sent at once: twice as much as may wait, which is one second's work of pictures or 1.3 seconds' of bulk.
 _BURST_SECONDS, _LEAST_BURST = 3, 160
 _LIGHT_SECONDS = 4.0
 _LIGHT_CONNECTIONS = 2
 _RECOVERED_SECONDS = 2.0
-# As many as what waits for its turn in the service and what is on its way; each waits for one answer at a time.
+# Enough for the requests that wait in the service and those on their way; each connection has one at a time.
 _MOST_CONNECTIONS = 3000
-# They take turns: one that were free for longer might be closed by the service, after five seconds, as it is used.
+# Connections take turns: the service closes one that is free for five seconds, perhaps just as it is used again.
 _TURN_SECONDS = 3.0
-# A fifth of what is allowed for the way there and back; uvloop tells whole milliseconds apart.
+# Far less than is allowed for the round trip; uvloop's clock has a resolution of one millisecond.
 _TICK_SECONDS = 0.002
-# The service's own limit of a request's time; and what the way there and back, and a busy client, add to it.
+# The service's own time limit for a request, and what the round trip and a busy client add to it.
 _DEADLINE_SECONDS = 10.0
 _ON_THE_WAY_SECONDS = 1.0
 _MEMORY_TIMES = 2.0
@@ -57,7 +57,7 @@ _RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 
 @dataclass
 class Refusals(Outcome):
-    """What became of the requests, refusals apart from other errors; times are of the event loop's clock."""
+    """What became of the requests, with refusals apart from other errors; times are on the monotonic clock."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     retry_after_seconds: list[int] = field(default_factory=list)
@@ -96,7 +96,7 @@ def _flooded(running: Running, request: Request, seconds: float) -> Iterator[Cla
         outcome, took_seconds = flood(running.port, request, _TIMES * peak, seconds)
     time.sleep(max(0.0, seconds + _RECOVERED_SECONDS - took_seconds))
     after = Clients(running.port, questions).ask_for(_LIGHT_SECONDS)
-    # Once more: machines change their speed within minutes, and the load came between the two.
+    # Measured again: a machine's speed may change within minutes, and the load was between the two.
     peaks = statistics.mean((peak, _peak(running, request)))
     what = f"{request.load}, {_TIMES * peak:,.0f} a second"
     yield _goodput(what, len(outcome.latencies_seconds) / min(seconds, took_seconds), peaks)
@@ -112,7 +112,7 @@ def _flooded(running: Running, request: Request, seconds: float) -> Iterator[Cla
 
 
 def _peak(running: Running, request: Request) -> float:
-    """Answers a second in a closed loop: so much is due that each of some connections always has a request."""
+    """Answers a second in a closed loop: so many requests are due that each connection always has one."""
     outcome, took_seconds = flood(running.port, request, _ENOUGH, _PEAK_SECONDS, _PEAK_CONNECTIONS, grace_seconds=0)
     return len(outcome.latencies_seconds) / took_seconds
 
@@ -134,7 +134,7 @@ def _the_rest(what: str, outcome: Refusals) -> Claim:
 
 
 def _told(running: Running, request: Request, at_once: int) -> Claim:
-    """Send at once more than can wait; when the last of what was taken is answered, there is room for all again."""
+    """Send more at once than can wait; when the last accepted request is answered, there is room again."""
     outcome, _ = flood(running.port, request, 1e6, at_once / 1e6)
     if outcome.first_refusal is None:
         return Claim(f"{request.load}: Retry-After", f"none of {at_once} at once was refused", holds=False)
@@ -154,18 +154,18 @@ def flood(
     connections: int | None = None,
     grace_seconds: float = _DEADLINE_SECONDS + _ON_THE_WAY_SECONDS,
 ) -> tuple[Refusals, float]:
-    """Send on a schedule; what became of it, and the seconds until the last answer, or until all had time enough."""
+    """Send on a schedule; give the outcome, and the seconds until the last answer or until the grace time is over."""
     outcome = Refusals()
     requests = max(1, round(per_second * seconds))
     schedule = Schedule(outcome, on_the_wire(request, port), per_second, requests, _TICK_SECONDS)
     connections = connections or min(_MOST_CONNECTIONS, math.ceil(per_second * min(seconds, _TURN_SECONDS)))
-    # uvloop: what the client takes of the machine, the service has not.
+    # uvloop takes less CPU, which the client would otherwise take from the service.
     return outcome, uvloop.run(schedule.run(port, connections, grace_seconds))
 
 
 @contextlib.contextmanager
 def sampled(running: Running) -> Iterator[list[int]]:
-    """Look at the service's resident memory while the context is open; bytes, one for each look."""
+    """Sample the service's resident memory, in bytes, while the context is open."""
     resident = [running.resident_bytes()]
 
     def look(stop: threading.Event) -> None:

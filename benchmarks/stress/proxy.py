@@ -1,7 +1,7 @@
 """A small proxy in front of several instances: it asks each whether it is ready, and gives connections to one that is.
 
-It passes bytes on and repeats nothing: what fails behind it fails for the client. Only a connection that an instance
-does not take is offered to the next one.
+It passes bytes on and retries nothing: a request that fails behind it fails for the client. Only a connection that an
+instance does not accept is offered to the next one.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _PART_BYTES = 64 * 1024
 
 
 class Proxy:
-    """Passes connections on to the instances that are ready, in turn; `refused` had none to go to."""
+    """Passes connections on to the instances that are ready, in turn; `refused` counts those that none accepted."""
 
     def __init__(self, instances: Sequence[int]) -> None:
         self._instances = instances
@@ -67,7 +67,7 @@ class Proxy:
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Connect the client with an instance that takes it, and pass on what either says until one of them ends."""
+        """Connect the client to an instance that accepts it, and copy bytes both ways until one side closes."""
         # Cancelled when the proxy stops: asyncio of Python 3.11 would report that as an error.
         with contextlib.suppress(asyncio.CancelledError):
             connection = await self._connected()
@@ -78,7 +78,7 @@ class Proxy:
         writer.close()
 
     async def _connected(self) -> Connection | None:
-        """Connect to the next instance that is ready and takes it; None if none does."""
+        """Connect to the next instance that is ready and accepts; None if none does."""
         turn = next(self._turns)
         for place in range(len(self._instances)):
             instance = self._instances[(turn + place) % len(self._instances)]

@@ -17,8 +17,8 @@ _FLAT = 0.05
 def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
     """Publish `count` versions one after the other; the first `prepared` of them are prepared with TensorFlow.
 
-    The others find their program in the cache: preparing takes ten seconds of a process of its own, and is over
-    before the memory is looked at.
+    The others find their program in the cache: preparing takes ten seconds in a process of its own, which has ended
+    before the memory is measured.
     """
     clients = Clients(running.port, own_questions(running.golden, CONNECTIONS), running.published)
     resident = []
@@ -43,7 +43,7 @@ def reloads(running: Running, count: int, prepared: int) -> Iterator[Claim]:
 
 
 def _rows_per_batch(running: Running) -> float:
-    """The mean of the batches that run in a second from now."""
+    """The mean over the batches of the next second."""
     before = running.metric("digits_batch_rows_sum"), running.metric("digits_batch_rows_count")
     time.sleep(1)
     rows, batches = running.metric("digits_batch_rows_sum"), running.metric("digits_batch_rows_count")
@@ -55,7 +55,7 @@ def _serves(running: Running, number: int) -> bool:
 
 
 def _flat(resident: list[int]) -> Claim:
-    """Compare the last quarter's mean with the second quarter's: the first one fills what is kept, three versions."""
+    """Compare the means of the last and the second quarter: in the first, memory fills with three versions."""
     quarter = len(resident) // 4
     second = statistics.mean(resident[quarter : 2 * quarter]) / 1e6
     last = statistics.mean(resident[-quarter:]) / 1e6

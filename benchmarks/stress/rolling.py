@@ -23,7 +23,7 @@ _STOP_SECONDS = 30.0
 
 
 def rolling_restarts(folder: Path, count: int) -> Iterator[Claim]:
-    """Restart one of two instances after the other, each when the one before is ready again."""
+    """Restart two instances alternately, `count` times in all; each restart waits until both are ready."""
     released = Released(folder)
     golden = released.publish()
     ports = free_ports(2)
@@ -47,7 +47,7 @@ def rolling_restarts(folder: Path, count: int) -> Iterator[Claim]:
 class Instance:
     """One instance of the service with one worker, on a port that it keeps; a context manager.
 
-    `Server` ends all that was started after it, which would be the other instance too.
+    `Server` is not used here: it ends every process started after it, and so would end the other instance too.
     """
 
     def __init__(self, released: Released, port: int) -> None:
@@ -69,7 +69,7 @@ class Instance:
         self._process.wait()
 
     def restart(self) -> int:
-        """Stop it as an operator would and start it again; give the code that it ended with."""
+        """Stop it as an operator would and start it again; give its exit code."""
         self._process.terminate()
         code = self._process.wait(_STOP_SECONDS)
         self._process = self._start()

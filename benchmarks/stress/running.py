@@ -43,26 +43,26 @@ class Running:
     released: Released
     golden: GoldenImages
     networks: tuple[Network, ...]
-    """The released one, and where it is asked for the mirrored one: versions have them in turn."""
+    """The released network and, if asked for, the mirrored one; versions have them in turn."""
     published: dict[int, bool]
     """The versions that were published whole, and whether they have the mirrored network."""
 
     def serving(self) -> int | None:
-        """The version that serves, as the worker says that is asked."""
+        """The version that serves, according to the worker that answers."""
         number: int | None = self._model().get("serving")
         return number
 
     def state(self, number: int) -> str | None:
-        """The state of a version, as the worker says that is asked; None if it is not in the store."""
+        """The state of a version, according to the worker that answers; None if it is not in the store."""
         states = {version["version"]: version["state"] for version in self._model().get("versions", [])}
         return states.get(number)
 
     def workers(self) -> set[int]:
-        """Process ids of those that serve, where there are several."""
+        """Process ids of the workers, if there are several."""
         return {pid for pid in descendants(self.server.pid) if _name(pid).startswith("worker ")}
 
     def connections(self, worker: int) -> int:
-        """How many connections that worker has open, those of its clients."""
+        """How many connections to clients that worker has open."""
         established = {
             fields[9]
             for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
@@ -72,7 +72,7 @@ class Running:
         return sum(file in {f"socket:[{inode}]" for inode in established} for file in files)
 
     def metric(self, name: str) -> float:
-        """A sample that has no labels, of all workers."""
+        """The value of a metric without labels, over all workers."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
@@ -85,9 +85,9 @@ class Running:
     def publish_again(self, number: int, *, in_cache: bool = False, damaged: bool = False) -> Path:
         """Publish the next network under another number, by one rename as the trainer does.
 
-        With `in_cache` its program is in the cache before, as if another replica had prepared it: what is left to do
-        is to verify it, to open it and to compare it with the golden images. With `damaged` one bit of the SavedModel
-        is wrong.
+        With `in_cache` its program is put into the cache first, as if another replica had prepared it: the service only
+        has to verify it, open it and compare it with the golden images. With `damaged` one bit of the SavedModel is
+        wrong.
         """
         turn = (number - 1) % len(self.networks)
         unfinished = self.released.store / "digits" / ".publishing-stress"
@@ -106,7 +106,7 @@ class Running:
         return unfinished.rename(self.released.store / "digits" / str(number))
 
     def _model(self) -> dict[str, Any]:
-        """What /v1/models says; nothing, if it does not answer."""
+        """The model as /v1/models describes it; empty if the service does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         with closing(connection), suppress(OSError, http.client.HTTPException, ValueError):
             connection.request("GET", "/v1/models")
@@ -119,8 +119,8 @@ class Running:
 def running(folder: Path, *, apart: bool = False, mirrored: bool = False) -> Iterator[Running]:
     """Serve the released model from a store of its own below `folder`, while the context is open.
 
-    With `apart`, and more cores than one, the last core is this process's alone and the service has the others, as if
-    its clients were another machine. With `mirrored` a second network is published in turn with the released one.
+    With `apart`, if there are several cores, this process has the last one to itself and the service has the others, as
+    if its clients were on another machine. With `mirrored`, versions have the released and a mirrored network in turn.
     """
     released = Released(folder)
     golden = released.publish()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def threads_of(loops: Sequence[Callable[[threading.Event], None]]) -> Iterator[None]:
-    """Run each in a thread of its own, with an event that is set when the context ends: then it ends too."""
+    """Run each loop in its own thread; it is passed an event that is set when the context ends, and then has to end."""
     stop = threading.Event()
     threads = [threading.Thread(target=loop, args=(stop,)) for loop in loops]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""MLServer: its own runtime for the SavedModel; adaptive batching as in model-settings.json."""
+"""MLServer: a custom runtime for the SavedModel; model-settings.json sets the adaptive batching."""
 
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec

@@ -1,4 +1,4 @@
-"""What tests of several packages share: the released model, published and compiled once for the whole run."""
+"""Fixtures for the tests of several packages: the released model, published and compiled once for the whole run."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# How long an example takes is the machine's business.
+# How long an example takes depends on the machine.
 settings.register_profile("digits", deadline=None)
 settings.load_profile("digits")
 

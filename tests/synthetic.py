@@ -42,7 +42,7 @@ def draw_arrays(training_images: int = 600, test_images: int = 100, seed: int = 
 
 
 def write_npz(path: Path, **arrays: NDArray[np.generic]) -> Path:
-    """Writes an mnist.npz, of drawn arrays where none are given."""
+    """Writes an mnist.npz; arrays that are not given are drawn."""
     np.savez_compressed(path, allow_pickle=False, **{**draw_arrays(), **arrays})
     return path
 

@@ -1,4 +1,4 @@
-"""Figures that nobody measured, and servers of a few lines."""
+"""Made-up figures, and servers of a few lines."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.figures import Conditions, Point, Run, ServerFigures
 
-# What a network may say to the picture of a seven.
+# Probabilities that a network might give for the picture of a seven.
 SEVEN = [0.01] * 7 + [0.9, 0.02, 0.01]
 
 
@@ -34,7 +34,7 @@ def point(*runs: Run, load: str = "JSON, one image", rows: int = 1, connections:
 
 
 def server(name: str, *points: Point, failure: str | None = None) -> ServerFigures:
-    """What a server of that name did."""
+    """The figures of a server of that name."""
     return ServerFigures(name.lower(), name, "serve", {"python": "3.11"}, "one worker", points, (), failure)
 
 
@@ -44,7 +44,7 @@ def conditions() -> Conditions:
 
 
 def prediction(row: Sequence[float], version: int = 1) -> dict[str, Any]:
-    """What the service answers a single image with, if the network says these probabilities."""
+    """The service's answer to a single image for which the network gives these probabilities."""
     said = {"digit": row.index(max(row)), "confidence": max(row), "probabilities": row}
     return {"predictions": [said], "model": {"name": "digits", "version": version}, "request_id": "1"}
 

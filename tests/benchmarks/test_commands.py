@@ -22,7 +22,7 @@ SECONDS = 60
 def test_help_measures_nothing(
     module: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--help` says what is measured, and ends; what it does not know is wrong usage."""
+    """`--help` says what is measured, and ends; an unknown option is wrong usage."""
     monkeypatch.setattr(module, "Released", None)  # without which nothing can be measured
     for given, code in (("--help", 0), ("--quick", 2)):
         with pytest.raises(SystemExit) as ended:
@@ -33,7 +33,7 @@ def test_help_measures_nothing(
 
 
 def is_there(pid: int) -> bool:
-    """Whether a process runs: one that nobody has waited for yet does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -42,7 +42,7 @@ def is_there(pid: int) -> bool:
 
 
 def services(pid: int) -> list[int]:
-    """The services below a process."""
+    """The service processes among a process's descendants."""
     found = []
     for below in descendants(pid):
         with contextlib.suppress(OSError):  # it has ended since it was listed
@@ -52,7 +52,7 @@ def services(pid: int) -> list[int]:
 
 
 def test_sigterm_ends_the_server_too(tmp_path: Path) -> None:
-    """Who ends a benchmark, as `timeout` does, has ended what it had started."""
+    """Ending a benchmark by SIGTERM, as `timeout` does, also ends every process that it started."""
     benchmark = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.counters"], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
@@ -72,7 +72,7 @@ def test_sigterm_ends_the_server_too(tmp_path: Path) -> None:
 
 
 def test_capacity_listens_to_sigterm_before_it_starts_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it starts is ended with it."""
+    """The handler is set first, so that everything the benchmark starts ends with it."""
     handlers: list[object] = []
 
     def released(_: Path) -> None:

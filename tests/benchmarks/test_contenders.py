@@ -1,4 +1,4 @@
-"""A contender is started, held to the golden images, and ended with everything it started."""
+"""A contender is started, checked against the golden images, and ended with everything it started."""
 
 import os
 import sys
@@ -61,13 +61,13 @@ def test_right_answers_are_served_and_nothing_is_left_behind(tmp_path: Path) -> 
 
 
 def test_a_server_of_which_one_process_is_not_ready_is_waited_for(tmp_path: Path) -> None:
-    """One answer is of one process; the next connection may lead to another."""
+    """An answer shows only that one process is ready; the next connection may reach another."""
     with serving(contender("-c", SERVER, "{port}", "0.1", "503", "200", "503"), GOLDEN, tmp_path) as (_, port):
         assert requests.send(port, requests.json_image(GOLDEN.pixels[0])).status == 200
 
 
 def test_wrong_answers_are_not_timed(tmp_path: Path) -> None:
-    """Probabilities that differ from the golden images' are the reason that is reported."""
+    """If its probabilities differ from the golden images', that is the reported reason."""
     with (
         pytest.raises(ServerError, match=r"differ from the golden images' by 0\.1"),
         serving(contender("-c", SERVER, "{port}", "0.2"), GOLDEN, tmp_path),
@@ -95,6 +95,6 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("body", [b"no", b"{}", b'{"outputs": []}', b'{"outputs": [{"data": [1, 2]}]}'])
 def test_an_answer_without_probabilities_is_an_error(body: bytes) -> None:
-    """What came is shown."""
+    """The error shows the answer."""
     with pytest.raises(ServerError, match="no probabilities in its answer"):
         contender().probabilities_in(Answer(200, body))

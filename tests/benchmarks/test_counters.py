@@ -11,7 +11,7 @@ from tests.service.process import Process
 def test_each_counter_equals_what_the_client_saw_of_every_outcome(
     workers: int, released_store: Path, program_cache: Path, tmp_path: Path
 ) -> None:
-    """Of a real service with one worker and with two, and from its first request on, no series is one off."""
+    """In a real service with one worker or two, from its first request on, no series is off by even one."""
     released = released_store / "digits" / "1"
     folder = tmp_path / "store" / "digits"
     folder.mkdir(parents=True)

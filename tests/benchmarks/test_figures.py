@@ -24,7 +24,7 @@ values = st.lists(st.floats(0, 1e6), min_size=1, max_size=200).map(sorted)
 
 @given(values, st.sampled_from([0.5, 0.9, 0.99, 0.999, 1.0]))
 def test_a_percentile_is_the_least_value_that_covers_the_share(ordered: list[float], share: float) -> None:
-    """At least the share of the values lies at or below it, and it is the smallest value of which that is true."""
+    """At least that share of the values lies at or below it, and it is the smallest such value."""
     found = percentile(ordered, share)
     needed = share * len(ordered) - 1e-9
     assert sum(value <= found for value in ordered) >= needed
@@ -32,7 +32,7 @@ def test_a_percentile_is_the_least_value_that_covers_the_share(ordered: list[flo
 
 
 def test_a_spread_is_median_least_and_greatest() -> None:
-    """The order of the runs says nothing."""
+    """The order of the runs does not matter."""
     found = spread([3.0, 1.0, 2.0])
     assert (found.median, found.least, found.greatest) == (2.0, 1.0, 3.0)
 
@@ -58,7 +58,7 @@ def test_figures_come_back_as_they_were_kept(tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_figures(tmp_path: Path) -> None:
-    """Before the first measurement there is nothing."""
+    """Before the first measurement the figures are empty."""
     assert read_figures(tmp_path / "bench.json") == Figures()
 
 

@@ -14,7 +14,7 @@ REQUEST = Request("one", "/", (("Content-Type", "text/plain"),), b"1")
 
 
 def test_the_wait_for_a_slow_server_is_part_of_the_latency() -> None:
-    """A server that takes 20 ms, asked every 5 ms on one connection, is late by 15 ms more with each request."""
+    """A server that needs 20 ms and is asked every 5 ms on one connection falls behind by 15 ms with each request."""
 
     def slow(_: bytes) -> tuple[int, Any]:
         time.sleep(0.02)
@@ -30,7 +30,7 @@ def test_the_wait_for_a_slow_server_is_part_of_the_latency() -> None:
 
 
 def test_a_server_that_keeps_up_is_asked_at_the_offered_rate() -> None:
-    """All requests are answered, none before its time."""
+    """All requests are answered, and none is sent before its time."""
     arrived = []
 
     def quick(_: bytes) -> tuple[int, Any]:
@@ -46,14 +46,14 @@ def test_a_server_that_keeps_up_is_asked_at_the_offered_rate() -> None:
 
 
 def test_other_answers_than_200_are_errors() -> None:
-    """A refusal is quick, and no throughput."""
+    """A refusal is quick, but does not count as throughput."""
     with answering(lambda _: (503, {})) as port:
         point = open_loop.offer(port, REQUEST, connections=2, per_second=100, seconds=0.1)
     assert (point.errors, point.achieved_per_second, point.p50_ms) == (10, 0.0, 0.0)
 
 
 def test_broken_connections_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests whose connection broke, and those that find none left, are all counted."""
+    """Requests whose connection broke and requests that find no connection left are all counted."""
     monkeypatch.setattr(open_loop, "_GRACE_SECONDS", 0.2)
 
     def broken(_: bytes) -> tuple[int, Any]:
@@ -65,7 +65,7 @@ def test_broken_connections_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_percentiles_are_of_the_answered_requests() -> None:
-    """Rate and percentiles leave out what failed."""
+    """The rate and the percentiles leave out failed requests."""
     outcome = Outcome(latencies_seconds=[at / 1000 for at in range(100, 0, -1)], errors=7)
     point = summed_up("one", 4, 60.0, outcome, took_seconds=2.0, client_cpu_share=0.1)
     assert (point.p50_ms, point.p99_ms, point.achieved_per_second, point.errors) == (50.0, 99.0, 50.0, 7)

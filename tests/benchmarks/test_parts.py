@@ -1,4 +1,4 @@
-"""What is left of the service answers as rightly as all of it, and what was switched off is off."""
+"""The service still answers correctly when some of its parts are switched off, and those parts are off."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ ROW = np.full(784, 0.4, np.float32)
 
 @pytest.fixture(autouse=True)
 def access_level() -> Iterator[None]:
-    """The access log's level is as it was before."""
+    """Restore the access log's level after the test."""
     access = logging.getLogger("digits.access")
     before = access.level
     yield
@@ -47,7 +47,7 @@ def asked(client: httpx.Client, request: Request) -> httpx.Response:
 
 @pytest.mark.parametrize("off", [*([part] for part in PARTS), list(PARTS)], ids="+".join)
 def test_what_is_left_answers(tmp_path: Path, off: list[str]) -> None:
-    """Both kinds of body, whichever part is missing."""
+    """Both kinds of body are answered, whichever part is missing."""
     with stripped(tmp_path, *off) as client:
         for request in (json_image(ROW), octet_image(ROW)):
             (prediction,) = asked(client, request).raise_for_status().json()["predictions"]
@@ -56,7 +56,7 @@ def test_what_is_left_answers(tmp_path: Path, off: list[str]) -> None:
 
 
 def test_without_the_exchange_there_is_no_id(tmp_path: Path) -> None:
-    """Nor any of the headers that every answer has."""
+    """The other headers that every answer has are missing too."""
     with stripped(tmp_path, "exchange") as client:
         headers = asked(client, json_image(ROW)).headers
     assert "x-request-id" not in headers
@@ -64,14 +64,14 @@ def test_without_the_exchange_there_is_no_id(tmp_path: Path) -> None:
 
 
 def test_without_metrics_nothing_is_counted(tmp_path: Path) -> None:
-    """What the whole service counts is not there."""
+    """The counters of the whole service are not there."""
     with stripped(tmp_path, "metrics") as client:
         asked(client, json_image(ROW))
         assert not scrape(client).total("digits_predictions_total")
 
 
 def test_without_the_queue_there_are_no_batches(tmp_path: Path) -> None:
-    """The rows run, uncounted as a batch."""
+    """The rows run, but are not counted as a batch."""
     with stripped(tmp_path, "batching") as client:
         asked(client, json_image(ROW))
         shown = scrape(client)
@@ -80,7 +80,7 @@ def test_without_the_queue_there_are_no_batches(tmp_path: Path) -> None:
 
 
 def test_without_checks_anything_is_a_digit(tmp_path: Path) -> None:
-    """Ink of 2.0 is refused by the whole service."""
+    """Ink of 2.0, which the whole service refuses, gets an answer."""
     dark = json_image(np.full(784, 2.0, np.float32))
     with stripped(tmp_path / "whole") as client:
         assert asked(client, dark).status_code == 422
@@ -89,7 +89,7 @@ def test_without_checks_anything_is_a_digit(tmp_path: Path) -> None:
 
 
 def test_without_the_access_log_no_line_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With it there is one."""
+    """With the access log, a request writes one line."""
     caplog.set_level(logging.INFO)
     for off, lines in (((), 1), (("log",), 0)):
         caplog.clear()
@@ -99,12 +99,12 @@ def test_without_the_access_log_no_line_is_written(tmp_path: Path, caplog: pytes
 
 
 def test_without_their_own_limits_connections_are_uvicorns() -> None:
-    """The class that reads them is the one that the service's own is made from."""
+    """The protocol class is then uvicorn's own, from which the service's is derived."""
     assert strip(Settings(), ["connections"]).protocol is HttpToolsProtocol
     assert strip(Settings(), []).protocol is not HttpToolsProtocol
 
 
 def test_all_parts_are_named_to_the_process_without_them(tmp_path: Path) -> None:
-    """It is told by its command line."""
+    """They are arguments on its command line."""
     assert without("all of these", PARTS, Released(tmp_path), ()).command[-len(PARTS) :] == tuple(PARTS)
     assert without("the log", ["log"], Released(tmp_path), ()).command[-1] == "log"

@@ -1,4 +1,4 @@
-"""Each peer is whole: a program, pinned requirements, a body that its own server understands."""
+"""Each peer is complete: a program, pinned requirements, a body that its own server understands."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The pictures that are measured show what they are said to show, and the answers are counted as they come."""
+"""The measured pictures show what they are said to show, and answers are read as the service gives them."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ def levels(picture: bytes) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_only_touching_digits_touch(seed: int) -> None:
-    """A string has as many strokes as digits of one stroke; one with two that touch has one stroke less."""
+    """A string of one-stroke digits has as many strokes as digits; if two digits touch, it has one stroke less."""
     apart, text = string_picture(on_white, ones(), LABELS, np.random.default_rng(seed))
     joined, joined_text = touching_picture(on_white, ones(), LABELS, np.random.default_rng(seed))
 
@@ -57,7 +57,7 @@ def test_copies_are_what_their_names_say() -> None:
 
 
 def test_answers_and_refusals_are_read_as_they_come() -> None:
-    """A digit comes with what the model saw, a refused picture with its reason up to the colon, or else a status."""
+    """A digit comes with what the model saw, a refused picture with its reason up to the colon or with the status."""
     seen = np.zeros(784, np.float32)
     seen[400] = 1
 
@@ -80,7 +80,7 @@ def test_answers_and_refusals_are_read_as_they_come() -> None:
 
 
 def test_answers_come_in_order() -> None:
-    """Pictures that are read at once keep their places."""
+    """Answers to pictures that are read concurrently come in the pictures' order."""
     pictures = [bytes([number]) for number in range(50)]
 
     found = list(answers(pictures, lambda picture: Answer(str(picture[0]))))

@@ -17,7 +17,7 @@ def test_own_time_is_that_of_the_innermost_function() -> None:
 
 
 def test_a_worker_s_watch_over_its_parent_is_waiting() -> None:
-    """py-spy takes for busy the thread in which each worker waits for a pipe's end."""
+    """py-spy reports the thread in which each worker waits for a pipe's end as busy; it is left out."""
     assert own_times([f"run (threading.py);{_stop_when_closed.__name__} (service/worker.py) 90"]) == []
 
 

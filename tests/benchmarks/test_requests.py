@@ -26,7 +26,7 @@ def test_the_bare_endpoint_reads_the_same_image() -> None:
 
 
 def test_rows_are_counted() -> None:
-    """Images a second follow from them."""
+    """The rate of images a second is computed from them."""
     many = [requests.octets(ROWS), requests.json_bulk(ROWS), requests.json_grids(ROWS)]
     assert [request.rows for request in (*many, requests.png(ROWS[0]))] == [3, 3, 3, 1]
 

@@ -13,7 +13,7 @@ BROKEN = server("Broken", failure="it ended | at once")
 
 
 def test_a_table_has_a_row_for_each_line() -> None:
-    """Bars inside a cell do not end it."""
+    """A vertical bar in a cell does not end the cell."""
     assert results.table(("a", "b"), [["1|2", "3"]]) == "| a | b |\n| --- | ---: |\n| 1\\|2 | 3 |"
 
 
@@ -32,7 +32,7 @@ def test_peers_are_ordered_by_speed_and_none_is_left_out() -> None:
 
 
 def test_the_bulk_rate_is_given_as_a_share_of_the_engine() -> None:
-    """A thousand images a request, 500 requests/s, beside an engine of a million images/s: half of it."""
+    """500 requests/s of a thousand images each are half of an engine's million images/s."""
     bulk = server("Digits", point(run(), load="octet-stream, 1000 images", rows=1000, connections=4))
     session = Session(conditions(), (bulk,), EngineFigures(2, 64, (1e6, 9e5, 1.1e6)))
     page = results.written(Figures(service=session))
@@ -41,7 +41,7 @@ def test_the_bulk_rate_is_given_as_a_share_of_the_engine() -> None:
 
 
 def test_a_reference_point_has_the_services_shares_of_it() -> None:
-    """250 requests a second beside 500, each for twice the CPU; a load that the service was not put under has none."""
+    """250 requests a second against 500, each for twice the CPU; a load that only the reference had gets no share."""
     bare = server("Bare endpoint", point(run(requests=1000)), point(run(), load="other"))
     session = Session(conditions(), (server("Digits", point(run(requests=500))), bare))
     page = results.written(Figures(service=session))
@@ -81,7 +81,7 @@ def test_a_profile_s_first_ten_functions_are_shown() -> None:
 
 
 def test_a_service_that_failed_is_said_to_have() -> None:
-    """No table is made of nothing."""
+    """The reason stands in place of the tables."""
     assert "It failed: no port" in results.written(
         Figures(service=Session(conditions(), (server("Digits", failure="no port"),)))
     )
@@ -102,7 +102,7 @@ def test_the_picture_is_well_formed_and_to_scale() -> None:
 
 
 def test_a_part_switched_off_has_its_share_of_the_cpu() -> None:
-    """0.4 in place of 0.5 ms a request: a fifth; one that failed says why."""
+    """0.4 ms a request instead of 0.5 saves a fifth; a part that failed says why."""
     whole = server("nothing", point(run(cpu_seconds=0.5)))
     parts = (whole, server("the log", point(run(cpu_seconds=0.4))), server("the rest", failure="it ended"))
     page = results.written(Figures(parts=Session(conditions(), parts)))

@@ -1,4 +1,4 @@
-"""The soak's account: what it forgives, and what its page shows."""
+"""The soak's account: which failures a fault explains, and what its page shows."""
 
 import itertools
 import time
@@ -26,7 +26,7 @@ def exchange(outcome: str, began: float, expected: int = 200) -> Exchange:
     ("outcome", "began", "explained"),
     [
         ("ConnectionResetError", 10.5, True),
-        ("ConnectionResetError", 9.95, True),  # under way when it began
+        ("ConnectionResetError", 9.95, True),  # in flight when the fault began
         ("ConnectionResetError", 12.9, True),
         ("ConnectionResetError", 13.1, False),
         ("ConnectionResetError", 9.0, False),
@@ -36,7 +36,7 @@ def exchange(outcome: str, began: float, expected: int = 200) -> Exchange:
     ],
 )
 def test_a_fault_explains_its_own_failures_only(outcome: str, began: float, *, explained: bool) -> None:
-    """Another failure, or the right one at another time, or by a fault that may cost nothing, is unexpected."""
+    """A failure of another kind, at another time, or during a fault that may cause none is unexpected."""
     account = Account(0, 60, [exchange(outcome, began)], [KILL, RELOAD], [1])
     assert account.unexpected == ([] if explained else list(account.exchanges))
 
@@ -51,7 +51,7 @@ def test_a_fault_that_does_not_heal_is_told() -> None:
 
 
 def test_the_page_tells_what_happened() -> None:
-    """Requests, failures with what explains them, latencies by phase and the memory are all there."""
+    """It has the requests, the failures with the fault that explains them, the latencies by phase, and the memory."""
     right = [exchange("200", 1), exchange("200", 10.2), exchange("400", 2, 400)]
     wrong = [exchange("ConnectionResetError", 10.5), exchange("500", 30)]
     page = Account(0, 120, right + wrong, [KILL, RELOAD], [200_000_000, 300_000_000]).page()
@@ -72,7 +72,7 @@ def test_the_curve_keeps_its_peaks() -> None:
 
 
 def test_the_load_compares_predictions_and_statuses() -> None:
-    """Answers that should be, refusals that should be, and answers of another network are told apart."""
+    """Expected answers, expected refusals and answers of another network are told apart."""
     turns = itertools.cycle([SEVEN, SEVEN[::-1]])
 
     def answer(body: bytes) -> tuple[int, object]:

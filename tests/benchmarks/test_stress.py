@@ -21,7 +21,7 @@ REQUEST = Request("one", "/", (("Content-Type", "text/plain"),), b"1")
 
 
 def test_a_claim_says_whether_it_holds() -> None:
-    """What is measured may be as much as the bound; without a measurement no claim holds."""
+    """A measurement may equal the bound; without a measurement no claim holds."""
     assert at_most("p99", 2.0, 2.0, "ms").line == "pass  p99: 2 / 2 ms"
     assert at_most("p99", 2.1, 2.0, "ms").line == "FAIL  p99: 2.1 / 2 ms"
     assert not at_most("p99", percentile_ms([], 99), 2.0, "ms").holds
@@ -29,7 +29,7 @@ def test_a_claim_says_whether_it_holds() -> None:
 
 
 def test_clients_count_refusals_and_wrong_answers() -> None:
-    """Another status than 200, and what the version that is named does not say, are failures of their own kinds."""
+    """A status other than 200 is one kind of failure; an answer that the named version would not give is another."""
     mirrored = SEVEN[::-1]
     answers = iter([(200, prediction(SEVEN)), (503, {}), (200, prediction(mirrored)), (200, prediction(mirrored, 2))])
     with answering(lambda _: next(answers, (200, prediction(SEVEN, 3)))) as port:
@@ -42,7 +42,7 @@ def test_clients_count_refusals_and_wrong_answers() -> None:
 
 
 def test_a_flood_tells_refusals_from_answers() -> None:
-    """Each status is counted, and what Retry-After says is kept."""
+    """Each status is counted, and the value of Retry-After is kept."""
     outcome = Refusals()
     outcome.note(b"HTTP/1.1 200 OK\r\n\r\n", 0.1)
     outcome.note(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\n\r\n", 0.2)
@@ -78,7 +78,7 @@ def test_a_proxy_turns_to_what_is_ready() -> None:
 
 
 def test_a_connection_that_ends_with_the_proxy_was_not_refused() -> None:
-    """Stopping while a client is connected counts nothing, also where another instance could be tried."""
+    """Stopping the proxy while a client is connected counts no refusal, even if another instance could be tried."""
     request = b"A part of a request"
     with contextlib.ExitStack() as opened:
         instance = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -91,7 +91,7 @@ def test_a_connection_that_ends_with_the_proxy_was_not_refused() -> None:
             return connection.recv(100)
 
         with proxy.running() as in_front:
-            accepted()  # the first question whether the instance is ready
+            accepted()  # the first check whether the instance is ready
             wait_until(lambda: bool(proxy.ready))
             opened.enter_context(socket.create_connection(("127.0.0.1", in_front))).sendall(request)
             wait_until(lambda: accepted() == request)

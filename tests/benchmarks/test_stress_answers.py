@@ -1,4 +1,4 @@
-"""What the stress test and the soak take for right."""
+"""Which answers the stress test and the soak accept as right."""
 
 import json
 from pathlib import Path
@@ -27,10 +27,10 @@ PUBLISHED = {1: False, 2: True}
         (prediction(SEVEN), 1),
         (prediction(SEVEN[::-1], 2), 2),
         (prediction([*SEVEN[:9], 0.01 + GOLDEN_TOLERANCE / 2]), 1),
-        (prediction(ANOTHER_SEVEN), None),  # somebody else's row
-        (prediction(SEVEN[::-1], 1), None),  # the other network in this one's name
+        (prediction(ANOTHER_SEVEN), None),  # another client's row
+        (prediction(SEVEN[::-1], 1), None),  # the other network's answer in this one's name
         (prediction(SEVEN, 2), None),
-        (prediction(SEVEN, 3), None),  # nobody has published it
+        (prediction(SEVEN, 3), None),  # never published
         ({**prediction(SEVEN), "predictions": 2 * prediction(SEVEN)["predictions"]}, None),
         ({**prediction(SEVEN), "predictions": []}, None),
         ({**prediction(SEVEN), "predictions": [{"digit": 1, "probabilities": SEVEN}]}, None),
@@ -39,17 +39,17 @@ PUBLISHED = {1: False, 2: True}
     ],
 )
 def test_an_answer_is_right_for_its_image_and_version(answer: Any, version: int | None) -> None:
-    """The version that is named must have been published, and its network must say that to this image."""
+    """The named version must have been published, and its network must give this answer to this image."""
     question = Question(REQUEST, np.array([SEVEN], np.float32))
     body = json.dumps(answer).encode()
-    for _ in range(2):  # what was right once is not looked into again
+    for _ in range(2):  # an answer that was right once is not checked again
         assert question.version_of(body, PUBLISHED) == version
     assert question.version_of(json.dumps(prediction(SEVEN)).encode(), PUBLISHED) == 1
     assert question.version_of(body, PUBLISHED) == version
 
 
 def test_each_connection_has_an_answer_of_its_own() -> None:
-    """No two of the images that connections ask about could be taken for each other, whichever network answers."""
+    """The answers to any two connections' images can be told apart, whichever network gives them."""
     golden = read_golden(RELEASED_FOLDER)
     questions = own_questions(golden, 32)
     assert len({question.request.body for question in questions}) == 32
@@ -61,7 +61,7 @@ def test_each_connection_has_an_answer_of_its_own() -> None:
 
 
 def test_what_nobody_knows_before_is_asked_for() -> None:
-    """The first answer counts as right then."""
+    """If the right answer is not known beforehand, the first answer counts as right."""
     with answering(lambda _: (200, prediction(SEVEN))) as port:
         question = asked(port, REQUEST)
     assert question.version_of(json.dumps(prediction(SEVEN)).encode(), PUBLISHED) == 1
@@ -69,7 +69,7 @@ def test_what_nobody_knows_before_is_asked_for() -> None:
 
 
 def test_the_mirrored_network_may_serve(tmp_path: Path) -> None:
-    """It is whole, it answers its own golden images, and they are those of the released network, mirrored."""
+    """It is whole, and answers its own golden images, which are those of the released network, mirrored."""
     write_mirrored(RELEASED_FOLDER, tmp_path / "mirrored")
     manifest, _ = read_manifest(tmp_path / "mirrored")
     verify_files(tmp_path / "mirrored", manifest)

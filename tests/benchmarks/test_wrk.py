@@ -1,4 +1,4 @@
-"""What wrk prints, read back."""
+"""Parsing of wrk's output."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_figures_are_read_from_the_line_of_json() -> None:
 
 
 def test_output_without_figures_is_an_error_that_shows_it() -> None:
-    """What wrk says in place of figures is the reason that is reported."""
+    """The reported reason is wrk's message in place of figures."""
     with pytest.raises(ServerError, match="unable to connect"):
         wrk.parse("unable to connect to 127.0.0.1:1 Connection refused\n")
 

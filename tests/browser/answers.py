@@ -1,4 +1,4 @@
-"""Answers that the service might give, for what it cannot be made to answer here and now."""
+"""Made-up answers of the service, for cases that the real one cannot be made to produce in a test."""
 
 from typing import Any
 

@@ -12,9 +12,10 @@ from tests.service.running import wait_until
 
 OpenPage = Callable[..., Page]
 
-# Milliseconds; a tenth of it on an idle machine. Playwright's own limit is too short for a busy one.
+# Milliseconds; an idle machine needs a tenth of it. Playwright's own limit is too short for a busy one.
 PATIENCE = 20_000
-# --no-sandbox: Chromium refuses to run as root with it; the others keep it from asking for anything outside.
+# --no-sandbox: Chromium refuses to run as root with its sandbox. --disable-gpu: test machines have none. The others
+# keep it from making requests of its own.
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -32,7 +33,7 @@ def service(released_store: Path, program_cache: Path) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium as the system has it."""
+    """The system's own Chromium."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("These tests need Chromium on the PATH; on Debian: apt-get install chromium")
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, service: Process) -> Iterator[OpenPage]:
-    """Opens the page in a new context with any of Playwright's options; fails for errors in its scripts or policy."""
+    """Opens the page in a new context with Playwright's options; fails on errors in its scripts or policy."""
     faults: list[str] = []
     with ExitStack() as stack:
 

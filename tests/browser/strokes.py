@@ -1,4 +1,4 @@
-"""Digits as a hand draws them, with whichever pointer, and as a picture file."""
+"""Draws digits on the page, as a hand does with mouse, pen or finger, and as picture files."""
 
 from io import BytesIO
 from itertools import pairwise
@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 Place = tuple[float, float]
 
 NEXT_FRAME = "() => new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)))"
-# The canvas's own pixels: a picture of the screen may differ in a level where the page has moved by less than a pixel.
+# The canvas's own pixels: a screenshot may differ by a grey level where the page has moved by less than a pixel.
 PAPER = "canvas => canvas.toDataURL()"
 
 # Lines through places [x, y], in hundredths of the paper's height.
@@ -42,7 +42,7 @@ def draw(page: Page, lines: list[list[Place]]) -> None:
 
 
 def draw_with_pen(page: Page, lines: list[list[Place]]) -> None:
-    """Draw lines on the paper with a pen; only the browser's own protocol has one."""
+    """Draw lines on the paper with a pen; only the browser's DevTools protocol can send its events."""
     session = page.context.new_cdp_session(page)
     for line in lines:
         places = list(_between(page, line))
@@ -53,7 +53,7 @@ def draw_with_pen(page: Page, lines: list[list[Place]]) -> None:
 
 
 def draw_with_finger(page: Page, lines: list[list[Place]], end: str = "touchEnd") -> None:
-    """Draw lines on the paper with a finger; `touchCancel` in place of `touchEnd` is a finger that is taken away."""
+    """Draw lines on the paper with a finger; `touchCancel` in place of `touchEnd` cancels the touch."""
     session = page.context.new_cdp_session(page)
     for line in lines:
         for at, (x, y) in enumerate(_between(page, line)):
@@ -63,7 +63,7 @@ def draw_with_finger(page: Page, lines: list[list[Place]], end: str = "touchEnd"
 
 
 def on_paper(page: Page, place: Place) -> Place:
-    """Where a place of the paper is in the window."""
+    """A place of the paper, in the window's coordinates."""
     box = page.locator("#pad").bounding_box()
     assert box
     return box["x"] + place[0] / 100 * box["height"], box["y"] + place[1] / 100 * box["height"]
@@ -84,7 +84,7 @@ def picture_of(digit: int, size: tuple[int, int] = (300, 300), file_format: str 
 
 
 def _between(page: Page, line: list[Place]) -> list[Place]:
-    """The places of a line in the window, with some more between each two."""
+    """The places of a line in the window's coordinates, with more places interpolated between them."""
     places = [on_paper(page, place) for place in line]
     steps = [
         (x + (next_x - x) * step / _STEPS, y + (next_y - y) * step / _STEPS)

@@ -10,14 +10,14 @@ from tests.browser.strokes import DIGITS, draw
 
 pytestmark = pytest.mark.browser
 
-# WCAG 2.2 A and AA, and axe's own best practices; it leaves the size of targets out unless told.
+# WCAG 2.2 A and AA, and axe's own best practices; axe checks the size of targets only if told to.
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AXE_OPTIONS = {"runOnly": STANDARDS, "rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]}
 WIDE = {"width": 1180, "height": 900}
 NARROW = {"width": 320, "height": 640}
-TARGET = 44  # CSS pixels, what a finger hits
+TARGET = 44  # CSS pixels, big enough for a finger
 
-# A choice's label is the target, and the radio button in it takes all of it but its frame.
+# For a choice the label is the target; the radio button in it fills all of it except the frame.
 SMALL_TARGETS = """side => [...document.querySelectorAll(
     "button, a, summary, textarea, canvas, label:has(input), input:not([type=radio])")]
   .filter(element => element.checkVisibility())
@@ -29,8 +29,8 @@ FOCUSED = """(focused => focused.id || focused.value || focused.ariaLabel || foc
 
 
 def assert_accessible(page: Page) -> None:
-    """Axe finds nothing to say against the page as it is shown now."""
-    page.wait_for_timeout(400)  # nothing is half faded any more
+    """Assert that axe finds no violation on the page as it is shown now."""
+    page.wait_for_timeout(400)  # until nothing is half faded
     results = Axe().run(page, options=AXE_OPTIONS)
     assert results.response["violations"] == [], results.generate_report()
 
@@ -38,7 +38,7 @@ def assert_accessible(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_axe_finds_nothing(open_page: OpenPage, viewport: dict[str, int], scheme: str) -> None:
-    """Empty, with a result, with everything unfolded, with a problem and with a number the page is accessible."""
+    """The page is accessible when empty, with a result, with everything unfolded, with a problem and with a number."""
     page = open_page(viewport=viewport, color_scheme=scheme, has_touch=viewport == NARROW)
     assert_accessible(page)
 
@@ -60,7 +60,7 @@ def test_axe_finds_nothing(open_page: OpenPage, viewport: dict[str, int], scheme
 
 
 def test_axe_finds_nothing_where_there_is_no_digit(open_page: OpenPage) -> None:
-    """What doesn't look like a digit is said accessibly, in colours of one's own too."""
+    """The message that a drawing doesn't look like a digit is accessible, in forced colours too."""
     page = open_page(viewport=NARROW, forced_colors="active")
     page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, is_digit=False)))
     draw(page, DIGITS[3])
@@ -73,7 +73,7 @@ def test_axe_finds_nothing_where_there_is_no_digit(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_where_a_key_is_asked_for(open_page: OpenPage, scheme: str) -> None:
-    """The key's field, with what is wrong with a key, is accessible, big enough for a finger, and cut off nowhere."""
+    """The key's field and the error about a key are accessible, big enough for a finger, and not cut off anywhere."""
     page = open_page(viewport=NARROW, color_scheme=scheme, has_touch=True)
     page.route("**/v1/predict*", lambda route: route.fulfill(status=401, json={"detail": "A key is needed."}))
     draw(page, DIGITS[3])
@@ -110,7 +110,7 @@ def test_the_result_is_announced(page: Page) -> None:
 
 
 def test_everything_can_be_reached_with_the_keyboard(page: Page) -> None:
-    """Tab goes over every control in the order in which they are seen, shows where it is, and gets stuck nowhere."""
+    """Tab visits every control in visual order, always shows the focus, and never gets stuck."""
     page.get_by_role("button", name="Sample 7").click()
     expect(page.locator("#sentence")).to_contain_text("It looks like 7")
     page.get_by_role("link", name="API reference").focus()
@@ -118,7 +118,7 @@ def test_everything_can_be_reached_with_the_keyboard(page: Page) -> None:
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement === document.body"):
-            break  # over the end
+            break  # past the last control
         name = page.evaluate(FOCUSED)
         assert page.evaluate("document.querySelector(':focus-visible') !== null"), name
         reached.append(name)
@@ -129,7 +129,7 @@ def test_everything_can_be_reached_with_the_keyboard(page: Page) -> None:
 
 
 def test_buttons_keep_the_focus(page: Page) -> None:
-    """A button that has nothing more to do stays where the focus is, and says so."""
+    """A button that has nothing more to do keeps the focus and is marked as disabled."""
     draw(page, DIGITS[7])
     page.get_by_role("button", name="Clear").focus()
     page.keyboard.press("Enter")
@@ -139,7 +139,7 @@ def test_buttons_keep_the_focus(page: Page) -> None:
 
 
 def test_dark_mode(open_page: OpenPage) -> None:
-    """In dark mode the page is dark and the ink light, also when the mode changes under a drawing; it is read alike."""
+    """In dark mode the page is dark and the ink light, even if the mode changes mid-drawing; it is read alike."""
     page = open_page(viewport=WIDE, color_scheme="light")
     draw(page, DIGITS[7])
     expect(page.locator("#sentence")).to_contain_text("It looks like 7")
@@ -155,8 +155,17 @@ def test_dark_mode(open_page: OpenPage) -> None:
     expect(page.locator("#sentence")).to_contain_text("It looks like 7")
 
 
+# The colour of the first pixel of full ink, and that of the paper under it.
+INK_AND_PAPER = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const at = data.findIndex((level, index) => index % 4 === 3 && level === 255);
+  const ink = at < 0 ? null : `rgb(${data[at - 3]}, ${data[at - 2]}, ${data[at - 1]})`;
+  return [ink, getComputedStyle(document.querySelector("#paper")).backgroundColor];
+}"""
+
+
 def test_forced_colours(open_page: OpenPage) -> None:
-    """With colours of one's own the bars, the choice and the ink can still be told from what is behind them."""
+    """With forced colours the bars, the choice and the ink can still be told from their background."""
     page = open_page(viewport=WIDE, forced_colors="active")
     draw(page, DIGITS[7])
     expect(page.locator("#bars li[data-wins] .digit")).to_have_text("7")
@@ -172,11 +181,14 @@ def test_forced_colours(open_page: OpenPage) -> None:
     chosen, other = (page.locator("#modes label").nth(at) for at in (0, 1))
     colours = [each.evaluate("label => getComputedStyle(label).backgroundColor") for each in (chosen, other)]
     assert colours[0] != colours[1]
+    ink, paper = page.locator("#pad").evaluate(INK_AND_PAPER)
+    assert ink is not None
+    assert ink != paper
 
 
 @pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
 def test_reduced_motion(open_page: OpenPage, wish: str, moves: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Nothing moves for those who asked for that."""
+    """Nothing moves for users who asked for reduced motion."""
     page = open_page(viewport=WIDE, reduced_motion=wish)
     draw(page, DIGITS[7])
     expect(page.locator("#bars li[data-wins]")).to_have_count(1)
@@ -225,7 +237,7 @@ def test_the_answer_is_near_the_paper_on_a_phone(open_page: OpenPage) -> None:
 
 
 def lightness(page: Page, ground: str) -> float:
-    """The lightness of an element's ground, 0 to 255."""
+    """The lightness of an element's background, 0 to 255."""
     levels: list[int] = page.locator(ground).evaluate(
         "element => getComputedStyle(element).backgroundColor.match(/\\d+/g).map(Number)"
     )

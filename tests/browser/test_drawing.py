@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 SCRIBBLE = [[(10.0, 90.0), (90.0, 12.0)], [(8.0, 15.0), (88.0, 88.0)]]
 
-# Milliseconds from the pen's leaving the paper to the moment when its answer is there, stroke by stroke.
+# Milliseconds from lifting the pen to the answer, for each stroke.
 MEASURE_ANSWERS = """() => {
   let lifted = 0;
   window.waits = [];
@@ -22,7 +22,7 @@ MEASURE_ANSWERS = """() => {
     if (document.getElementById("result").ariaBusy === "false") window.waits.push(performance.now() - lifted);
   }).observe(document.getElementById("result"), { attributeFilter: ["aria-busy"] });
 }"""
-# As Firefox leaves the choice when a page is loaded anew.
+# As Firefox keeps the choice when a page is reloaded.
 NUMBER_IS_CHOSEN = """addEventListener("readystatechange", () => {
   if (document.readyState === "interactive") document.querySelector("[value=number]").checked = true;
 }, true);"""
@@ -33,12 +33,12 @@ INK_SHARE = """canvas => {
 
 
 def sentence(page: Page, words: str) -> None:
-    """Wait until the result says it."""
+    """Wait until the result's sentence has these words."""
     expect(page.locator("#sentence")).to_contain_text(words)
 
 
 def ink_share(page: Page) -> float:
-    """How much of the paper is ink, once what has been done is shown."""
+    """The share of the paper that is ink, once the last change is shown."""
     page.evaluate(NEXT_FRAME)
     share: float = page.locator("#pad").evaluate(INK_SHARE)
     return share
@@ -64,7 +64,7 @@ def test_pens_and_fingers_draw(open_page: OpenPage, draw_with: Callable[..., Non
 
 
 def test_a_finger_that_is_taken_away_leaves_nothing(open_page: OpenPage) -> None:
-    """A touch that turns into a gesture of the browser, as zooming does, was no stroke."""
+    """A touch that turns into a gesture of the browser, such as zooming, leaves no stroke."""
     page = open_page(viewport={"width": 390, "height": 700}, has_touch=True)
     draw_with_finger(page, DIGITS[7], end="touchCancel")
 
@@ -80,7 +80,7 @@ def test_a_stroke_goes_on_outside_the_paper(page: Page) -> None:
 
 
 def test_an_answer_is_there_soon_after_the_pen_is_lifted(page: Page) -> None:
-    """It takes less than 150 ms, of seven times at least four: now and then the machine has other things to do."""
+    """At least four of seven answers take less than 150 ms; now and then the machine is busy with other work."""
     page.evaluate(MEASURE_ANSWERS)
     for number in range(1, 8):
         draw(page, DIGITS[7])
@@ -92,7 +92,7 @@ def test_an_answer_is_there_soon_after_the_pen_is_lifted(page: Page) -> None:
 
 
 def test_undo_and_redo(page: Page) -> None:
-    """What is undone is gone from the paper and the result, and can be done again."""
+    """An undone step is gone from the paper and the result, and can be redone."""
     draw(page, DIGITS[7])
     sentence(page, "It looks like 7")
     seven = ink_share(page)
@@ -113,7 +113,7 @@ def test_undo_and_redo(page: Page) -> None:
 
 
 def test_clear_can_be_undone(page: Page) -> None:
-    """Clearing empties the paper and the result, and is itself an act that can be undone."""
+    """Clearing empties the paper and the result, and can itself be undone."""
     draw(page, DIGITS[4])
     sentence(page, "It looks like 4")
     page.get_by_role("button", name="Clear").click()
@@ -137,7 +137,7 @@ def test_the_eraser_takes_ink_away(page: Page) -> None:
 
 
 def test_erasing_nothing_is_no_step(page: Page) -> None:
-    """On empty paper the eraser leaves nothing to undo, asks nothing, and what was undone can still be done again."""
+    """On empty paper the eraser adds nothing to undo and asks nothing, and an undone step can still be redone."""
     draw(page, DIGITS[7])
     sentence(page, "It looks like 7")
     page.get_by_role("button", name="Undo").click()
@@ -182,12 +182,12 @@ def test_a_drawing_survives_a_new_size(page: Page) -> None:
     page.wait_for_function("before => document.getElementById('pad').width < before", arg=width)
 
     assert ink_share(page) == pytest.approx(before, rel=0.05)
-    draw(page, [[(20, 95), (25, 95)]])  # still where the pointer is
+    draw(page, [[(20, 95), (25, 95)]])  # the ink is still where the pointer is
     assert ink_share(page) > before
 
 
 def test_the_keyboard_draws(page: Page) -> None:
-    """Arrow keys and Space draw a digit, square by square, and say where they are."""
+    """Arrow keys and Space draw a digit, square by square, and the page says where the cursor is."""
     page.get_by_role("radio", name="One digit").focus()
     page.keyboard.press("Tab")
     expect(page.locator("#cursor")).to_be_visible()
@@ -208,7 +208,7 @@ def test_the_keyboard_draws(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [360, 375, 390])
 def test_squares_that_the_keyboard_draws_leave_no_gaps(page: Page, width: int) -> None:
-    """Side by side, below each other, wherever their edges come to lie: no pixel is half inked."""
+    """No pixel is half inked between squares beside or below each other, wherever their edges lie."""
     page.set_viewport_size({"width": width, "height": 640})
     page.locator("#pad").focus()
     for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6:
@@ -223,7 +223,7 @@ def test_squares_that_the_keyboard_draws_leave_no_gaps(page: Page, width: int) -
 
 
 def test_the_keyboard_erases(page: Page) -> None:
-    """With the eraser, Shift and an arrow key take away what lines leave in each square, and leave empty ones alone."""
+    """With the eraser, Shift and an arrow key erase the ink in each square, and leave empty squares alone."""
     draw(page, [[(50, 20), (50, 80)]])
     drawn = ink_share(page)
     page.get_by_label("Eraser").check()
@@ -244,7 +244,7 @@ def test_holding_space_inks_once(page: Page) -> None:
     """A key that is held repeats itself; the square does not change back and forth."""
     page.locator("#pad").focus()
     for _ in range(4):
-        page.keyboard.down("Space")  # without letting go: from the second time on it is a repetition
+        page.keyboard.down("Space")  # never released: from the second time on it is a key repeat
 
     expect(page.locator("#cell")).to_have_text("Row 15, column 15, ink")
     page.get_by_role("button", name="Undo").click()
@@ -252,7 +252,7 @@ def test_holding_space_inks_once(page: Page) -> None:
 
 
 def test_the_paper_is_the_one_that_is_chosen_at_the_start(open_page: OpenPage) -> None:
-    """A browser that remembers the choice when the page is loaded anew gets the paper that goes with it."""
+    """If the browser restores the choice on a reload, the page shows the paper that goes with it."""
     page = open_page(NUMBER_IS_CHOSEN)
 
     expect(page.get_by_label("A number")).to_be_checked()
@@ -261,7 +261,7 @@ def test_the_paper_is_the_one_that_is_chosen_at_the_start(open_page: OpenPage) -
 
 
 def test_the_keyboards_cursor_stays_on_the_paper(page: Page) -> None:
-    """The cursor stops at the edges and goes when the focus does."""
+    """The cursor stops at the edges and disappears with the focus."""
     page.locator("#pad").focus()
     for _ in range(30):
         page.keyboard.press("ArrowLeft")
@@ -278,7 +278,7 @@ def test_the_keyboards_cursor_stays_on_the_paper(page: Page) -> None:
 
 
 def test_every_sample_is_read(page: Page) -> None:
-    """Each of the ten samples is read as what it is a sample of."""
+    """Each of the ten samples is read as its digit."""
     for digit in range(10):
         page.get_by_role("button", name=f"Sample {digit}").click()
         sentence(page, f"It looks like {digit}")
@@ -286,7 +286,7 @@ def test_every_sample_is_read(page: Page) -> None:
 
 
 def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
-    """Of two questions the second one's answer stays, although the first one's comes later."""
+    """The answer to the second of two questions stays, although the answer to the first comes later."""
     held: list[Any] = []
     failed: list[str] = []
     page.on("requestfailed", lambda request: failed.append(request.url))
@@ -305,7 +305,7 @@ def test_an_answer_that_comes_too_late_is_dropped(page: Page) -> None:
 
 
 def test_a_release_that_nobody_told_of_ends_the_stroke(page: Page) -> None:
-    """Where a menu or another window has taken it, the pointer that moves on draws nothing."""
+    """If a menu or another window has taken the release, the pointer draws nothing as it moves on."""
     page.mouse.move(*on_paper(page, (53, 18)))
     page.mouse.down()
     page.mouse.move(*on_paper(page, (47, 82)), steps=10)
@@ -319,7 +319,7 @@ def test_a_release_that_nobody_told_of_ends_the_stroke(page: Page) -> None:
 
 
 def test_no_menu_takes_a_stroke(page: Page) -> None:
-    """The paper's own menu is for when nothing is being drawn: on a phone it opens for a finger that rests."""
+    """The paper's context menu opens only while nothing is being drawn: on a phone, a resting finger opens it."""
     menu = "pad => pad.dispatchEvent(new Event('contextmenu', { cancelable: true }))"
     assert page.locator("#pad").evaluate(menu)
     page.mouse.move(*on_paper(page, (50, 50)))
@@ -330,7 +330,7 @@ def test_no_menu_takes_a_stroke(page: Page) -> None:
 
 
 def test_a_pen_draws_where_a_palm_rests(open_page: OpenPage) -> None:
-    """What the palm has begun to draw is gone."""
+    """The stroke that the palm has begun is dropped."""
     page = open_page(has_touch=True, viewport={"width": 1180, "height": 900})
     session = page.context.new_cdp_session(page)
     for kind, place in (("touchStart", (70, 90)), ("touchMove", (75, 92))):
@@ -342,13 +342,15 @@ def test_a_pen_draws_where_a_palm_rests(open_page: OpenPage) -> None:
 
 
 def test_what_cannot_be_undone_asks_nothing(page: Page) -> None:
-    """A grey button can be pressed, and keys always can: the answer stays, and is not asked for again."""
+    """A grey button and its keys can still be pressed: the answer stays, and nothing is asked."""
     draw(page, DIGITS[1])
     expect(page.locator("#sentence")).to_contain_text("It looks like 1")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name="Redo").click(force=True)
     page.keyboard.press("Control+Y")
+    page.wait_for_timeout(300)
+    expect(page.locator("#sentence")).to_contain_text("It looks like 1")
     page.get_by_role("button", name="Clear").click()
     page.get_by_role("button", name="Clear").click(force=True)
     page.wait_for_timeout(300)

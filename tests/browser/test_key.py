@@ -17,7 +17,7 @@ NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {
 
 
 def test_the_page_asks_for_the_key_once(page: Page) -> None:
-    """A 401 shows a field; a wrong key is said to be one, the right one answers and is kept for the next question."""
+    """A 401 shows a field for the key; a wrong key is reported, the right one gets an answer and is kept for later."""
     keys: list[str | None] = []
 
     def guarded(route: Route) -> None:
@@ -67,7 +67,7 @@ def test_what_cannot_be_a_key_is_refused_beside_its_field(page: Page, key: str) 
 
 
 def test_a_kept_key_that_cannot_be_sent_is_forgotten(open_page: OpenPage) -> None:
-    """One that an earlier page has kept does not make every question fail."""
+    """A bad key that an earlier page has kept does not make every question fail."""
     page = open_page("sessionStorage.setItem('digits-api-key', '\u201csecret\u201d');")
     page.route("**/v1/predict*", ask_for_a_key)
     draw(page, DIGITS[7])
@@ -76,7 +76,7 @@ def test_a_kept_key_that_cannot_be_sent_is_forgotten(open_page: OpenPage) -> Non
 
 
 def test_the_page_works_where_nothing_may_be_kept(open_page: OpenPage) -> None:
-    """With site data blocked the page answers, with a key too, which lasts until the page is loaded anew."""
+    """With site data blocked the page answers, also with a key, which lasts until the page is reloaded."""
     page = open_page(NO_STORAGE)
     draw(page, DIGITS[7])
     expect(page.locator("#sentence")).to_have_text(SEVEN)
@@ -89,7 +89,7 @@ def test_the_page_works_where_nothing_may_be_kept(open_page: OpenPage) -> None:
 
 
 def test_undoing_in_the_keys_field_leaves_the_drawing_alone(page: Page) -> None:
-    """Ctrl+Z there takes back what was typed, not what was drawn."""
+    """Ctrl+Z in the field undoes the typing, not the drawing."""
     page.route("**/v1/predict*", ask_for_a_key)
     draw(page, DIGITS[7])
     field = page.get_by_label("API key")
@@ -121,7 +121,7 @@ def test_the_focus_stays_near_when_the_keys_field_goes(page: Page, by: str) -> N
 
 
 def ask_for_a_key(route: Route) -> None:
-    """Answer whoever has the right key."""
+    """Answer requests with the right key, and ask the others for it."""
     if route.request.headers.get("x-api-key") == "right":
         route.fulfill(json=prediction(7))
     else:

@@ -9,7 +9,7 @@ from tests.browser.strokes import DIGITS, NEXT_FRAME, PAPER, Place, draw, pictur
 
 pytestmark = pytest.mark.browser
 
-# Boxes on the paper as it is sent, 560 x 280.
+# Boxes in pixels of the picture that the page sends, 560 x 280.
 TWENTY_FIVE = reading((2, 0.99, [70, 56, 140, 168]), (5, 0.87, [350, 56, 112, 180]))
 
 
@@ -20,7 +20,7 @@ def read_numbers(page: Page) -> None:
 
 
 def answer_with(page: Page, answer: dict[str, object]) -> None:
-    """Let `/v1/read` answer that."""
+    """Let `/v1/read` give this answer."""
     page.route("**/v1/read", lambda route: route.fulfill(json=answer))
 
 
@@ -32,7 +32,7 @@ def place_of(page: Page, selector: str, at: int = 0) -> FloatRect:
 
 
 def assert_on(page: Page, at: int, expected: tuple[float, float, float, float]) -> None:
-    """The box with that number covers that part of the paper: left, top, width, height in hundredths of its height."""
+    """Assert that box `at` covers a part of the paper: left, top, width, height in hundredths of the paper's height."""
     paper, box = place_of(page, "#pad"), place_of(page, "#boxes li", at)
     unit = paper["height"] / 100
     found = (box["x"] - paper["x"], box["y"] - paper["y"], box["width"], box["height"])
@@ -70,7 +70,7 @@ def test_what_is_no_digit_is_marked(page: Page) -> None:
 
 
 def test_boxes_lie_on_a_turned_picture(page: Page) -> None:
-    """Boxes are in pixels of the picture seen upright; the page shows it whole, in the middle of the paper."""
+    """Boxes are in pixels of the upright picture; the page shows it whole, in the middle of the paper."""
     exif = Image.Exif()
     exif[0x0112] = 6  # held sideways: 200 x 600 in the file is 600 x 200 upright
     file = BytesIO()
@@ -107,7 +107,7 @@ def test_a_picture_without_digits(page: Page) -> None:
 
 
 def test_each_mode_keeps_its_paper(page: Page) -> None:
-    """Switching to and fro brings each drawing back and reads it again."""
+    """Switching back and forth restores each drawing and reads it again."""
     answer_with(page, TWENTY_FIVE)
     draw(page, DIGITS[4])
     expect(page.locator("#sentence")).to_contain_text("It looks like 4")
@@ -123,7 +123,7 @@ def test_each_mode_keeps_its_paper(page: Page) -> None:
 
 
 def test_a_service_without_the_route_says_so(page: Page) -> None:
-    """A service that does not read numbers is no riddle."""
+    """If the service does not read numbers, the page says so."""
     page.route(
         "**/v1/read",
         lambda route: route.fulfill(status=404, json={"status": 404, "detail": "There is nothing at /v1/read."}),
@@ -136,7 +136,7 @@ def test_a_service_without_the_route_says_so(page: Page) -> None:
 
 @pytest.mark.parametrize("number", ["2026", "314", "90"])
 def test_samples_are_read_by_the_service_itself(page: Page, number: str) -> None:
-    """What the page offers to try is read right, with a box for each digit."""
+    """Each of the page's sample numbers is read right, with a box for each digit."""
     read_numbers(page)
     page.get_by_role("button", name=f"Sample {number}").click()
 
@@ -154,7 +154,7 @@ def test_a_drawn_number_is_read_by_the_service_itself(page: Page) -> None:
 
 
 def test_lines_of_numbers_are_shown_as_lines(page: Page) -> None:
-    """One above the other, as they were written."""
+    """Lines stand one above the other, as they were written."""
     answer = reading((1, 0.9, [10, 10, 40, 80]), (2, 0.9, [60, 10, 40, 80]), (3, 0.9, [10, 150, 40, 80]))
     page.route("**/v1/read", lambda route: route.fulfill(json={**answer, "text": "12\n3"}))
     page.get_by_role("radio", name="A number").check()
@@ -166,18 +166,18 @@ def test_lines_of_numbers_are_shown_as_lines(page: Page) -> None:
 
 
 def side_by_side(first: int, second: int, width: float) -> list[list[Place]]:
-    """Two digits on the paper for one, each in a part so wide of its own, at the left and at the right edge."""
+    """Two digits on the paper for one: each takes `width` of the paper's width, at the left and at the right edge."""
     parts = ((first, 0.0), (second, 100 * (1 - width)))
     return [[(x * width + left, y * 0.6 + 20) for x, y in line] for digit, left in parts for line in DIGITS[digit]]
 
 
 def doubt_digits(page: Page) -> None:
-    """Let whatever is read as one digit look like none."""
+    """Let every drawing that is read as one digit be answered with `is_digit: false`."""
     page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(7, 0.99, is_digit=False)))
 
 
 def test_several_digits_in_place_of_one_are_read_as_a_number(page: Page) -> None:
-    """Beside what is no digit is the way to the other mode, which reads the same drawing; each paper can be undone."""
+    """For a drawing that is no digit a button reads it in the other mode; each paper can be undone."""
     doubt_digits(page)
     draw(page, side_by_side(4, 2, 0.5))
     expect(page.locator("#advice")).to_have_text("Closest is 7, 99 %. Several digits?")
@@ -197,7 +197,7 @@ def test_several_digits_in_place_of_one_are_read_as_a_number(page: Page) -> None
 
 
 def test_digits_far_apart_in_place_of_one_are_asked_about(page: Page) -> None:
-    """Of two that stand apart one is read, as a digit: the page asks whether there are several, until one is erased."""
+    """Of two digits far apart one is read, as a digit: the page asks whether there are several, until one is erased."""
     apart = side_by_side(4, 7, 0.35)
     draw(page, apart)
     expect(page.locator("#sentence")).to_contain_text("It looks like")
@@ -212,14 +212,14 @@ def test_digits_far_apart_in_place_of_one_are_asked_about(page: Page) -> None:
 
 
 def test_parts_of_one_digit_are_not_taken_for_several(page: Page) -> None:
-    """A 5 whose bar stands apart, as some write it, is one digit: nothing is asked."""
+    """A 5 with a detached bar, as some people write it, is one digit: the page does not ask."""
     draw(page, [[(90, 19), (98, 19)], [(38, 19), (34, 46), (52, 43), (62, 56), (60, 74), (48, 83), (30, 76)]])
     expect(page.locator("#sentence")).to_contain_text("It looks like 5")
     expect(page.locator("#several")).to_be_hidden()
 
 
 def test_a_picture_of_several_digits_is_read_as_a_number(page: Page) -> None:
-    """A picture goes along as well, and stays on the paper for one digit, whatever becomes of the other one."""
+    """A picture is taken along too, and stays on the paper for one digit, whatever is done on the other paper."""
     doubt_digits(page)
     picture = picture_of(3, (600, 300))
     page.locator("#file").set_input_files({"name": "n.png", "mimeType": "image/png", "buffer": picture})
@@ -230,7 +230,7 @@ def test_a_picture_of_several_digits_is_read_as_a_number(page: Page) -> None:
     expect(page.locator("#sentence")).to_have_text("It reads 3")
 
     page.get_by_role("button", name="Undo").click()
-    draw(page, DIGITS[1])  # what was undone is forgotten
+    draw(page, DIGITS[1])  # the undone step is forgotten
     page.get_by_label("One digit").check()
     expect(page.locator("#several")).to_be_visible()
     page.evaluate(NEXT_FRAME)

@@ -11,7 +11,7 @@ from tests.browser.strokes import DIGITS, NEXT_FRAME, PAPER, draw, on_paper, pic
 
 pytestmark = pytest.mark.browser
 
-# A DataTransfer with one file, as dropping and pasting hand it over.
+# A DataTransfer with one file, as the events of dropping and pasting have it.
 WITH_FILE = """([picture, name, type]) => {
   const bytes = Uint8Array.from(atob(picture), letter => letter.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -22,7 +22,7 @@ COPY_PICTURE = """async picture => {
   const bytes = Uint8Array.from(atob(picture), letter => letter.charCodeAt(0));
   await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
 }"""
-# The first file that is read takes until `release` is called.
+# Decoding the first file waits until `release` is called.
 SLOW_FIRST_FILE = """const decode = window.createImageBitmap;
 let first = true;
 const held = new Promise(release => { window.release = release; });
@@ -32,7 +32,7 @@ window.createImageBitmap = async (source, ...more) => {
   if (waits) await held;
   return decode(source, ...more);
 };"""
-# The lightest and the darkest of what is below a picture's transparent left quarter.
+# The lightest and the darkest level behind a picture's transparent left quarter.
 GROUND_LEVELS = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width / 4, canvas.height);
   const over = getComputedStyle(document.getElementById("paper")).backgroundColor.match(/\\d+/g).map(Number)[0];
@@ -41,11 +41,11 @@ GROUND_LEVELS = """canvas => {
   return [shown.reduce((a, b) => Math.max(a, b)), shown.reduce((a, b) => Math.min(a, b))];
 }"""
 _ORIENTATION = 0x0112  # Exif: how the camera was held
-_TURNED_LEFT = 6  # shown right, it must be turned a quarter to the right
+_TURNED_LEFT = 6  # to be shown upright, it must be turned a quarter to the right
 
 
 def upload(page: Page, content: bytes, name: str = "digit.png", media_type: str = "image/png") -> None:
-    """Choose a file as the button lets one do."""
+    """Choose a file with the button."""
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Open a picture").click()
     chooser.value.set_files({"name": name, "mimeType": media_type, "buffer": content})
@@ -58,7 +58,7 @@ def drop(page: Page, content: bytes, name: str, media_type: str = "image/png") -
 
 
 def drop_paths(page: Page, *paths: Path) -> None:
-    """Drop what lies there; only the browser's own protocol can drop a folder."""
+    """Drop files or folders; only the browser's DevTools protocol can drop a folder."""
     session = page.context.new_cdp_session(page)
     x, y = on_paper(page, (50, 50))
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
@@ -67,7 +67,7 @@ def drop_paths(page: Page, *paths: Path) -> None:
 
 
 def sentence(page: Page, words: str) -> None:
-    """Wait until the result says it."""
+    """Wait until the result's sentence has these words."""
     expect(page.locator("#sentence")).to_contain_text(words)
 
 
@@ -101,7 +101,7 @@ def test_a_picture_that_the_browser_cannot_show_is_read_all_the_same(page: Page)
     ],
 )
 def test_the_browser_is_not_blamed_for_a_file(page: Page, name: str, content: bytes, words: str) -> None:
-    """Of what nobody can read only its name is on the paper, and beside it what the service finds wrong with it."""
+    """For a file that the service can't read either, the paper shows only the name, and the result what is wrong."""
     drop(page, content, name, "")
 
     sentence(page, words)
@@ -152,7 +152,7 @@ def test_a_pasted_picture_is_read(page: Page) -> None:
 
 
 def test_phones_take_a_photo(page: Page) -> None:
-    """The input behind the button for photos asks for the camera at the back, and its picture is read."""
+    """The input behind the button for photos asks for the rear camera, and its picture is read."""
     photo = page.locator("#photo")
     expect(photo).to_have_attribute("capture", "environment")
     photo.set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": picture_of(7, file_format="JPEG")})
@@ -161,7 +161,7 @@ def test_phones_take_a_photo(page: Page) -> None:
 
 
 def test_drawing_on_a_picture_starts_anew(page: Page) -> None:
-    """A stroke replaces the picture, which is said; undoing it brings the picture back."""
+    """A stroke replaces the picture, and the page says so; undoing it brings the picture back."""
     upload(page, picture_of(0))
     sentence(page, "It looks like 0")
     draw(page, DIGITS[1])
@@ -187,14 +187,14 @@ def test_drawing_on_a_picture_starts_anew(page: Page) -> None:
     ],
 )
 def test_a_picture_is_known_by_its_content(page: Page, file_format: str, media_type: str) -> None:
-    """A file without an ending, to which the browser gives no type or an unusual one, is read all the same."""
+    """A file without an extension, for which the browser gives no media type or an unusual one, is still read."""
     drop(page, picture_of(5, file_format=file_format), "five", media_type)
 
     sentence(page, "It looks like 5")
 
 
 def test_a_file_that_changes_on_the_disk_stays_what_it_was(page: Page, tmp_path: Path) -> None:
-    """What was opened is kept: undoing and doing it again works when the file is another one or gone."""
+    """The opened content is kept: undo and redo work after the file has changed or is gone."""
     file = tmp_path / "digit.png"
     file.write_bytes(picture_of(5))
     page.locator("#file").set_input_files(file)
@@ -212,7 +212,7 @@ def test_a_file_that_changes_on_the_disk_stays_what_it_was(page: Page, tmp_path:
 
 
 def test_a_dropped_folder_is_explained(page: Page, tmp_path: Path) -> None:
-    """A folder is no picture: the page says what to do, and what was drawn stays."""
+    """A folder is no picture: the page says what to do, and the drawing stays."""
     draw(page, DIGITS[1])
     sentence(page, "It looks like 1")
     drop_paths(page, tmp_path)
@@ -222,7 +222,7 @@ def test_a_dropped_folder_is_explained(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_drop_without_a_file_is_explained(page: Page) -> None:
-    """Text or a link that is dropped gets a sentence, which goes with the next stroke."""
+    """If text or a link is dropped, the page says what to drop; the next stroke removes that notice."""
     transfer = page.evaluate_handle("() => { const t = new DataTransfer(); t.setData('text/plain', '7'); return t; }")
     page.dispatch_event("footer", "drop", {"dataTransfer": transfer})
     expect(page.locator("#notice")).to_have_text("There is no file in what was dropped. Drop a picture\u2019s file.")
@@ -244,7 +244,7 @@ def test_of_two_files_the_later_one_stays(open_page: OpenPage) -> None:
 
 
 def test_a_file_over_the_limit_is_explained(page: Page, tmp_path: Path) -> None:
-    """The service's limit on bodies is told in megabytes, with what to do about it, and nothing about the API."""
+    """The page gives the limit on bodies in megabytes, and says what to do, without a word about the API."""
     file = tmp_path / "digit.bmp"
     file.write_bytes(picture_of(5, file_format="BMP").ljust(17_230_000, b"\0"))
     page.locator("#file").set_input_files(file)
@@ -257,7 +257,7 @@ def test_a_file_over_the_limit_is_explained(page: Page, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("ink", [0, 255])
 def test_a_transparent_picture_can_be_seen(open_page: OpenPage, ink: int, scheme: str) -> None:
-    """Black and white strokes on nothing stand out from the paper in both colour schemes."""
+    """Black and white strokes on a transparent ground stand out from the paper in both colour schemes."""
     page = open_page(color_scheme=scheme)
     picture = Image.new("LA", (200, 200), (ink, 0))
     ImageDraw.Draw(picture).rectangle((90, 40, 110, 160), fill=(ink, 255))
@@ -292,7 +292,7 @@ def test_the_eraser_leaves_a_picture_alone(page: Page) -> None:
 
 
 def test_a_blank_picture_is_explained(page: Page, tmp_path: Path) -> None:
-    """The service's own words tell what to do about a picture with nothing on it."""
+    """The service's own message says what to do about a picture with nothing on it."""
     blank = tmp_path / "blank.png"
     Image.new("L", (100, 100), 255).save(blank)
     upload(page, blank.read_bytes())
@@ -310,7 +310,7 @@ def test_a_file_that_is_no_picture_is_explained(page: Page) -> None:
 
 
 def _turned_left(picture: bytes, exif: bytes) -> bytes:
-    """The picture as a camera writes it that was held sideways."""
+    """The picture as a camera held sideways writes it."""
     file = BytesIO()
     Image.open(BytesIO(picture)).transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", exif=exif)
     return file.getvalue()
@@ -324,7 +324,7 @@ def encoded(picture: Image.Image) -> bytes:
 
 
 def contrast(one: float, other: float) -> float:
-    """The contrast of two greys, 0 to 255, as WCAG has it."""
+    """The contrast of two greys, 0 to 255, as WCAG defines it."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
@@ -336,7 +336,7 @@ def _luminance(level: float) -> float:
 
 @pytest.mark.parametrize("act", ["draw", "clear"])
 def test_what_is_done_meanwhile_is_not_replaced(open_page: OpenPage, act: str) -> None:
-    """A picture that takes its time to be opened does not take the place of what was done after it."""
+    """A picture that is slow to open does not replace what has been done in the meantime."""
     page = open_page(SLOW_FIRST_FILE)
     draw(page, DIGITS[1])
     sentence(page, "It looks like 1")
@@ -355,14 +355,14 @@ def test_what_is_done_meanwhile_is_not_replaced(open_page: OpenPage, act: str) -
 
 
 def test_a_picture_of_very_many_pixels_is_not_decoded(page: Page) -> None:
-    """A phone's browser would not survive it; the service says from its header that it is too large."""
+    """Decoding it would crash a phone's browser; the service tells from its header that it is too large."""
     drop(page, _plain_png(9000, 9000), "wall.png")
     sentence(page, "The picture is too large.")
     expect(page.locator("#picture-name")).to_have_text("wall.png")
 
 
 def test_of_many_pictures_the_last_ones_can_be_undone_to(page: Page) -> None:
-    """Their memory has a bound."""
+    """Undo keeps a bounded number of pictures, which bounds their memory."""
     for at in range(12):
         drop(page, picture_of(at % 10), f"{at}.png")
         sentence(page, f"It looks like {at % 10}")
@@ -375,7 +375,7 @@ def test_of_many_pictures_the_last_ones_can_be_undone_to(page: Page) -> None:
 
 
 def test_what_is_pasted_into_the_keys_field_stays_there(page: Page) -> None:
-    """Office programs put a picture beside the text that was copied; the drawing is left alone."""
+    """Office programs copy a picture along with the text; pasted into the field, it leaves the drawing alone."""
     page.route("**/v1/predict*", lambda route: route.fulfill(status=401, json={"detail": "A key is needed."}))
     draw(page, DIGITS[1])
     before = page.locator("#pad").evaluate(PAPER)

@@ -1,4 +1,4 @@
-"""The training report under the service's own policy: readable by everyone, on a phone and in the dark."""
+"""The training report under the service's own policy: accessible, also on a phone and in dark mode."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,14 +21,14 @@ from trainer.reports.report import REPORT_PATH, write_report
 
 pytestmark = pytest.mark.browser
 
-ADDRESS = "http://report.invalid/"  # answered by the browser's own route; nothing else can be reached
-EDGE = 50  # more than lines between cells, less than what is to be seen
+ADDRESS = "http://report.invalid/"  # answered by a route inside the browser; nothing else can be reached
+EDGE = 50  # more than lines between cells differ in lightness, less than the edge does
 OpenReport = Callable[..., Page]
 
 
 @pytest.fixture
 def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
-    """Opens a report as the service serves it; fails if its policy forbids any of it, or if it asks for anything."""
+    """Opens a report as the service serves it; fails if the policy blocks any of it, or if it requests anything."""
     faults: list[str] = []
     with ExitStack() as stack:
 
@@ -54,15 +54,15 @@ def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_axe_finds_nothing(open_report: OpenReport, viewport: dict[str, int], scheme: str, findings: Findings) -> None:
-    """The report is accessible, and in the dark it is dark."""
-    # Axe is a script, which the policy would not let run.
+    """The report is accessible, and dark in dark mode."""
+    # Axe is a script, which the policy would block.
     page = open_report(findings, viewport=viewport, color_scheme=scheme, bypass_csp=True)
     assert_accessible(page)
     assert (lightness(page, ground="section >> nth=0") > 128) is (scheme == "light")
 
 
 def test_a_screen_of_320_pixels_is_enough(open_report: OpenReport) -> None:
-    """Tables scroll inside themselves, the page does not; charts, pictures and each digit's last column fit."""
+    """Tables scroll on their own, the page does not; charts, pictures and each digit's last column fit."""
     page = open_report(full_findings(0.3), viewport=NARROW, has_touch=True, is_mobile=True, bypass_csp=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     wide: list[str] = page.evaluate(
@@ -78,7 +78,7 @@ def test_a_screen_of_320_pixels_is_enough(open_report: OpenReport) -> None:
 
 @pytest.mark.parametrize("width", [320, 375])
 def test_a_phone_shows_every_column_at_once(open_report: OpenReport, width: int) -> None:
-    """Recall, bars and strengths are seen without scrolling; what is longer than its column goes on below."""
+    """Recall, bars and strengths are seen without scrolling; text that is longer than its column wraps."""
     findings = full_findings(0.3)
     findings.manifest["metrics"]["corruption_errors"] |= dict.fromkeys(STRENGTHS, 0.0525)
     page = open_report(findings, viewport={"width": width, "height": 640}, has_touch=True, is_mobile=True)
@@ -99,7 +99,7 @@ def test_a_phone_shows_every_column_at_once(open_report: OpenReport, width: int)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_edge_shows_that_a_table_scrolls(open_report: OpenReport, scheme: str) -> None:
-    """The confusion matrix has one at its right until it is scrolled to its end; a table that fits has none."""
+    """The confusion matrix has an edge at its right until it is scrolled to its end; a table that fits has none."""
     page = open_report(full_findings(0.3), viewport=NARROW, color_scheme=scheme, has_touch=True, is_mobile=True)
     matrix = page.get_by_role("region", name="Confusion matrix")
     assert contrast_of_edge(matrix) > EDGE
@@ -109,14 +109,14 @@ def test_an_edge_shows_that_a_table_scrolls(open_report: OpenReport, scheme: str
 
 
 def contrast_of_edge(table: Locator) -> int:
-    """How much the lightness, of 255, changes along most lines of pixels at a table's right edge."""
+    """How much the lightness, 0 to 255, varies within a row of pixels at a table's right edge: a median of rows."""
     picture = Image.open(BytesIO(table.screenshot())).convert("L")
     right = np.asarray(picture)[:, -12:-1]
     return int(np.median(np.ptp(right, axis=1)))
 
 
 def test_the_policy_lets_the_report_draw_itself(open_report: OpenReport) -> None:
-    """Under the policy, where no script runs, its styles apply and its pictures are there."""
+    """Under the policy, and without scripts, the report's styles apply and its pictures are there."""
     page = open_report(full_findings(0.3), viewport=WIDE, java_script_enabled=False)
     pictures = page.locator(".wall img")
     assert pictures.count() == 24

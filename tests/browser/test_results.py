@@ -15,7 +15,7 @@ from tests.service.wrapping import write_wrapped
 
 pytestmark = pytest.mark.browser
 
-# One line, so that it is one thing to read; of no digit's shape.
+# One line, so that it is read as one digit; it has no digit's shape.
 SCRIBBLE: list[list[Place]] = [[(25, 30), (75, 35), (25, 45), (75, 55), (25, 65), (75, 75)]]
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
 
@@ -90,7 +90,7 @@ def test_model_and_times_are_shown(page: Page) -> None:
 
 @pytest.mark.parametrize("after", ["error", "clear"])
 def test_times_go_with_their_answer(page: Page, after: str) -> None:
-    """When there is no answer any more, no time stands beside it."""
+    """Once there is no answer any more, no times are shown."""
     draw(page, DIGITS[7])
     expect(page.locator("#latency")).to_contain_text("ms")
     if after == "error":
@@ -115,7 +115,7 @@ def test_report_and_card_of_the_version_are_linked(page: Page) -> None:
 
 
 def test_a_service_with_keys_gets_no_links_and_a_place_for_the_key(page: Page) -> None:
-    """A link brings no key along, and so there is none; the copied command has a place for the key, not the key."""
+    """A link cannot carry the key, so the page shows none; the copied command has a placeholder for the key."""
     page.route("**/v1/predict*", lambda route: _if_it_has_the_key(route))
     draw(page, DIGITS[7])
     expect(page.locator("#sentence")).to_have_text("The service needs a key.")
@@ -140,7 +140,7 @@ def _if_it_has_the_key(route: Route) -> None:
 
 
 def test_what_is_no_digit_is_said_so(page: Page) -> None:
-    """A prediction with `is_digit: false` says that it doesn't look like a digit, and what is closest."""
+    """For a prediction with `is_digit: false` the page says that it doesn't look like a digit, and which is closest."""
     page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, is_digit=False)))
     draw(page, DIGITS[3])
 
@@ -152,8 +152,8 @@ def test_what_is_no_digit_is_said_so(page: Page) -> None:
 
 
 def test_a_version_that_tells_is_heard_on_the_page(browser: Browser, released_store: Path, tmp_path: Path) -> None:
-    """The service's own verdict reaches the page: what it doubts is no digit, in both modes."""
-    # Over every probability of a drawing: each one is doubted.
+    """The service's own verdict reaches the page: a drawing that it doubts is shown as no digit, in both modes."""
+    # Above every probability that a drawing gets, so that each one is doubted.
     write_wrapped(released_store / "digits" / "1", tmp_path / "store" / "digits" / "1", threshold=1.0)
     service = Process(tmp_path / "store", tmp_path / "cache", DIGITS_WORKERS="1")
     try:
@@ -175,7 +175,7 @@ def test_a_version_that_tells_is_heard_on_the_page(browser: Browser, released_st
 
 @pytest.mark.parametrize("more", [{}, {"is_digit": True}])
 def test_nothing_is_said_of_digits_that_are_digits(page: Page, more: dict[str, bool]) -> None:
-    """Without the field, or when it is true, the digit is all that is said."""
+    """If the field is missing or true, the page adds nothing to the digit."""
     page.route("**/v1/predict*", lambda route: route.fulfill(json=prediction(3, 0.52, **more)))
     draw(page, DIGITS[3])
 
@@ -197,7 +197,7 @@ def test_nothing_is_said_of_digits_that_are_digits(page: Page, more: dict[str, b
 def test_problems_are_told_in_plain_words(
     page: Page, status: int, detail: str, headers: dict[str, str], sentence: str, advice: str
 ) -> None:
-    """Each kind of problem has its sentence, and advice where there is some; nothing old is left beside it."""
+    """Each kind of problem has its sentence, and advice where there is some; nothing of the old result is left."""
     draw(page, DIGITS[1])
     expect(page.locator("#seen")).to_be_visible()
     answer_with(page, status, detail, headers)
@@ -213,7 +213,7 @@ def test_problems_are_told_in_plain_words(
 
 
 def test_an_answer_that_is_no_json_is_a_problem_too(page: Page) -> None:
-    """What a proxy says in the service's place is not shown, but that there was no answer is."""
+    """A proxy's error page is not shown; the page says that the service could not answer."""
     page.route("**/v1/predict*", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     draw(page, DIGITS[1])
 
@@ -221,7 +221,7 @@ def test_an_answer_that_is_no_json_is_a_problem_too(page: Page) -> None:
 
 
 def test_a_service_that_is_gone_can_be_asked_again(page: Page) -> None:
-    """A service that cannot be reached is said so; Try again asks about the same drawing once more."""
+    """The page says that the service cannot be reached; Try again asks about the same drawing once more."""
 
     def hang_up(route: Route) -> None:
         route.abort("connectionrefused")
@@ -238,7 +238,7 @@ def test_a_service_that_is_gone_can_be_asked_again(page: Page) -> None:
 
 
 def test_the_copied_command_asks_what_the_page_asked(page: Page, service: Process) -> None:
-    """The command for a drawing runs in a shell as it is, and its answer is the page's."""
+    """The command for a drawing runs in a shell unchanged, and gets the page's answer."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     draw(page, DIGITS[6])
     expect(page.locator("#sentence")).to_contain_text("It looks like 6")
@@ -251,7 +251,7 @@ def test_the_copied_command_asks_what_the_page_asked(page: Page, service: Proces
 
 
 def test_the_copied_command_names_the_file(open_page: OpenPage, tmp_path: Path) -> None:
-    """For a picture the command names its file, quoted; where the clipboard is closed to pages it is shown instead."""
+    """For a picture the command names its file, quoted; if the page may not use the clipboard, it is shown instead."""
     name = "it's a 3 $HOME.png"
     (tmp_path / name).write_bytes(picture_of(3))
     page = open_page(NO_CLIPBOARD)
@@ -271,7 +271,7 @@ def test_the_copied_command_names_the_file(open_page: OpenPage, tmp_path: Path) 
 
 
 def test_the_copied_command_has_a_place_for_a_file_without_a_name(page: Page) -> None:
-    """A photo lies in no file that its taker knows: the command and the page say that one belongs there."""
+    """A photo has no file name that the user knows: the command has a placeholder, and the page says so."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     photo = picture_of(3, file_format="JPEG")
     page.locator("#photo").set_input_files({"name": "image.jpg", "mimeType": "image/jpeg", "buffer": photo})
@@ -283,7 +283,7 @@ def test_the_copied_command_has_a_place_for_a_file_without_a_name(page: Page) ->
 
 
 def run(command: str, folder: Path) -> str:
-    """What the command prints, run by a shell in that folder."""
+    """Run the command in a shell in that folder and return what it prints."""
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     return subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True, text=True).stdout
@@ -298,7 +298,7 @@ def run(command: str, folder: Path) -> str:
     ],
 )
 def test_an_answer_of_something_else_is_told(page: Page, answer: dict[str, Any], words: str) -> None:
-    """A gate before the service answers 200 too; what was read before is gone, and it can be asked again."""
+    """A login page in front of the service may answer 200; the old result is gone, and the question can be repeated."""
     draw(page, DIGITS[8])
     expect(page.locator("#sentence")).to_contain_text("It looks like 8")
     page.route("**/v1/predict*", lambda route: route.fulfill(status=200, **answer))
@@ -312,7 +312,7 @@ def test_an_answer_of_something_else_is_told(page: Page, answer: dict[str, Any],
 
 
 def test_an_answer_that_never_comes_is_given_up(page: Page) -> None:
-    """It is said that it takes too long, not that the service could not be reached."""
+    """The page says that the service took too long, not that it cannot be reached."""
     page.clock.install()
     page.route("**/v1/predict*", lambda _: None)
     with page.expect_request("**/v1/predict*"):
@@ -323,7 +323,7 @@ def test_an_answer_that_never_comes_is_given_up(page: Page) -> None:
 
 
 def test_links_come_with_the_first_answer(page: Page) -> None:
-    """Before it nobody knows whether a key is needed, without which they would only lead to a refusal."""
+    """Before that it is unknown whether a key is needed, without which the links would only lead to a refusal."""
     expect(page.locator("#documents")).to_be_hidden()
     draw(page, DIGITS[8])
     expect(page.locator("#documents")).to_be_visible()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 PHONE = {"width": 320, "height": 640}
 DESKTOP = {"width": 1280, "height": 900}
-# Longer than a hand rests before what is wrong comes into view.
+# Milliseconds: longer than a hand must rest before the page scrolls to what is wrong.
 RESTED = 2500
 AT_THE_END = "scrollTo(0, document.documentElement.scrollHeight)"
 WITH_FILE = """([kind, picture]) => {
@@ -49,7 +49,7 @@ def whole(page: Page, selector: str) -> None:
 
 @pytest.mark.parametrize("source", ["sample", "file", "photo", "drop", "paste"])
 def test_the_answer_to_what_was_not_drawn_comes_into_view(open_page: OpenPage, source: str) -> None:
-    """On a phone, from the end of the page, the answer to a sample or a picture is seen; the focus stays."""
+    """On a phone, the page scrolls from its end to the answer to a sample or a picture; the focus stays."""
     page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
     picture = picture_of(5)
     if source == "sample":
@@ -83,7 +83,7 @@ def test_an_answer_in_view_moves_nothing(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize(("wish", "way"), [("reduce", "instant"), ("no-preference", "smooth")])
 def test_it_glides_only_where_that_is_wanted(open_page: OpenPage, wish: str, way: str) -> None:
-    """Who asked for less motion gets there at once."""
+    """For users who asked for less motion the page jumps to the answer."""
     page = open_page(HOW_IT_SCROLLS, viewport=PHONE, reduced_motion=wish)
     page.get_by_role("button", name="Sample 4").click()
     expect(page.locator("#sentence")).to_contain_text("It looks like 4")
@@ -93,7 +93,7 @@ def test_it_glides_only_where_that_is_wanted(open_page: OpenPage, wish: str, way
 
 
 def test_the_paper_stays_below_the_hand(open_page: OpenPage) -> None:
-    """The answer to a stroke moves nothing, though it cannot be seen; nor does a sample's, once a stroke has begun."""
+    """An answer to a stroke scrolls nothing, even if out of view; nor does a sample's, once a stroke has begun."""
     page = open_page(viewport=PHONE)
     draw(page, DIGITS[7])
     expect(page.locator("#sentence")).to_contain_text("It looks like 7")
@@ -115,7 +115,7 @@ def test_the_paper_stays_below_the_hand(open_page: OpenPage) -> None:
 
 
 def test_what_the_service_lacks_comes_into_view_when_the_hand_rests(open_page: OpenPage) -> None:
-    """The key's field does not take the paper away between two strokes; afterwards it is seen, without the focus."""
+    """The page does not scroll to the key's field between two strokes; it does afterwards, without moving the focus."""
     page = open_page(viewport=PHONE)
     ask_for_a_key(page)
     draw(page, DIGITS[4][:1])
@@ -128,7 +128,7 @@ def test_what_the_service_lacks_comes_into_view_when_the_hand_rests(open_page: O
 
 
 def test_a_picture_that_cannot_be_read_moves_no_paper(open_page: OpenPage) -> None:
-    """What is wrong with a drawing is mended on the paper, and so the paper stays."""
+    """A problem with a drawing is solved on the paper, so the page does not scroll away from it."""
     page = open_page(viewport=PHONE)
     page.route("**/v1/predict*", lambda route: route.fulfill(status=422, json={"detail": "It is blank."}))
     draw(page, DIGITS[4])
@@ -139,7 +139,7 @@ def test_a_picture_that_cannot_be_read_moves_no_paper(open_page: OpenPage) -> No
 
 
 def test_the_keys_field_comes_into_view_on_a_desktop(open_page: OpenPage) -> None:
-    """A sample at the end of the page, in a low window, shows at once what the service lacks."""
+    """In a low window, a sample at the end of the page brings the key's field into view at once."""
     page = open_page(viewport={"width": 1280, "height": 500})
     ask_for_a_key(page)
     page.evaluate(AT_THE_END)
@@ -151,7 +151,7 @@ def test_the_keys_field_comes_into_view_on_a_desktop(open_page: OpenPage) -> Non
 
 
 def test_who_scrolls_on_is_left_alone(open_page: OpenPage) -> None:
-    """What is wrong comes into view once, not again and again."""
+    """The page scrolls to what is wrong once, not again and again."""
     page = open_page(viewport=PHONE)
     ask_for_a_key(page)
     page.get_by_role("button", name="Sample 9").click()
@@ -165,7 +165,7 @@ def test_who_scrolls_on_is_left_alone(open_page: OpenPage) -> None:
 
 
 def test_a_notice_about_a_file_comes_into_view(open_page: OpenPage) -> None:
-    """What is said below the paper of a drop without a file is seen from the end of the page."""
+    """From the end of the page, the page scrolls to the notice below the paper about a drop without a file."""
     page = open_page(viewport=PHONE)
     page.evaluate(AT_THE_END)
     page.evaluate("dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer(), cancelable: true }))")
@@ -175,7 +175,7 @@ def test_a_notice_about_a_file_comes_into_view(open_page: OpenPage) -> None:
 
 
 def test_pictures_and_samples_come_before_the_bars_on_a_phone(open_page: OpenPage) -> None:
-    """Top down: the paper, the answer, other pictures, the bars; it is the order of reading and of the Tab key too."""
+    """From top to bottom, and in the order of reading and of Tab: the paper, the answer, other pictures, the bars."""
     page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
     parts = [page.locator(selector) for selector in ("#pad", "#result", "#camera", "#samples", "#bars")]
     tops = [box["y"] for part in parts if (box := part.bounding_box())]
@@ -196,7 +196,7 @@ def test_all_of_the_answer_fits_on_a_phone_held_sideways(open_page: OpenPage) ->
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_without_scripts_the_page_says_so_first(browser: Browser, service: Process, viewport: Any) -> None:
-    """Above the controls, which do nothing then, is what the page needs, and that the API does not."""
+    """Above the controls, which do nothing then, the page says that it needs JavaScript and that the API does not."""
     with browser.new_context(
         base_url=str(service.client.base_url), java_script_enabled=False, viewport=viewport
     ) as context:

@@ -1,4 +1,4 @@
-"""The project's own docker-compose.yml, brought up under a name and on ports of its own."""
+"""Brings up the project's own docker-compose.yml, under its own project name and on its own ports."""
 
 import os
 import socket
@@ -21,8 +21,8 @@ _REPOSITORY = Path(__file__).parents[2]
 # Downloading and unpacking TensorFlow takes most of it; a second build takes seconds.
 _BUILD_SECONDS = 2400
 _COMMAND_SECONDS = 300
-# Stands in for a machine with no way out: nothing listens on the discard port. The fast profile, which is trained to
-# save time, is worse than the released model: only by force does it get past the quality gate.
+# Stands in for a machine without a network: nothing listens on the discard port. The fast profile, chosen to save
+# time, is worse than the released model and passes the quality gate only by force.
 _NO_NETWORK = """
 services:
   trainer:
@@ -67,7 +67,7 @@ class Stack:
         return self.docker("inspect", "--format", template, container)
 
     def query(self, expression: str) -> dict[str, float]:
-        """Return what Prometheus answers to an expression: the value of each `instance`, empty where there is none."""
+        """Return the value that Prometheus gives an expression for each `instance`; the key is empty without one."""
         answer = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": expression}).raise_for_status()
         return {
             sample["metric"].get("instance", ""): float(sample["value"][1])
@@ -79,7 +79,7 @@ class Stack:
         return self.compose("exec", "--no-TTY", service, "python", "-c", program).strip()
 
     def trainer_ends(self, timeout_seconds: float) -> tuple[int, str]:
-        """Wait until the trainer has ended; return its exit code and all that it said."""
+        """Wait until the trainer has ended; return its exit code and its log."""
         state = "{{.State.Status}} {{.State.ExitCode}}"
         ended = poll(
             lambda: self.inspect("trainer", state), lambda answer: answer.startswith("exited"), timeout_seconds
@@ -96,15 +96,15 @@ def running(
     beside: tuple[str, ...] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Stack]:
-    """Bring the stack up with the folder `data` for mnist.npz and no other source; take all of it down again.
+    """Bring the stack up, with mnist.npz from the folder `data` and no other source; take it down at the end.
 
     Args:
-        project: The Compose project, which no other stack on the machine may have.
-        folder: For a file of the tests' own.
+        project: The name of the Compose project; no other stack on the machine may have it.
+        folder: For a Compose file of the tests' own.
         data: Stands in for `./data`.
-        arguments: More of them for `docker compose up`.
+        arguments: More arguments for `docker compose up`.
         beside: More Compose files of the repository.
-        environment: More of the variables that docker-compose.yml reads.
+        environment: More variables that docker-compose.yml reads.
     """
     override = folder / "no-network.yml"
     override.write_text(_NO_NETWORK)
@@ -131,7 +131,7 @@ def running(
 
 
 def poll(ask: Callable[[], Answer], enough: Callable[[Answer], bool], timeout_seconds: float) -> Answer:
-    """Ask twice a second until the answer is enough; a server that is not there yet is asked again."""
+    """Ask twice a second until `enough` accepts the answer; a server that is not there yet is asked again."""
     deadline = time.monotonic() + timeout_seconds
     answer: object = None
     while time.monotonic() < deadline:
@@ -152,13 +152,13 @@ def predicting(url: str, clients: int, timeout_seconds: float, **request: Any) -
 
     Args:
         url: The service's.
-        clients: How many ask at once, each by a connection of its own: of those that threads share, one may close what
-            another is about to use.
-        timeout_seconds: The longest that one may wait for a part of its answer.
-        request: Its body and headers, as httpx takes them.
+        clients: How many ask at once, each over its own connection: if threads shared connections, one might close a
+            connection that another is about to use.
+        timeout_seconds: The longest that a client may wait for a part of its answer.
+        request: The request's body and headers, as httpx takes them.
 
     Yields:
-        How many answers there were of each status; empty until the context is closed.
+        The number of answers with each status; empty until the context is closed.
     """
     answers: Counter[int] = Counter()
     free: SimpleQueue[httpx.Client] = SimpleQueue()

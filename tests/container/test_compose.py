@@ -19,10 +19,10 @@ pytestmark = pytest.mark.container
 
 # Training the fast profile takes a minute on 2 idle cores, and was seen to take 10 on slow, busy ones.
 _TRAINING_SECONDS = 1500
-_FLOOR = 0.99  # what that profile promises; .ci/run leaves it to this test where there is a Docker Engine
-# It takes 2 on 2 busy cores; to build TensorFlow's layer anew, or to wait for a training, takes far longer.
+_FLOOR = 0.99  # the accuracy that profile promises; where there is a Docker Engine, .ci/run leaves it to this test
+# It takes 2 on 2 busy cores; rebuilding TensorFlow's layer, or waiting for a training, would take far longer.
 _SECOND_UP_SECONDS = 30
-# Each compiled program with its place on the disk, which it would not keep if it was compiled again.
+# Each compiled program with its inode number, which it would not keep if it was compiled again.
 _PROGRAMS = "import pathlib; print(*sorted((str(f), f.stat().st_ino) for f in pathlib.Path('/cache').iterdir()))"
 
 
@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.mark.parametrize("service", ["service", "trainer"])
 def test_image_names_its_commit(stack: Stack, service: str) -> None:
-    """The shell's REVISION is the image's label."""
+    """The shell's REVISION becomes the image's label."""
     assert stack.inspect(service, '{{index .Config.Labels "org.opencontainers.image.revision"}}') == "a-commit"
 
 
@@ -85,12 +85,12 @@ def test_prometheus_has_loaded_the_rules(stack: Stack) -> None:
 
 
 def test_prometheus_keeps_exemplars(stack: Stack) -> None:
-    """A prediction's request id is found by the series that its duration is in."""
+    """A prediction's request id is found through the series of the durations that it was counted in."""
     asked: dict[str, str | float] = {"query": "digits_http_request_duration_seconds_bucket", "start": time.time() - 60}
     request_ids: list[str] = []
 
     def ask() -> str:
-        # Again and again: a bucket takes one exemplar a second, and the request of another test may have been it.
+        # Repeated, because a bucket takes one exemplar a second, which may be the request of another test.
         answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()})
         request_ids.append(answer.headers["X-Request-ID"])
         return httpx.get(f"{stack.prometheus}/api/v1/query_exemplars", params=asked | {"end": time.time()}).text
@@ -99,7 +99,7 @@ def test_prometheus_keeps_exemplars(stack: Stack) -> None:
 
 
 def test_keys_and_traces_reach_the_service(stack: Stack) -> None:
-    """What an operator sets beside `up` is the container's environment, and the image has what traces need."""
+    """Variables that an operator sets for `up` reach the container, and the image has the packages that traces need."""
     told = replace(stack, environment={**stack.environment, "DIGITS_API_KEYS": "a-key"}).compose("config", "service")
     assert "DIGITS_API_KEYS: a-key" in told
     check = "import os, service.telemetry.tracing; print('DIGITS_API_KEYS' in os.environ)"
@@ -132,7 +132,7 @@ print(os.getuid(), os.getgid())
 
 
 def test_restart_finds_its_program(stack: Stack) -> None:
-    """A restarted service serves what it had compiled before; it does not compile again."""
+    """A restarted service serves the program that it had compiled before, and does not compile again."""
     before = stack.python("service", _PROGRAMS)
     stack.compose("restart", "service")
     poll(lambda: httpx.get(f"{stack.service}/health/ready").status_code, lambda code: code == 200, timeout_seconds=120)
@@ -141,7 +141,7 @@ def test_restart_finds_its_program(stack: Stack) -> None:
 
 
 def test_volumes_survive_down(stack: Stack) -> None:
-    """After `down`, `up` serves the same version from the program compiled before; Prometheus has its past."""
+    """After `down`, `up` serves the same version from the program compiled before; Prometheus still has its data."""
     poll(lambda: stack.query('up{job="digits"} == 1'), bool, timeout_seconds=120)
     programs, moment = stack.python("service", _PROGRAMS), time.time()
     stack.compose("down")
@@ -153,7 +153,7 @@ def test_volumes_survive_down(stack: Stack) -> None:
 
 @pytest.mark.parametrize("clients", [8, 64])
 def test_memory_limit_holds_under_bulk(stack: Stack, clients: int) -> None:
-    """Clients that send 10,000 images over and over cost no worker; single images are answered beside them."""
+    """Clients that send 10,000 images over and over kill no worker, and single images are still answered."""
 
     def restarts() -> str:
         metrics = httpx.get(f"{stack.service}/metrics").text.splitlines()
@@ -167,14 +167,14 @@ def test_memory_limit_holds_under_bulk(stack: Stack, clients: int) -> None:
             answer = httpx.post(f"{stack.service}/v1/predict", json={"pixels": _array_of_a_one()}, timeout=60)
             assert answer.status_code == 200
             time.sleep(1)
-    # What does not fit into the queue is refused, and what waits for longer than its deadline is given up.
+    # A request that does not fit into the queue is refused; one that waits past its deadline is given up.
     assert answers.keys() <= {200, 429, 504}
     assert restarts() == before
     assert stack.inspect("service", "{{.State.OOMKilled}} {{.RestartCount}}") == "false 0"
 
 
 def test_trainer_without_mnist_leaves_the_released_model(stack: Stack) -> None:
-    """With no MNIST to be had the trainer says so and ends well."""
+    """Without MNIST the trainer says so and exits with 0."""
     exit_code, said = stack.trainer_ends(timeout_seconds=300)
     assert exit_code == 0
     assert "not training" in said
@@ -193,7 +193,7 @@ def test_second_up_leaves_the_service_running(stack: Stack) -> None:
 
 @pytest.mark.skipif("DIGITS_MNIST" not in os.environ, reason="DIGITS_MNIST names no mnist.npz to train on")
 def test_trained_version_takes_over_without_a_failed_request(tmp_path: Path) -> None:
-    """While requests arrive the service takes over what was trained, as good as promised; `up` trains it once."""
+    """Under load the service switches to the trained version, as good as promised; a second `up` trains nothing."""
     data = tmp_path / "data"
     data.mkdir()
     shutil.copyfile(os.environ["DIGITS_MNIST"], data / "mnist.npz")

@@ -1,4 +1,4 @@
-"""Profile `dashboards`: a real Grafana, on a machine that has its image, shows the dashboard that is provisioned."""
+"""Profile `dashboards`: a real Grafana, on a machine that has its image, shows the provisioned dashboard."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def stack(tmp_path: Path, grafana_port: int) -> Iterator[Stack]:
 
 
 def test_grafana_shows_the_dashboard(stack: Stack, grafana_port: int) -> None:
-    """Who is not logged in is shown the repository's dashboard, and what Prometheus says of the service."""
+    """A visitor who is not logged in sees the repository's dashboard and Prometheus's data on the service."""
     ours = json.loads((_REPOSITORY / "deploy/grafana/dashboards/digits.json").read_text())
     with httpx.Client(base_url=f"http://127.0.0.1:{grafana_port}") as grafana:
         poll(lambda: grafana.get("/api/health").status_code, lambda status: status == 200, 120)

@@ -1,4 +1,4 @@
-"""Profile `train-nightly`: training on a schedule, with a night of ten seconds and data of the test's own."""
+"""Profile `train-nightly`: training on a schedule, with nights of ten seconds and the test's own data."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _RUN_SECONDS = 300
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The folder that stands in for ./data, with digits to train on: a night without fails, and `up --wait` with it."""
+    """The folder that stands in for ./data, with digits: without them a night fails, and so does `up --wait`."""
     folder = tmp_path / "data"
     folder.mkdir()
     _replace_data(folder, draw_arrays(training_images=6000, test_images=500))
@@ -40,7 +40,7 @@ def stack(tmp_path: Path, data: Path) -> Iterator[Stack]:
 
 
 def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
-    """A night publishes what is good, refuses what is not, trains nothing twice; one without data is seen to fail."""
+    """A night publishes a good version, refuses a bad one, and trains nothing twice; without data it is unhealthy."""
     poll(lambda: _serving(stack), lambda version: version > 1, _RUN_SECONDS)  # the other trainer's, or a first night's
 
     before = _said(stack)
@@ -54,7 +54,7 @@ def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
     poll(lambda: _health(stack), lambda health: health == "unhealthy", _RUN_SECONDS)
 
     arrays = draw_arrays(training_images=1000, test_images=500)
-    arrays["y_test"] = np.roll(arrays["y_test"], 1)  # what these are called has nothing to do with what they show
+    arrays["y_test"] = np.roll(arrays["y_test"], 1)  # the labels have nothing to do with the images
     _replace_data(data, arrays)
     refused = "refused       by the quality gate"
     poll(lambda: _said(stack), lambda said: "next run" in said.partition(refused)[2], _RUN_SECONDS)
@@ -64,7 +64,7 @@ def test_nights_publish_or_refuse_and_go_on(stack: Stack, data: Path) -> None:
 
 
 def _replace_data(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Put mnist.npz there whole: a night may begin at any moment."""
+    """Put mnist.npz there in one step: a night may begin at any moment."""
     unfinished = write_npz(folder / "unfinished.npz", **arrays)
     unfinished.chmod(0o644)
     unfinished.replace(folder / "mnist.npz")
@@ -80,7 +80,7 @@ def _published(said: str) -> int:
 
 
 def _has_published(said: str) -> bool:
-    """Whether a night has published, and a later one found nothing new: one may be at the data of before still."""
+    """Whether a night has published, and a later one found nothing new: a night may still be at the old data."""
     return f"up to date    version {_published(said)}" in said.rpartition("published")[2]
 
 

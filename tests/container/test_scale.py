@@ -12,7 +12,7 @@ from tests.container.stack import Stack, poll, predicting, running
 pytestmark = pytest.mark.container
 
 _REPLICAS = 3
-# Light in the upper half, dark in the lower: what it is read as does not matter here.
+# Light in the upper half, dark in the lower; which digit it is read as does not matter here.
 _REQUEST = {"pixels": [1.0] * 392 + [0.0] * 392}
 
 
@@ -28,7 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_stopping_and_starting_a_replica_costs_no_request(stack: Stack) -> None:
-    """While clients ask, a replica is stopped and started again: every request is answered, in the end by all three."""
+    """A replica is stopped and started again while clients ask: no request fails, and in the end all three answer."""
     replica = stack.containers("service")[0]
     with predicting(stack.service, 8, 30, json=_REQUEST) as answers:
         stack.docker("stop", "--time", "30", replica)
@@ -46,7 +46,7 @@ def test_prometheus_scrapes_every_replica(stack: Stack) -> None:
 
 
 def test_answers_come_as_the_service_gave_them(stack: Stack) -> None:
-    """The proxy hands on a caller's request id and gives one to who sent none; the answer is the service's own."""
+    """The proxy passes on a valid request id and sets one otherwise; the answer is the service's own."""
     named = httpx.get(f"{stack.service}/v1/models/nothing", headers={"X-Request-ID": "mine"})
     assert (named.status_code, named.headers["X-Request-ID"], named.json()["request_id"]) == (404, "mine", "mine")
     assert named.headers["Content-Type"] == "application/problem+json"
@@ -56,7 +56,7 @@ def test_answers_come_as_the_service_gave_them(stack: Stack) -> None:
 
 
 def test_without_a_replica_the_proxy_answers_with_a_problem(stack: Stack) -> None:
-    """When no replica runs, the answer says so in the form of every other error; they come back and it is over."""
+    """Without replicas the answer is a problem like every other error; once they are back, requests succeed."""
     replicas = stack.containers("service")
     stack.docker("kill", *replicas)
     try:
@@ -72,7 +72,7 @@ def test_without_a_replica_the_proxy_answers_with_a_problem(stack: Stack) -> Non
 
 
 def _answering(stack: Stack) -> dict[str, float]:
-    """Return which replicas, by Prometheus, have predicted within the last 15 seconds."""
+    """Return the replicas that have predicted within the last 15 seconds, according to Prometheus."""
     return stack.query('sum by (instance) (increase(digits_predictions_total{job="digits"}[15s])) > 0')
 
 

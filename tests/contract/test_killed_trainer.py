@@ -12,7 +12,7 @@ from service.versions.manifest import read_manifest, verify_files
 from service.versions.model_store import ModelStore
 
 KILLS = 50
-# What the trainer does to publish, again and again: one that is killed at any instant is at some point of it.
+# Publishes as the trainer does, over and over: a kill at any instant hits some point of a publication.
 PUBLISH_FOR_EVER = """
 import shutil, sys
 from pathlib import Path
@@ -28,7 +28,7 @@ while True:
 
 
 def test_a_killed_trainer_never_leaves_half_a_version(released_store: Path, tmp_path: Path) -> None:
-    """Publishing that is killed at fifty random instants leaves whole versions only, and folders nobody looks at."""
+    """A trainer that is killed at fifty random instants leaves only whole versions, and folders that nobody reads."""
     chance = random.Random(0)  # noqa: S311 - not a secret
     source, folder = released_store / "digits" / "1", tmp_path / "digits"
     folder.mkdir()

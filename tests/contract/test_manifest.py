@@ -1,4 +1,4 @@
-"""The trainer writes manifests and the service reads them; neither imports the other, so a test holds them together."""
+"""The trainer writes manifests and the service reads them; neither imports the other, so tests keep them consistent."""
 
 import errno
 import json
@@ -33,12 +33,12 @@ PAIRS = [
 
 @pytest.mark.parametrize(("reader", "writer"), PAIRS)
 def test_writer_and_reader_name_the_same_members(reader: type[BaseModel], writer: type) -> None:
-    """What the trainer writes is what the service reads: the same members, none more and none less."""
+    """The trainer writes exactly the members that the service reads."""
     assert set(reader.model_fields) == set(get_type_hints(writer))
 
 
 def test_released_manifest_is_read_whole(released_store: Path) -> None:
-    """The manifest that the trainer publishes is valid for the service, and loses nothing on the way."""
+    """The manifest that the trainer publishes is valid for the service, and is read without loss."""
     folder = released_store / "digits" / "1"
     manifest, _ = read.read_manifest(folder)
     read.verify_files(folder, manifest)
@@ -56,7 +56,7 @@ def parts_of(document: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]
 
 
 def test_trainer_takes_no_version_that_the_service_refuses(released_store: Path, tmp_path: Path) -> None:
-    """Any one part of a manifest that is left out or replaced: where the service refuses it, the trainer does."""
+    """Whichever part of a manifest is left out or replaced: if the service refuses it, the trainer does too."""
     folder = tmp_path / "digits" / "1"
     shutil.copytree(released_store / "digits" / "1", folder)
     text = (folder / read.MANIFEST_PATH).read_text()
@@ -82,7 +82,7 @@ def test_trainer_takes_no_version_that_the_service_refuses(released_store: Path,
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_both_refuse_other_encodings(released_store: Path, tmp_path: Path, encoding: str) -> None:
-    """A manifest that an editor saved with a byte order mark, or in another encoding than UTF-8, is damage to both."""
+    """A manifest saved with a byte order mark, or in an encoding other than UTF-8, is damage to both."""
     folder = tmp_path / "digits" / "1"
     shutil.copytree(released_store / "digits" / "1", folder)
     path = folder / read.MANIFEST_PATH
@@ -94,7 +94,7 @@ def test_both_refuse_other_encodings(released_store: Path, tmp_path: Path, encod
 
 @pytest.mark.parametrize("note", ['"\\ud800"', "[" * 100_000 + "]" * 100_000], ids=["half a character", "nested"])
 def test_both_refuse_what_is_hardly_json(released_store: Path, tmp_path: Path, note: str) -> None:
-    """Also in a member that neither knows."""
+    """Half a surrogate pair or very deep nesting is refused, even in a member that neither knows."""
     folder = tmp_path / "digits" / "1"
     shutil.copytree(released_store / "digits" / "1", folder)
     path = folder / read.MANIFEST_PATH
@@ -108,13 +108,13 @@ def test_both_refuse_what_is_hardly_json(released_store: Path, tmp_path: Path, n
 
 @pytest.mark.parametrize("number", [None, *errno.errorcode])
 def test_both_blame_a_version_for_the_same_errors(number: int | None) -> None:
-    """What the service postpones a version for, the trainer does not call damage, nor the other way round."""
+    """An error for which the service postpones a version is not damage to the trainer, and vice versa."""
     error = OSError("as a library says") if number is None else OSError(number, "as the system says")
     assert errors.is_machine_fault(error) == read.is_machine_fault(error)
 
 
 def test_both_allow_golden_images_the_same_difference() -> None:
-    """What the service refuses for its answers, `prune` does not take for the version that serves."""
+    """`prune` does not take a version for the serving one if the service would refuse its answers."""
     assert answering.GOLDEN_TOLERANCE == golden.GOLDEN_TOLERANCE
 
 

@@ -25,7 +25,7 @@ def name_of(module: Path) -> str:
 
 
 def test_trainer_and_service_never_import_each_other() -> None:
-    """All that passes between the two packages is the model store."""
+    """The two packages share only the model store."""
     for module in MODULES:
         other = "service" if module.is_relative_to(ROOT / "trainer") else "trainer"
         crossing = [name for name in imports_of(module) if name.split(".")[0] == other]
@@ -33,7 +33,7 @@ def test_trainer_and_service_never_import_each_other() -> None:
 
 
 def test_imports_run_one_way() -> None:
-    """Only the process imports the app, only the app imports routes."""
+    """Only `service.server` imports the app, and only the app imports routes."""
     for module in MODULES:
         found = set(imports_of(module))
         if name_of(module) != "service.server":
@@ -52,13 +52,13 @@ def test_tensorflow_stays_where_it_belongs() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_module_says_what_it_is_for(module: Path) -> None:
-    """Each module has a name that says something, and opens with what it is for."""
+    """Each module has a meaningful name and a docstring that says what it is for."""
     assert module.stem not in FORBIDDEN_NAMES
     assert ast.get_docstring(ast.parse(module.read_text()))
 
 
 def test_every_test_states_a_behaviour() -> None:
-    """Each test says in its docstring what it holds."""
+    """Each test has a docstring that states what it shows."""
     for file in ROOT.glob("tests/**/test_*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):

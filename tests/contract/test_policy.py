@@ -1,4 +1,4 @@
-"""The trainer writes policy.json and the service follows it; a test holds the two together."""
+"""The trainer writes policy.json and the service follows it; these tests keep the two consistent."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> ModelStore:
 
 @pytest.mark.parametrize(("pin", "serve"), [(1, 1), (None, "latest")])
 def test_service_reads_what_the_trainer_writes(store: ModelStore, pin: int | None, serve: int | str) -> None:
-    """A pinned version, or the latest, is what the service is asked to serve."""
+    """The service reads the pinned version, or that the latest is to be served, as the trainer wrote it."""
     write_pin(store, pin)
     seen = ReadStore(store.root, store.name).look()
     assert seen.trouble is None
@@ -32,7 +32,7 @@ def test_service_reads_what_the_trainer_writes(store: ModelStore, pin: int | Non
 @pytest.mark.parametrize("name", ["2", "02", "0", "-2", "v2", "\u0662", "9" * 18, "9" * 19, "1700000000000000000"])
 @pytest.mark.parametrize("kind", ["folder", "file", "link to a folder", "link to nowhere"])
 def test_both_see_the_same_versions(store: ModelStore, name: str, kind: str) -> None:
-    """Whatever lies beside a version, the trainer and the service take it for a version, or both do not."""
+    """The trainer and the service agree on which entries of the store are versions."""
     path = store.folder / name
     if kind == "folder":
         path.mkdir()
@@ -78,7 +78,7 @@ def test_both_see_the_same_versions(store: ModelStore, name: str, kind: str) -> 
     ids=lambda document: repr(document)[:40],
 )
 def test_both_read_alike(store: ModelStore, document: str | bytes) -> None:
-    """Whatever an operator's editor writes, the trainer and the service take it for the same, or both for unusable."""
+    """Whatever an operator's editor writes, the trainer and the service read it alike, or both find it unusable."""
     (store.folder / "policy.json").write_bytes(document.encode() if isinstance(document, str) else document)
     policy = ReadStore(store.root, store.name).look().policy
     if policy is None:
@@ -90,7 +90,7 @@ def test_both_read_alike(store: ModelStore, document: str | bytes) -> None:
 
 
 def test_a_link_to_nowhere_is_no_absent_policy(store: ModelStore, tmp_path: Path) -> None:
-    """Neither the service nor the trainer takes it for the newest version: it may be a pin."""
+    """Neither the service nor the trainer takes it to mean the latest version: it may be a pin."""
     (store.folder / "policy.json").symlink_to(tmp_path / "elsewhere.json")
 
     assert ReadStore(store.root, store.name).look().policy is None

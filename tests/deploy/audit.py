@@ -1,7 +1,7 @@
-"""`python -m tests.deploy.audit LOCK...`: what is known against locked packages; `make audit` runs it beside pip-audit.
+"""`python -m tests.deploy.audit LOCK...`: known weaknesses of locked packages; `make audit` runs it with pip-audit.
 
-pip-audit alone calls a list clean although it could ask about none of it, as behind a mirror that has files only.
-What could not be asked is told here, and is no failure: nothing is known then.
+pip-audit alone calls a list clean even if it could ask about none of its packages, as behind a mirror that only has
+files. Here such packages are listed; they are no failure, because nothing is known about them.
 """
 
 import json
@@ -10,12 +10,12 @@ import sys
 from typing import Any
 
 _OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json", "--desc=off")
-# A hundred questions of some tenths of a second each.
+# A hundred requests of a few tenths of a second each.
 _LONGEST_SECONDS = 600.0
 
 
 def main() -> int:
-    """Ask about each list, and print the accounts; 1 if something is known against a package."""
+    """Audit each list, and print the accounts; 1 if a package has a known weakness."""
     codes = []
     for lock in sys.argv[1:]:
         text, code = _ask(lock)
@@ -34,7 +34,7 @@ def _ask(lock: str) -> tuple[str, int]:
 
 
 def account(output: str, errors: str) -> tuple[str, int]:
-    """What pip-audit has found out, of what it wrote; 1 with it if something is known against a package, else 0."""
+    """Sum up pip-audit's output and errors; with it 1 if a package has a known weakness, else 0."""
     try:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):

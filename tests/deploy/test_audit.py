@@ -1,4 +1,4 @@
-"""What `make audit` makes of what pip-audit says."""
+"""How `make audit` reads pip-audit's output."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def said(*packages: dict[str, Any]) -> tuple[str, int]:
 
 
 def test_what_is_known_against_a_package_fails() -> None:
-    """Package, version, weakness and the version that mends it are named."""
+    """The package, its version, the weakness and the version that fixes it are named."""
     text, code = said(CLEAN, AFFECTED)
     assert "pillow 12.1.0: CVE-1 (mended in 12.2)" in text
     assert "2 of 2 packages were asked about; with known weaknesses: 1" in text
@@ -24,7 +24,7 @@ def test_what_is_known_against_a_package_fails() -> None:
 
 
 def test_what_could_not_be_asked_is_not_called_clean() -> None:
-    """A mirror that does not know of weaknesses, or nobody who answers, is told, and fails nothing."""
+    """A mirror that does not know of weaknesses, or a missing answer, is reported but is no failure."""
     text, code = said(CLEAN, SKIPPED)
     assert text.startswith("NOT AUDITED, nothing is known of: keras (Dependency not found on PyPI)")
     assert "1 of 2 packages were asked about" in text

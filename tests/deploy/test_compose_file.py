@@ -14,13 +14,13 @@ _COMPOSE: dict[str, Any] = yaml.safe_load((_REPOSITORY / "docker-compose.yml").r
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
 _CONTAINER_PORT: str = _SERVICES["service"]["ports"][0].rpartition(":")[2]
 _SCALE_FILE = (_REPOSITORY / "deploy/scale.yml").read_text()
-# Compose's own tag, for what one file takes out of another, is not YAML's.
+# `!reset`, which removes what another file sets, is Compose's own tag, not YAML's.
 _SCALED: dict[str, dict[str, Any]] = yaml.safe_load(_SCALE_FILE.replace("!reset", ""))["services"]
 
 
 @pytest.mark.parametrize("service", [*_SERVICES.values(), _SCALED["proxy"]], ids=[*_SERVICES, "proxy"])
 def test_container_is_hardened(service: dict[str, Any]) -> None:
-    """Every container has a read-only root, no capabilities, no way to new ones, and bounds."""
+    """Every container has a read-only root, no capabilities, no way to gain any, and limits."""
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
@@ -35,7 +35,7 @@ def test_ports_are_published_on_loopback_only() -> None:
 
 
 def test_only_the_trainers_write_the_model_store() -> None:
-    """The service, and whoever takes it over, cannot change a model."""
+    """The service cannot change a model, even if an attacker takes it over."""
     mounts = {name: _mount(name, "models") for name in _SERVICES}
     assert {name: mount for name, mount in mounts.items() if mount} == {
         "trainer": "models:/models",
@@ -57,7 +57,7 @@ def test_prometheus_scrapes_every_replica() -> None:
 
 
 def test_prometheus_keeps_what_it_is_asked_for() -> None:
-    """It has the configuration and the volume that are mounted, the 30 days of the objectives, and exemplars."""
+    """Prometheus uses the mounted configuration and volume, and keeps the objectives' 30 days and exemplars."""
     flags = dict(flag.removeprefix("--").split("=") for flag in _SERVICES["prometheus"]["command"])
     mounted = [mount.split(":")[1] for mount in _SERVICES["prometheus"]["volumes"]]
     assert {flags["config.file"], flags["storage.tsdb.path"]} <= set(mounted)
@@ -66,7 +66,7 @@ def test_prometheus_keeps_what_it_is_asked_for() -> None:
 
 
 def test_the_proxy_takes_the_service_s_place() -> None:
-    """The host's port goes over to the proxy, which sends on to the service's name and port; nothing else changes."""
+    """The proxy takes the host's port and forwards to the service's name and port; nothing else changes."""
     assert _SCALED.keys() == {"service", "proxy"}
     assert _SCALED["service"] == {"ports": []}
     assert "ports: !reset []" in _SCALE_FILE
@@ -84,7 +84,7 @@ def test_what_is_a_choice_runs_in_its_profile_only() -> None:
 
 
 def test_the_nightly_trainer_trains_as_the_trainer_does() -> None:
-    """It has the trainer's image, volumes, bounds and environment, and beside them only its schedule."""
+    """It has the trainer's image, volumes, limits and environment, and adds only its schedule."""
     trainer, nightly = _SERVICES["trainer"], _SERVICES["nightly-trainer"]
     assert nightly["build"] == trainer["build"]
     assert nightly["mem_limit"] == trainer["mem_limit"]
@@ -93,9 +93,9 @@ def test_the_nightly_trainer_trains_as_the_trainer_does() -> None:
 
 
 def test_settings_reach_the_service() -> None:
-    """What is passed on are settings of the service and of OpenTelemetry, by name: what is not set stays unset.
+    """Settings of the service and of OpenTelemetry are passed on by name, so that an unset one stays unset.
 
-    But for the workers, for whose number the memory is made.
+    The number of workers is an exception, because the memory limit is made for it.
     """
     passed_on = list(_SERVICES["service"]["environment"])
     passed_on.remove("DIGITS_WORKERS=${DIGITS_WORKERS:-2}")
@@ -111,7 +111,7 @@ def test_what_the_page_on_traces_names_reaches_the_service() -> None:
 
 
 def test_neighbours_allow_for_the_longest_request() -> None:
-    """Docker and the proxy wait for longer than a request may last, and Docker for the proxy itself."""
+    """Docker and the proxy wait longer than a request may last, and Docker waits longer than the proxy."""
     fields = Settings.model_fields
     request_seconds = fields["request_timeout_seconds"].default
     assert _seconds(_SERVICES["service"]["stop_grace_period"]) >= fields["drain_seconds"].default + request_seconds
@@ -133,7 +133,7 @@ def test_grafana_finds_what_is_mounted() -> None:
 
 
 def test_images_are_told_what_they_are_built_from() -> None:
-    """What the shell says of source and revision reaches each image's labels."""
+    """The shell's SOURCE and REVISION reach each image's labels."""
     built = [service["build"] for service in [*_SERVICES.values(), *_SCALED.values()] if "build" in service]
     assert [build["args"] for build in built] == [["SOURCE", "REVISION"]] * 4
 

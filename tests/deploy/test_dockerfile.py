@@ -30,7 +30,7 @@ def test_compose_builds_targets_that_exist() -> None:
 
 @pytest.mark.parametrize("target", ["trainer", "service", "proxy"])
 def test_image_says_what_it_is(target: str) -> None:
-    """Each image has OCI's labels, the project's version, and source and revision for who builds it to fill in."""
+    """Each image has OCI's labels with the project's version; whoever builds it fills in source and revision."""
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', _stage(target)))
     assert labels.keys() == {"title", "description", "licenses", "version", "source", "revision"}
     assert labels["version"] == _PROJECT["version"]
@@ -38,7 +38,7 @@ def test_image_says_what_it_is(target: str) -> None:
 
 
 def test_every_package_needs_a_hash() -> None:
-    """No package comes from the index without a hash: in requirements.lock, and for pip in a lock of the tool's own."""
+    """No package comes from the index without a hash: in requirements.lock or, for pip, in the tool's own lock."""
     installs = re.findall(r"uv pip install ((?:[^\\\n]|\\\n)*)", _DOCKERFILE)
     assert installs
     for options in installs:
@@ -52,7 +52,7 @@ def test_every_package_needs_a_hash() -> None:
 
 
 def test_what_the_build_copies_reaches_it() -> None:
-    """.dockerignore lets through every file that is copied from the repository, and those exist."""
+    """.dockerignore lets through exactly the files that are copied from the repository, and they exist."""
     allowed = {line[1:] for line in (_REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
         name for line in re.findall(r"^COPY (?!--from)(.+)$", _DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]
@@ -62,7 +62,7 @@ def test_what_the_build_copies_reaches_it() -> None:
 
 
 def _stage(target: str) -> str:
-    """What the Dockerfile does in the stage of that name."""
+    """The Dockerfile's instructions in the stage of that name."""
     stage = re.search(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM |\Z)", _DOCKERFILE, re.MULTILINE | re.DOTALL)
     assert stage
     return stage[1]

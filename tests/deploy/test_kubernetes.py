@@ -18,14 +18,14 @@ from service.settings import Settings
 _REPOSITORY = Path(__file__).parents[2]
 _KUBERNETES = _REPOSITORY / "deploy/kubernetes"
 _OVERLAYS = ["base", "overlays/one-node", "overlays/cluster", "kserve"]
-# Kinds whose schemas are not Kubernetes' own but of who defines them.
+# Custom resources, whose schemas are not Kubernetes' own.
 _FOREIGN = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
 
 Document = dict[str, Any]
 
 
 def test_prometheus_rule_is_up_to_date() -> None:
-    """Kubernetes gets the rules that Prometheus gets elsewhere; `make rules` writes them."""
+    """Kubernetes gets the same rules as Prometheus elsewhere; `make rules` writes them."""
     rule = yaml.safe_load((_KUBERNETES / "monitoring/prometheusrule.yaml").read_text())
     files = [_REPOSITORY / "deploy/prometheus/rules" / name for name in ("objectives.yml", "alerts.yml")]
     assert rule["spec"]["groups"] == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
@@ -48,7 +48,7 @@ def test_objects_are_of_the_api_s_schemas(overlay: str, tmp_path: Path) -> None:
 @pytest.mark.kubernetes
 @pytest.mark.parametrize("overlay", _OVERLAYS)
 def test_pods_are_of_the_restricted_profile(overlay: str) -> None:
-    """No pod is root, gains rights, writes its root file system, has a token, or is told of services by environment."""
+    """No pod is root, gains privileges, writes its root file system, has a token, or gets services' variables."""
     pods = list(_pods(overlay))
     assert pods
     for pod in pods:
@@ -68,14 +68,14 @@ def test_pods_are_of_the_restricted_profile(overlay: str) -> None:
 
 @pytest.mark.kubernetes
 def test_namespace_enforces_the_restricted_profile() -> None:
-    """The cluster refuses what is less than that."""
+    """The cluster refuses pods that do not conform to it."""
     labels = _only("base", "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 @pytest.mark.kubernetes
 def test_only_the_trainer_writes_the_model_store() -> None:
-    """The service mounts the claim read-only, the trainer does not, and there is no other volume that lasts."""
+    """The service mounts the claim read-only, the trainer does not, and there is no other persistent volume."""
     writes = {
         container["name"]: not mount.get("readOnly", False)
         for pod in _pods("base")
@@ -89,7 +89,7 @@ def test_only_the_trainer_writes_the_model_store() -> None:
 
 @pytest.mark.kubernetes
 def test_a_replica_has_time_to_finish() -> None:
-    """The hook, the drain, the last request and the killing of workers fit into the time before the kubelet kills."""
+    """The hook, the drain, the last request and the killing of workers fit into the grace period of the kubelet."""
     pod = _only("base", "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environment = {entry["name"]: entry["value"] for entry in container["env"]}
@@ -111,7 +111,7 @@ def test_probes_ask_what_they_are_for() -> None:
 @pytest.mark.kubernetes
 @pytest.mark.parametrize("overlay", ["base", "overlays/one-node", "overlays/cluster"])
 def test_what_refers_to_another_finds_it(overlay: str) -> None:
-    """Selectors meet the pods, ports and claims have their names, the autoscaler finds the Deployment."""
+    """Selectors match the pods, the named ports and claims exist, and the autoscaler finds the Deployment."""
     deployment, service = _only(overlay, "Deployment"), _only(overlay, "Service")
     template = deployment["spec"]["template"]
     labels = template["metadata"]["labels"].items()
@@ -136,7 +136,7 @@ def test_what_refers_to_another_finds_it(overlay: str) -> None:
 
 @pytest.mark.kubernetes
 def test_network_is_closed_but_for_what_is_needed() -> None:
-    """Everything is denied, the service may only be asked, the trainer may only ask."""
+    """All traffic is denied, except requests to the service and connections that the trainer opens."""
     policies = {document["metadata"]["name"]: document["spec"] for document in _of_kind("base", "NetworkPolicy")}
     assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert "egress" not in policies["digits"]
@@ -154,7 +154,7 @@ def test_cluster_scales_by_the_queue_and_is_watched() -> None:
     monitor, service = (_only("overlays/cluster", kind) for kind in ("ServiceMonitor", "Service"))
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
-    # The operator names the job by this label, and the rules ask for it by that name.
+    # The operator takes the job's name from this label, and the rules select the job by that name.
     assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "digits"
     assert _of_kind("overlays/cluster", "PrometheusRule")
 
@@ -173,7 +173,7 @@ def test_kserve_runs_the_same_container() -> None:
 
 @pytest.mark.kubernetes
 def test_kserve_brings_all_that_its_replicas_need() -> None:
-    """One folder is applied: what KServe makes itself is left out, and all else of the base is there."""
+    """The one folder to apply leaves out the objects that KServe makes itself, and has all others of the base."""
     made_by_kserve = {("Deployment", "digits"), ("Service", "digits"), ("HorizontalPodAutoscaler", "digits")}
     base, kserve = (
         {(each["kind"], each["metadata"]["name"]) for each in _rendered(overlay)} for overlay in ("base", "kserve")
@@ -187,18 +187,18 @@ def test_kserve_brings_all_that_its_replicas_need() -> None:
 
 @pytest.mark.kubernetes
 def test_a_replica_that_is_not_ready_blocks_no_drain() -> None:
-    """A node is emptied though an empty store keeps all replicas from being ready."""
+    """A node can be drained even while an empty store keeps all replicas from being ready."""
     assert _only("base", "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 @pytest.mark.kubernetes
 def test_the_runbook_s_command_makes_a_job_that_pins(tmp_path: Path) -> None:
-    """What it prints for Kubernetes is the nightly Job with another command, which finds room on a full node too."""
+    """It makes the nightly Job with another command, and with requests small enough for a full node."""
     (nightly,) = (job for job in _of_kind("base", "CronJob") if job["metadata"]["name"] == "train")
     spec = nightly["spec"]["jobTemplate"]["spec"]
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "made", "namespace": "digits"}, "spec": spec}
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
-    # The cluster's part: what is made of the CronJob, and what is handed over in the end.
+    # Plays the cluster: prints the Job made from the CronJob, and shows what is created in the end.
     stand_in = tmp_path / "kubectl"
     stand_in.write_text(_CLUSTER.format(made=tmp_path / "job.yaml", kubectl=shutil.which("kubectl")))
     stand_in.chmod(0o755)
@@ -213,7 +213,7 @@ def test_the_runbook_s_command_makes_a_job_that_pins(tmp_path: Path) -> None:
     (container,) = done["spec"]["template"]["spec"]["containers"]
     assert container.pop("command") == ["python", "-m", "trainer", "serve-version", "7"]
     assert container["resources"].pop("requests") == {"cpu": "100m", "memory": "256Mi"}
-    (expected,) = copy.deepcopy(spec["template"]["spec"]["containers"])  # others use what was rendered, too
+    (expected,) = copy.deepcopy(spec["template"]["spec"]["containers"])  # other tests use the rendering too
     del expected["resources"]["requests"]
     assert container == {key: value for key, value in expected.items() if key != "command"}
     (tmp_path / "made.yaml").write_text(made)
@@ -249,7 +249,7 @@ def _only(overlay: str, kind: str) -> Document:
 
 
 def _pods(overlay: str) -> Iterator[Document]:
-    """The pod of each object that makes pods."""
+    """The pod specification of each object that makes pods."""
     for document in _rendered(overlay):
         match document["kind"]:
             case "Deployment" | "Job":

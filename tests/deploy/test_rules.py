@@ -1,4 +1,4 @@
-"""The rules of Prometheus: what they say read as text, what they do tried with promtool."""
+"""The rules of Prometheus: their text is checked, and their behaviour is tried with promtool."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ _ALERTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_says_what_to_do(name: str) -> None:
-    """Each alert has a severity, says what is the matter, and a section of the runbook that says what to do."""
+    """Each alert has a severity, a description, and a section of the runbook that says what to do."""
     alert = _ALERTS[name]
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
@@ -34,13 +34,13 @@ def test_alert_says_what_to_do(name: str) -> None:
 
 
 def test_every_section_of_the_runbook_is_of_an_alert() -> None:
-    """No alert that has gone, or has another name now, is explained."""
+    """The runbook explains no alert that was removed or renamed."""
     sections = re.findall(r"^## (.+)$", (_REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
     assert sections == list(_ALERTS)
 
 
 def test_every_alert_fires_and_clears_in_a_case() -> None:
-    """No alert is without a case in which it fires and, later in the same, does not."""
+    """Every alert has a case in which it fires and later clears."""
     cases = yaml.safe_load(_CASES.read_text())["tests"]
     cleared = {
         alert
@@ -52,13 +52,13 @@ def test_every_alert_fires_and_clears_in_a_case() -> None:
 
 
 def test_every_alert_is_waited_for_in_earnest() -> None:
-    """For each alert a real Prometheus is made to see the real service go wrong."""
+    """For each alert there is a test in which a real Prometheus sees the real service go wrong."""
     faults = (_REPOSITORY / "tests/prometheus/test_faults.py").read_text()
     assert set(re.findall(r'"(Digits\w+)"', faults)) == _ALERTS.keys()
 
 
 def test_rules_use_metrics_that_exist() -> None:
-    """Every metric in a rule is shown by the service, recorded by another rule, or Prometheus' own."""
+    """Every metric in a rule is exported by the service, recorded by another rule, or Prometheus' own."""
     documented = set(re.findall(r"^\| `(digits_\w+)", (_REPOSITORY / "docs/metrics.md").read_text(), re.MULTILINE)) | {
         "up",
         "process_start_time_seconds",
@@ -72,7 +72,7 @@ def test_rules_use_metrics_that_exist() -> None:
 
 
 def test_compose_gives_prometheus_the_rules() -> None:
-    """The folder that prometheus.yml reads rules from is mounted there."""
+    """The rules are mounted where prometheus.yml reads them."""
     config = yaml.safe_load((_REPOSITORY / "deploy/prometheus/prometheus.yml").read_text())
     compose = yaml.safe_load((_REPOSITORY / "docker-compose.yml").read_text())
     assert config["rule_files"] == ["/etc/prometheus/rules/*.yml"]

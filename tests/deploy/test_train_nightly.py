@@ -1,4 +1,4 @@
-"""deploy/train-nightly.sh, run by a shell with a clock, a sleep and a trainer of the test's own."""
+"""deploy/train-nightly.sh, run by a shell with the test's own clock, sleep and trainer."""
 
 import re
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 _SCRIPT = Path(__file__).parents[2] / "deploy/train-nightly.sh"
-# Without data nothing can come of a night, which is a failure there.
+# A nightly run without data is a failure.
 _COMMAND = "python -m trainer bootstrap --needs-data"
-# A clock that only sleeping moves on; dates are left to the real `date`. After the last run the script is ended.
+# A clock that only sleeping advances; the real `date` formats dates. After the last run the script is killed.
 _DATE = """
 if [ "$*" = +%s ]; then cat "$CLOCK"; else exec /bin/date "$@"; fi
 """
@@ -24,7 +24,7 @@ sed -i 1d "$STATUSES"
 exit "${status:-0}"
 """
 
-# The script runs in a container of Linux; here it needs the same `date`, which macOS does not have.
+# The script runs in a Linux container; here it needs the same `date`, which macOS does not have.
 pytestmark = pytest.mark.skipif(
     subprocess.run(["date", "--utc", "--date", "@0"], capture_output=True, check=False).returncode != 0,
     reason="needs GNU date",
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_a_run_comes_every_day_at_its_time(tmp_path: Path) -> None:
-    """It waits until the hour of today or tomorrow, and then a day after each run."""
+    """The script waits until the set time today or tomorrow, and then a day after each run."""
     seen, _ = _run(tmp_path, "0 0", clock="2026-03-01 01:30", DIGITS_TRAIN_AT="02:30")
     assert [line for line in seen if line.startswith("sleeps")] == ["sleeps 3600", "sleeps 86400", "sleeps 86400"]
     seen, said = _run(tmp_path, "0", clock="2026-03-01 03:30", DIGITS_TRAIN_AT="02:30")
@@ -56,7 +56,7 @@ def test_a_shorter_round_is_counted_from_the_time(tmp_path: Path) -> None:
     ],
 )
 def test_the_next_run_comes_whatever_becomes_of_one(tmp_path: Path, statuses: str, told: str, *, failed: bool) -> None:
-    """A refusal is told and no failure; a failure is told and marked until the next run that is none."""
+    """A refusal is reported and is no failure; a failure is reported, and marked until the next run without one."""
     seen, said = _run(tmp_path, statuses, clock="2026-03-01 00:00")
     assert seen.count(_COMMAND) == len(statuses.split()) + 1
     assert told in said
@@ -70,7 +70,7 @@ def test_a_time_that_is_none_ends_it(tmp_path: Path) -> None:
 
 
 def _run(folder: Path, statuses: str, clock: str, **environment: str) -> tuple[list[str], str]:
-    """Run the script until its trainer has ended once with each status; return what was started and what it said."""
+    """Run the script until its trainer has ended once with each status; return the commands it ran and its output."""
     seen, done = _ended(folder, statuses, clock, **environment)
     return seen, done.stdout
 
@@ -78,7 +78,7 @@ def _run(folder: Path, statuses: str, clock: str, **environment: str) -> tuple[l
 def _ended(
     folder: Path, statuses: str, clock: str, **environment: str
 ) -> tuple[list[str], subprocess.CompletedProcess[str]]:
-    """Run the script; return what was started and how it ended."""
+    """Run the script; return the commands it ran and how it ended."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     for name, program in (("date", _DATE), ("sleep", _SLEEP), ("python", _PYTHON)):
@@ -90,7 +90,7 @@ def _ended(
     epoch = subprocess.run(["date", "--utc", "--date", clock, "+%s"], capture_output=True, text=True, check=True).stdout
     (folder / "clock").write_text(epoch)
     script = folder / "train-nightly.sh"
-    # What the script marks a failure with lies in the test's own folder.
+    # The file that marks a failure lies in the test's own folder.
     script.write_text(re.sub(r"/\w+/failed\b", str(folder / "failed"), _SCRIPT.read_text()))
     done = subprocess.run(
         ["sh", str(script)],

@@ -1,4 +1,4 @@
-"""docs/capacity.md is held to arithmetic: its worked numbers follow from the figures that it states."""
+"""The arithmetic of docs/capacity.md: its worked numbers follow from the figures that it states."""
 
 import math
 import re
@@ -23,14 +23,14 @@ _PER_ONE = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "MB": 1e6, "GB": 1e9, "GiB
 
 
 def stated(words: str) -> float:
-    """The one number that the page has where these words have `#`."""
+    """The one number that the page has in place of the `#` in these words."""
     before, after = map(re.escape, words.split("#"))
     (number,) = set(re.findall(f"{before}({_NUMBER}){after}", _TEXT))
     return _value(number)
 
 
 def shown(cell: str) -> list[tuple[float, float]]:
-    """The numbers of a cell in seconds, bytes or pieces, each with what the last digit that is shown stands for."""
+    """The numbers of a cell in seconds, bytes or pieces, each with the place value of its last significant digit."""
     unit = _PER_ONE[re.split(_NUMBER, cell)[-1].removesuffix("/s").strip()]
     return [(_value(number) * unit, _step(number) * unit) for number in re.findall(_NUMBER, cell)]
 
@@ -40,21 +40,21 @@ def _value(number: str) -> float:
 
 
 def _step(number: str) -> float:
-    """10 for 250 and 0.1 for 2.5: zeros at the end may be rounded."""
+    """The place value of the last digit: 10 for 250 and 0.1 for 2.5, as zeros at the end may come from rounding."""
     _, point, decimals = number.partition(".")
     digits = number.replace(",", "")
     return 10.0 ** (-len(decimals) if point else len(digits) - len(digits.rstrip("0")))
 
 
 def assert_rounded(cell: str, *values: float) -> None:
-    """The cell has these values, each rounded to the digits that it shows."""
+    """Assert that the cell has these values, each rounded to the digits that it shows."""
     for (number, step), value in zip(shown(cell), values, strict=True):
         assert abs(number - value) <= step / 2 * (1 + 1e-9), f"{cell} should be {value}"
 
 
 @pytest.mark.parametrize("body", [label for label, cells in _ROWS.items() if cells[0].endswith(" ms")])
 def test_a_core_carries_what_its_milliseconds_allow_and_half_of_it_is_planned(body: str) -> None:
-    """What it carries is rounded down, because it is a most; the plan is half of it."""
+    """The number that a core carries is a maximum and so is rounded down; half of it is planned with."""
     cpu, most, planned = _ROWS[body]
     images = stated("octet-stream, # images a request") if "images a request" in body else 1
     ((seconds, _),), ((carried, step),) = shown(cpu), shown(most)
@@ -92,7 +92,7 @@ def test_worked_numbers_follow_from_what_a_replica_costs(column: int, rate: int)
 
 
 def test_figures_that_stand_twice_agree() -> None:
-    """What the text draws from the tables is what they say."""
+    """Figures that the text takes from the tables agree with them."""
     ((planned, _),) = shown(_ROWS["JSON (3.8 kB on the wire)"][2])
     assert stated("planned with # JSON requests a second") == 2 * planned
     assert stated("| memory | # MB after start") == stated("as used (# MB)")
@@ -109,7 +109,7 @@ def test_figures_that_stand_twice_agree() -> None:
 
 
 def test_series_are_as_many_as_the_service_shows() -> None:
-    """Those that are always there, and what a version, a route and drift add."""
+    """The page is right about the series that are always there, and those that a version, a route and drift add."""
     metrics = Metrics()
     metrics.serve(loaded_version())
     metrics.note_condition(ready=True, versions=dict.fromkeys(State, 0), trouble=False)
@@ -124,10 +124,10 @@ def test_series_are_as_many_as_the_service_shows() -> None:
 
     assert stated("The series are # that are always there") == always
     assert stated("always there, # or") == version
-    assert stated("or # for each version") == version + 1  # of what is no digit
+    assert stated("or # for each version") == version + 1  # the series of non-digits
     assert stated("# for each route that was asked") == route
     assert stated("# of drift") == drift
-    # The probe's route too; answered with 200, and the probe with 503 before.
+    # The probe has a route too; both were answered with 200, and the probe with 503 before.
     assert stated("| # series in") == always + version + 2 * route + drift + 3
 
 

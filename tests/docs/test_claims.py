@@ -1,4 +1,4 @@
-"""docs/claims.md is held to the tests that there are."""
+"""docs/claims.md names tests that exist."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""docs/metrics.md is held to what the service shows."""
+"""docs/metrics.md agrees with the metrics that the service exports."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_every_metric_is_documented_as_it_is() -> None:
 
 
 def test_window_and_minimum_sample_of_drift_are_stated() -> None:
-    """The text has the numbers that the service works with."""
+    """The text states the numbers that the service uses."""
     assert f"last {WINDOW_MINUTES} minutes" in _DOCUMENT
     assert f"{MINIMUM_ROWS} predictions" in _DOCUMENT
 

@@ -1,4 +1,4 @@
-"""The README is held to what the code does."""
+"""The README agrees with the code."""
 
 import re
 import tomllib
@@ -37,7 +37,7 @@ def test_every_make_target_is_real() -> None:
 
 
 def test_the_first_answer_is_the_released_model_s(released_store: Path, program_cache: Path) -> None:
-    """What Start shows for docs/digit.png is what a fresh checkout answers, as far as two processors agree."""
+    """A fresh checkout answers docs/digit.png as the section Start shows, as far as two processors agree."""
     digit, confidence, is_digit, version = re.findall(
         r'{"predictions":\[{"digit":(\d),"confidence":([\d.]+),.*"is_digit":(\w+)}.*"version":(\d+)}', _section("Start")
     )[0]
@@ -54,7 +54,7 @@ def test_the_first_answer_is_the_released_model_s(released_store: Path, program_
 
 
 def test_tests_that_make_test_leaves_out_are_named() -> None:
-    """The README says which ones `make test` does not run, and CONTRIBUTING how to run them."""
+    """The README says which tests `make test` does not run, and CONTRIBUTING how to run them."""
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
     left_out = set(re.findall(r"not (\w+)", options))
     sentence = _section("Start").partition("$ make test\n")[2]
@@ -63,13 +63,13 @@ def test_tests_that_make_test_leaves_out_are_named() -> None:
 
 
 def test_every_variable_of_compose_is_documented() -> None:
-    """What docker-compose.yml takes from the shell is named in the README."""
+    """The README names each variable that docker-compose.yml takes from the shell."""
     variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     assert {name for name in variables if f"`{name}`" not in README} == set()
 
 
 def test_commands_run_in_a_fresh_checkout() -> None:
-    """They name the Python of .venv: another has none of the packages."""
+    """Commands name the Python of .venv, because any other lacks the packages."""
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         assert not re.findall(r"(?:`|^\$ )python -m.*", document.read_text(), re.MULTILINE), document.name
 

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of what reads other people's bytes; `make fuzz` runs it: it needs a package of its own."""
+"""Coverage-guided fuzzing of the code that reads untrusted bytes; `make fuzz` runs it, as it needs an extra package."""

@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz`: make up bytes that reach ever more of the code; a crash, a hang or a leak ends with 1.
+"""`python -m tests.fuzz`: generate bytes that reach ever more of the code; a crash, a hang or a leak ends with 1.
 
-Each target runs in a process of its own, because libFuzzer ends the one that it runs in. What it has learned stays in
-build/fuzz/corpus, of which `--keep` keeps a little for good. An input that fails is left beside it:
+Each target runs in its own process, because libFuzzer ends the process that it runs in. The inputs that it has found
+stay in build/fuzz/corpus; `--keep` keeps a few of them for good. A failing input is left beside that folder:
 `python -m tests.fuzz TARGET --input FILE` runs it again.
 """
 
@@ -19,15 +19,15 @@ from pathlib import Path
 _FOLDER = Path(__file__).parents[2] / "build" / "fuzz"
 _INPUT_SECONDS = 1.0
 _GROWTH_BYTES = 64 * 1024 * 1024
-# Caches and the seeds are in memory after so many inputs; growth is counted from there, and looked at as often.
+# After this many inputs caches and seeds are in memory. Growth is measured from then on, each time as many have run.
 _SETTLED_INPUTS = 2000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Not imported from where they are: the process that fuzzes must instrument them as it imports them.
+# Not imported from `targets`: the fuzzing process must instrument the code as it imports it.
 TARGETS = ("arrays", "forms", "pictures", "lines")
 
 
 def main() -> int:
-    """Fuzz the targets that were chosen one after the other; 0 if nothing was found."""
+    """Fuzz the chosen targets one after the other; 0 if nothing was found."""
     options = _parse_arguments()
     if options.input:
         from tests.fuzz import targets
@@ -52,11 +52,11 @@ def main() -> int:
 
 
 def _fuzz(name: str, seconds: int) -> None:
-    """Run one target for so long; does not return."""
+    """Fuzz one target for `seconds`; does not return."""
     import atheris
     from atheris.import_hook import HookManager
 
-    warnings.filterwarnings("ignore", module="PIL")  # as the service does: each text would be remembered for ever
+    warnings.filterwarnings("ignore", module="PIL")  # as the service does: Python remembers each text for ever
     # As atheris.instrument_imports does, but without watching comparisons: Atheris 3.0 keeps the arrays it compares.
     packages = {"service", "PIL", "starlette", "python_multipart"}
     with HookManager(packages, set(), enable_loader_override=True, trace_dataflow=False):
@@ -75,7 +75,7 @@ def _fuzz(name: str, seconds: int) -> None:
 
 
 class Watched:
-    """A target that fails when an input takes too long, or when memory has grown by too much since the beginning."""
+    """A target that fails when an input takes too long, or when memory has grown too much since it settled."""
 
     def __init__(self, target: Callable[[bytes], None]) -> None:
         self._target = target
@@ -88,7 +88,7 @@ class Watched:
         Raises:
             AssertionError: It took too long, or memory has grown.
         """
-        started = time.process_time()  # not the clock on the wall: others may have the processor
+        started = time.process_time()  # not wall-clock time: other processes may have the CPU
         self._target(data)
         seconds = time.process_time() - started
         assert seconds <= _INPUT_SECONDS, f"{seconds:.1f} s"
@@ -98,7 +98,7 @@ class Watched:
 
     def _check_growth(self) -> None:
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what is free is no growth
+        ctypes.CDLL(None).malloc_trim(0)  # free memory is no growth
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
         self._settled_bytes = self._settled_bytes or resident
         assert resident <= self._settled_bytes + _GROWTH_BYTES, f"{(resident - self._settled_bytes) / 2**20:.0f} MiB"

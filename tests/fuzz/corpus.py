@@ -1,6 +1,6 @@
-"""The corpus that is kept: of what fuzzing has learned, a few small inputs that together reach most of the code.
+"""The kept corpus: of the inputs that fuzzing has found, a few small ones that together reach most of the code.
 
-`python -m tests.fuzz --keep` chooses them anew; fuzzing begins with them, and a test runs each again.
+`python -m tests.fuzz --keep` chooses them again; fuzzing begins with them, and a test runs each of them.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
 KEPT = Path(__file__).parent / "corpus"
-# Of each target, so that all of them are less than 200 kB in every clone.
+# For each target, so that the whole corpus takes less than 200 kB in every clone.
 MOST_BYTES = 45_000
 _WATCHED = ("/service/", "/PIL/", "/starlette/", "/python_multipart/")
 
@@ -27,7 +27,7 @@ def kept(target: str, folder: Path = KEPT) -> list[bytes]:
 
 
 def keep(target: str, learned: Path, folder: Path = KEPT) -> None:
-    """Keep, in place of what is, the smallest inputs that each reach a line which the seeds and those before do not."""
+    """Replace the kept inputs by the smallest ones that each reach a line that the seeds and smaller ones do not."""
     inputs = {file.read_bytes() for file in learned.glob("*")} | set(kept(target, folder))
     run = TARGETS[target]
     reached = set[tuple[str, int]]().union(*(lines_of(run, seed) for seed in seeds(target)))
@@ -43,7 +43,7 @@ def keep(target: str, learned: Path, folder: Path = KEPT) -> None:
 
 
 def lines_of(run: Callable[[bytes], None], data: bytes) -> set[tuple[str, int]]:
-    """The lines of the packages that are fuzzed which an input reaches, in whichever thread."""
+    """The lines of the fuzzed packages that an input reaches, in any thread."""
     reached: set[tuple[str, int]] = set()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

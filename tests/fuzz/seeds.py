@@ -1,4 +1,4 @@
-"""What fuzzing starts from: a small body of every kind, made by code."""
+"""The inputs that fuzzing starts from: a small body of every kind, made by code."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def _arrays() -> Iterator[bytes]:
 
 
 def _pictures() -> Iterator[bytes]:
-    """A seven in every format and mode; some with what the formats offer besides."""
+    """Two sevens in every format and mode; some use further features of the format."""
     drawn = Image.new("L", (64, 48), 255)
     for left in (4, 36):
         ImageDraw.Draw(drawn).line([(left, 8), (left + 20, 8), (left + 8, 40)], fill=0, width=4)

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and lets nothing out but the problem that its caller answers with."""
+"""The fuzzed functions: a target takes any bytes, and tolerates no exception but the one that its caller answers."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ from service.imaging.lines import FoundDigit, digits_from_picture
 from service.pool import Pool
 from service.problems import Problem
 
-# Small, so that what is over a limit is met often, and what is below it is quick.
+# Small, so that inputs are often over a limit, and those below it are quick.
 LIMITS = Limits(max_body_bytes=64 * 1024, max_image_pixels=250_000, max_instances=8)
 BOUNDARY = "b"
 
 
 def arrays(data: bytes) -> None:
-    """A body of JSON; what is no multiple of 784 bytes is one of raw bytes as well."""
+    """A body of JSON, and the same bytes as a body of raw pixels, even if they are no multiple of 784."""
     with contextlib.suppress(Problem):
         _check(rows_from_json(data, LIMITS.max_instances))
     with contextlib.suppress(Problem):
@@ -63,7 +63,7 @@ def _cuts(digit: FoundDigit) -> list[tuple[Part, Part]]:
 
 
 def _check(rows: NDArray[np.float32]) -> None:
-    """Rows are whole and in [0, 1]; what is not a number is not."""
+    """Assert that rows are whole and in [0, 1]; NaN fails."""
     assert rows.shape[-1] == PIXELS
     assert rows.min() >= 0
     assert rows.max() <= 1

@@ -10,7 +10,7 @@ from tests.fuzz.targets import TARGETS
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_fuzzing_has_learned_is_survived(target: str) -> None:
-    """Each input that is kept gets its rows or a problem, and nothing else; without the fuzzer."""
+    """Each kept input gives rows or a problem, and nothing else, when it runs without the fuzzer."""
     inputs = [*seeds(target), *kept(target)]
     assert len(inputs) > len(seeds(target))
     with warnings.catch_warnings():
@@ -20,13 +20,13 @@ def test_what_fuzzing_has_learned_is_survived(target: str) -> None:
 
 
 def test_what_is_kept_is_small() -> None:
-    """It is in every clone."""
+    """Its size is bounded, because it is in every clone."""
     assert {folder.name for folder in KEPT.iterdir()} == set(TARGETS)
     assert all(sum(map(len, kept(target))) <= MOST_BYTES for target in TARGETS)
 
 
 def test_the_smallest_inputs_that_reach_something_new_are_kept(tmp_path: Path) -> None:
-    """Of two that reach the same lines the smaller one; none that the seeds stand for, and none that has no room."""
+    """Of two inputs that reach the same lines the smaller is kept; none that the seeds cover, and none without room."""
     (tmp_path / "learned").mkdir()
     (seed, *_) = seeds("arrays")
     for number, data in enumerate([b"{[[", b"{[", seed, b"1" * (MOST_BYTES + 1)]):

@@ -17,10 +17,10 @@ _BUILD = Path(__file__).parents[2] / "build"
 
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """One server for all tests; what was seen to fire and to clear, and when, is written into build/ at the end."""
+    """One server for all tests; at the end, which alerts fired and cleared, and when, is written into build/."""
     with running_prometheus(tmp_path_factory.mktemp("prometheus")) as server:
         yield server
-        # pytest's processes show nothing of what is printed in them.
+        # pytest's worker processes do not show what is printed.
         log = _BUILD / f"alerts-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}.log"
         log.parent.mkdir(exist_ok=True)
         log.write_text("".join(f"{seconds:6.1f} s  {alert} {what}\n" for seconds, alert, what in server.log))
@@ -28,19 +28,19 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 @pytest.fixture
 def store(released_store: Path, tmp_path: Path) -> Path:
-    """A model store of the test's own with the released version 1."""
+    """The test's own model store, with the released version 1."""
     return Path(shutil.copytree(released_store, tmp_path / "store"))
 
 
 @pytest.fixture
 def port() -> int:
-    """The one that this test's service listens on, each time it is started."""
+    """The port that this test's service listens on each time it is started."""
     return free_port()
 
 
 @pytest.fixture
 def start(prometheus: Prometheus, store: Path, program_cache: Path, port: int) -> Iterator[Start]:
-    """Starts the service on that port, with any settings; Prometheus scrapes it, and finds nothing wrong at first."""
+    """Starts the service on that port, with any settings; Prometheus scrapes it, and at first no alert fires."""
     with ExitStack() as stack:
 
         def start(*, ready: bool = True, **settings: str) -> Process:

@@ -15,8 +15,8 @@ import httpx
 import yaml
 
 _RULES = Path(__file__).parents[2] / "deploy/prometheus/rules"
-# What stands in brackets in a rule, and how long it is here. Windows stay in their order, and hold four scrapes at
-# least. The quarter of an hour is the longest: workers that a busy machine starts one after the other must fit into it.
+# The windows in brackets in the rules, and their lengths here. They keep their order and hold at least four scrapes.
+# The quarter of an hour is the longest: workers that a busy machine starts one after the other must fit into it.
 _WINDOWS = {
     "2m": "2s",
     "5m": "2s",
@@ -42,7 +42,7 @@ _WAIT_SECONDS = 30.0
 
 @dataclass
 class Prometheus:
-    """A running server; `log` has what was seen to fire and to clear, in seconds since it started."""
+    """A running server; `log` has the alerts that fired and cleared, with the seconds since it started."""
 
     folder: Path
     client: httpx.Client
@@ -63,7 +63,7 @@ class Prometheus:
         return result
 
     def exemplars(self, expression: str) -> list[dict[str, str]]:
-        """The labels of the exemplars, of the last minute, that stand behind the series of an expression."""
+        """The labels of the last minute's exemplars for the series of an expression."""
         now = time.time()
         asked: dict[str, str | float] = {"query": expression, "start": now - 60, "end": now}
         answer = self.client.get("/api/v1/query_exemplars", params=asked).raise_for_status()
@@ -95,7 +95,7 @@ class Prometheus:
             time.sleep(0.1)
 
     def wait_for_silence(self) -> None:
-        """Wait until what is scraped answers and nothing fires."""
+        """Wait until the scraped services answer and no alert fires."""
         deadline = time.monotonic() + _WAIT_SECONDS
         while self.firing() or not self.query("up == 1") or self.query("up == 0"):
             assert time.monotonic() < deadline, f"{self._firing} did not clear"

@@ -1,4 +1,4 @@
-"""Grafana's dashboard: complete as a document, and every query of it asked of a real Prometheus after a load."""
+"""Grafana's dashboard: the document is complete, and a real Prometheus answers its queries after a load."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _PANELS = [panel for panel in _DASHBOARD["panels"] if panel["type"] != "row"]
 
 @pytest.mark.parametrize("panel", _PANELS, ids=lambda panel: panel["title"])
 def test_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    """Each panel has a title, a sentence, a unit, a query, and the data source that is provisioned."""
+    """Each panel has a title, a sentence, a unit, a query, and the provisioned data source."""
     assert panel["title"]
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -31,7 +31,7 @@ def test_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
 
 
 def test_panels_are_in_order_and_do_not_overlap() -> None:
-    """Objectives come first; every id is used once and every place too."""
+    """Objectives come first; no two panels share an id or a place."""
     rows = [panel["title"] for panel in _DASHBOARD["panels"] if panel["type"] == "row"]
     assert rows == [
         *("Objectives", "Traffic", "Errors", "Latency"),
@@ -75,7 +75,7 @@ def test_every_query_returns_data(prometheus: Prometheus, start: Start) -> None:
 
 @pytest.mark.prometheus
 def test_variables_find_what_there_is_to_choose(prometheus: Prometheus, start: Start) -> None:
-    """What Grafana makes of each variable's query is one that Prometheus answers: the job, and no namespace here."""
+    """Prometheus answers the query that Grafana makes for each variable: the job, and no namespace here."""
     start()
     found, variables = {}, _DASHBOARD["templating"]["list"]
     for variable in variables:
@@ -83,13 +83,13 @@ def test_variables_find_what_there_is_to_choose(prometheus: Prometheus, start: S
         assert asked
         found[variable["name"]] = prometheus.values(asked["label"], asked["series"].replace("$job", "digits"))
     assert found == {"job": ["digits"], "namespace": []}
-    # Only Kubernetes has namespaces: elsewhere all are meant.
+    # Only Kubernetes has namespaces; elsewhere the variable matches everything.
     assert {"namespace": ".*"}.items() <= {each["name"]: each.get("allValue") for each in variables}.items()
 
 
 @pytest.mark.prometheus
 def test_durations_lead_to_a_request(prometheus: Prometheus, start: Start) -> None:
-    """The panels of durations ask for exemplars, and Prometheus has kept the one of a request."""
+    """The panels of durations ask for exemplars, and Prometheus has kept that of a request."""
     service = start()
     queries = [_asked(target["expr"]) for panel in _PANELS for target in panel["targets"] if target.get("exemplar")]
     assert len(queries) == 2

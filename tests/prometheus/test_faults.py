@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real service while something goes wrong, and then is mended."""
+"""A real Prometheus scrapes a real service while something goes wrong, and after it is fixed."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_killed_service(prometheus: Prometheus, start: Start) -> None:
 
 
 def test_killed_workers(prometheus: Prometheus, start: Start) -> None:
-    """Workers that are killed again and again are noticed, though the service answers all the time."""
+    """Workers that are killed again and again raise an alert, although the service keeps answering."""
     service = start()
     for _ in range(2):
         _kill_workers(service)
@@ -42,7 +42,7 @@ def test_killed_workers(prometheus: Prometheus, start: Start) -> None:
 
 
 def test_damaged_version(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """A damaged version is in quarantine until it is removed; the one before serves on."""
+    """A damaged version is in quarantine until it is removed; the previous one keeps serving."""
     service = start()
     _publish_again(store, 2, damaged=True)
     prometheus.wait_for("DigitsVersionQuarantined", "DigitsReloadFailing")
@@ -54,11 +54,11 @@ def test_damaged_version(prometheus: Prometheus, start: Start, store: Path) -> N
 def test_cache_that_cannot_be_written_to(
     prometheus: Prometheus, start: Start, store: Path, program_cache: Path, tmp_path: Path
 ) -> None:
-    """A version whose program has no place to go is put off again and again; with a place it serves."""
+    """A version whose program cannot be written to the cache is postponed until it can be; then it serves."""
     cache = Path(shutil.copytree(program_cache, tmp_path / "cache"))
     service = start(DIGITS_CACHE=str(cache))
     cache.rename(tmp_path / "apart")
-    cache.touch()  # no folder, so that root cannot write there either
+    cache.touch()  # a file in place of the folder, so that even root cannot write there
     _publish_again(store, 2)
     prometheus.wait_for("DigitsVersionPostponed")
     assert service.predict().headers["X-Model-Version"] == "1"
@@ -69,7 +69,7 @@ def test_cache_that_cannot_be_written_to(
 
 
 def test_policy_that_cannot_be_followed(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """A policy that pins what is not there is noticed, and forgotten with the policy."""
+    """A policy that pins a missing version raises an alert, which clears when the policy is removed."""
     start()
     (store / "digits/policy.json").write_text('{"serve": 99}')
     prometheus.wait_for("DigitsReloadFailing")
@@ -78,7 +78,7 @@ def test_policy_that_cannot_be_followed(prometheus: Prometheus, start: Start, st
 
 
 def test_empty_store(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """Without a version nobody is ready; with one everybody is."""
+    """Without a version the service is not ready; with one it is."""
     (store / "digits/1").rename(store / "apart")
     start(ready=False)
     prometheus.wait_for("DigitsNoReadyVersion", "DigitsNotReady")
@@ -97,7 +97,7 @@ def test_drain_that_does_not_end(prometheus: Prometheus, start: Start) -> None:
 
 
 def test_overload(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """Bulk that a tiny queue has no room for is refused, which burns the error budget; both clear when it stops."""
+    """Bulk that a tiny queue has no room for is refused, which burns the error budget; alerts clear when it stops."""
     service = start(DIGITS_QUEUE_LIMIT="64", DIGITS_MAX_INSTANCES="64")
     rows = np.resize(_confident_rows(store), (64, 784))
     with keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
@@ -107,7 +107,7 @@ def test_overload(prometheus: Prometheus, start: Start, store: Path) -> None:
 
 
 def test_first_refusals(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """The first refusals of a service are noticed, though they are over before Prometheus looks again."""
+    """The first refusals of a service raise an alert, even if they are over before the next scrape."""
     service = start(DIGITS_QUEUE_LIMIT="64", DIGITS_MAX_INSTANCES="64")
     rows = np.resize(_confident_rows(store), (64, 784))
     with keep_doing(lambda: _predict(service, rows), threads=12) as statuses:
@@ -117,7 +117,7 @@ def test_first_refusals(prometheus: Prometheus, start: Start, store: Path) -> No
 
 
 def test_slow_requests(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """Requests that take 0.1 s burn the budget of the slow; quick ones afterwards do not."""
+    """Requests that take 0.1 s burn the budget for slow ones; quick ones afterwards do not."""
     service = start()
     with keep_doing(lambda: _predict_slowly(service), threads=4) as statuses:
         prometheus.wait_for("DigitsSlowBurnFast", "DigitsSlowBurn")
@@ -127,7 +127,7 @@ def test_slow_requests(prometheus: Prometheus, start: Start, store: Path) -> Non
 
 
 def test_drift(prometheus: Prometheus, start: Start, store: Path) -> None:
-    """The same picture again and again is noticed; enough of those that the version was tested on outweigh it."""
+    """The same picture again and again raises an alert; enough pictures that the version was tested on clear it."""
     service = start()
     rows = _confident_rows(store)
     for _ in range(MINIMUM_ROWS):
@@ -141,7 +141,7 @@ def test_drift(prometheus: Prometheus, start: Start, store: Path) -> None:
 def test_two_versions_side_by_side(
     prometheus: Prometheus, start: Start, store: Path, program_cache: Path, tmp_path: Path, port: int
 ) -> None:
-    """Two services that serve different versions are noticed, until one is gone."""
+    """Two services that serve different versions raise an alert until one is gone."""
     start()
     other_store = Path(shutil.copytree(store, tmp_path / "other"))
     _publish_again(other_store, 2)

@@ -29,7 +29,7 @@ def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[s
 
 
 def _assert_sentence(detail: str) -> None:
-    """A sentence ends like one, and says nothing of the inside."""
+    """The detail ends like a sentence, and leaks no internals."""
     assert detail.rstrip('"').endswith(".")
     assert ".." not in detail
     for inside in ("Traceback", "Error(", "site-packages", "object at 0x"):

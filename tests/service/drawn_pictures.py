@@ -1,4 +1,4 @@
-"""Pictures of digits drawn for the tests of what cleans pictures up, and how far its rows are from each other."""
+"""Drawn pictures of digits for the tests of the clean-up, and a measure of how far apart two rows are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def drawn(
     box: tuple[int, int, int] = (40, 40, 120),
     pen: int = 10,
 ) -> Image.Image:
-    """White strokes on black, mode L; `box` is left, top and side of the square drawn in."""
+    """White strokes on black, mode L; `box` is left, top and side of their square."""
     image = Image.new("L", canvas, 0)
     draw = ImageDraw.Draw(image)
     left, top, side = box
@@ -49,7 +49,7 @@ def drawn(
 
 
 def inverted(image: Image.Image) -> Image.Image:
-    """Dark for light."""
+    """Swap dark and light."""
     return image.point(lambda level: 255 - level)
 
 
@@ -61,15 +61,15 @@ def encoded(image: Image.Image, pillow_format: str = "PNG", **options: Any) -> b
 
 
 def cleaned(picture: Image.Image | bytes) -> NDArray[np.float32]:
-    """What the service makes of a picture."""
+    """The row that the service makes of a picture, float32 [784]."""
     data = picture if isinstance(picture, bytes) else encoded(picture)
     return pixels_from_picture(data, MAX_PIXELS)
 
 
 def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Sum of absolute differences over the mean ink: 0 for equal rows, 2 for strokes apart.
+    """Sum of absolute differences divided by the mean ink: 0 for equal rows, 2 for strokes that do not overlap.
 
-    Taken at the best of the nine shifts by a pixel, because centring rounds to whole pixels.
+    The smallest over the nine shifts by at most a pixel, because centring rounds to whole pixels.
     """
     still, moving = np.pad(one.reshape(28, 28), 1), np.pad(other.reshape(28, 28), 1)
     shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Linux answers with EIO whoever reads the first bytes of it, and says that it has none.
+# On Linux, reading its first bytes gives EIO, although its size is said to be 0.
 _FAILS = Path("/proc/self/mem")
 
 needs_a_failing_file = pytest.mark.skipif(not _FAILS.exists(), reason="needs Linux' /proc")
@@ -36,7 +36,7 @@ def no_descriptors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_threads() -> Iterator[None]:
-    """Let this process start no thread: each would take more memory than there are addresses."""
+    """Let this process start no thread: each stack would be larger than the address space."""
     before = threading.stack_size(1 << 60)
     try:
         yield

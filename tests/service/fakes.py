@@ -1,4 +1,4 @@
-"""Stand-ins for the service's tests: an engine that anyone can check, and versions that need no TensorFlow."""
+"""Stand-ins for the service's tests: an engine with easily checked answers, and versions that need no TensorFlow."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from service.versions.manifest import MANIFEST_PATH, Manifest, VersionRejected
 from service.versions.model_store import StoredVersion
 
 NO_DIGEST = "0" * 64
-# Of the versions with an engine that tells.
+# In the manifest of a version whose engine tells digits from other things.
 IS_DIGIT_THRESHOLD = 0.3
 
 
@@ -58,7 +58,7 @@ class Clock:
 
 
 def row_of(digit: int, is_digit: float = 0.5) -> NDArray[np.float32]:
-    """A row that `FirstPixelEngine` reads as `digit`, and gives that score; float32 [784]."""
+    """A row that `FirstPixelEngine` reads as `digit` with the score `is_digit`; float32 [784]."""
     row = np.full(784, 0.5, np.float32)
     row[:2] = digit / 10, is_digit
     return row
@@ -120,7 +120,7 @@ def write_version(store: Path, number: int, **changes: Any) -> Path:
 class FakeLoader:
     """Loads every version with one engine, but rejects those in `rejected`.
 
-    The programs of those in `cached` need no preparing; that of one in `hanging` takes until its event is set.
+    Versions in `cached` need no preparing; loading one in `hanging` takes until its event is set.
     """
 
     engine: FirstPixelEngine = field(default_factory=FirstPixelEngine)
@@ -139,7 +139,7 @@ class FakeLoader:
         return loaded_version(stored.number, self.engine, stored)
 
     async def from_cache(self, stored: StoredVersion) -> LoadedVersion | None:
-        """Load what is cached already."""
+        """Load a version if it is cached already."""
         return loaded_version(stored.number, self.engine, stored) if stored.number in self.cached else None
 
 

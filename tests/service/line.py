@@ -1,11 +1,11 @@
-"""A connection without a network, for what reads and closes one."""
+"""A connection without a network, for tests of the code that reads and closes connections."""
 
 import asyncio
 from typing import Any
 
 
 class Line(asyncio.Transport):
-    """A transport that loses what is sent, and tells whether it is read from, has said its last, and is open."""
+    """A transport that drops what is sent, and notes whether it is being read, is half-closed, and is open."""
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
@@ -21,27 +21,27 @@ class Line(asyncio.Transport):
         self.is_read = True
 
     def is_closing(self) -> bool:
-        """Whether it has ended."""
+        """Whether it is closed."""
         return not self.is_open
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who hears of it."""
+        """The protocol that receives its events."""
         return self.protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another hear of it."""
+        """Hand its events to another protocol."""
         self.protocol = protocol
 
     def close(self) -> None:
-        """End it."""
+        """Close it."""
         self.is_open = False
 
     def write_eof(self) -> None:
-        """Say that no more will come."""
+        """Half-close it: nothing more will be sent."""
         self.is_ended = True
 
     def write(self, _: Any) -> None:
-        """Lose what is sent."""
+        """Drop what is sent."""
 
     def get_write_buffer_size(self) -> int:
         """Nothing waits to be sent."""

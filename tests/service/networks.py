@@ -15,7 +15,7 @@ Network = Callable[[Any], dict[str, Any]]
 
 
 def write_model(store: Path, network: Network, golden: Path, number: int = 1) -> None:
-    """Write a version with this network and these golden images, and a manifest that matches, by one rename."""
+    """Publish a version with this network, these golden images and a matching manifest, by one rename."""
     import tensorflow as tf
 
     folder = store / "digits" / ".publishing-test"
@@ -23,7 +23,7 @@ def write_model(store: Path, network: Network, golden: Path, number: int = 1) ->
     module.network = tf.function(network, input_signature=[tf.TensorSpec([None, 784], tf.float32, "pixels")])
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.network})
     (folder / "assets.extra").mkdir()
-    # These networks do not tell digits from other things, so the scores of the one that does are left out.
+    # These networks do not tell digits from other things, so the golden images' scores for that are left out.
     with np.load(golden) as images:
         pixels, probabilities = images["pixels"], images["probabilities"]
     np.savez_compressed(folder / "assets.extra" / "golden.npz", pixels=pixels, probabilities=probabilities)
@@ -40,5 +40,5 @@ def write_model(store: Path, network: Network, golden: Path, number: int = 1) ->
 
 
 def outputs(value: Any) -> dict[str, Any]:
-    """What a network answers, for both outputs."""
+    """A network's answer: the same value for both outputs."""
     return {"probabilities": value, "logits": value}

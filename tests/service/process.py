@@ -15,7 +15,7 @@ READY_SECONDS = 120.0
 class Process:
     """`python -m service` as an operator would start it, on a free port; its log goes to a file or is dropped.
 
-    `program`, if given, is run in its place.
+    `program`, Python source, is run in its place if given.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Process:
         return self.client.post("/v1/predict", content=bytes(784), headers={"Content-Type": "application/octet-stream"})
 
     def workers(self) -> list[int]:
-        """The processes that it has started."""
+        """The ids of its child processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 

@@ -7,7 +7,7 @@ import httpx
 
 
 def connect(client: httpx.Client) -> socket.socket:
-    """Open a connection of one's own to the client's service; close it with `with`."""
+    """Open a separate connection to the client's service; close it with `with`."""
     return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10)
 
 
@@ -27,5 +27,5 @@ def read_status(connection: socket.socket) -> int:
 
 
 def everything_from(connection: socket.socket) -> bytes:
-    """What comes until the other side closes."""
+    """All bytes until the other side closes."""
     return b"".join(iter(lambda: connection.recv(65_536), b""))

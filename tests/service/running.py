@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
 
 @contextlib.contextmanager
 def keep_doing(request: Callable[[], int], threads: int) -> Iterator[list[int]]:
-    """Do it in so many threads for as long as the context is open; gives the list of its answers."""
+    """Repeat the request in this many threads while the context is open; gives the list of its answers."""
     ended = threading.Event()
     answers: list[int] = []
 
@@ -84,9 +84,9 @@ def listening(
     protocol: type[HttpToolsProtocol] | None = None,
     loop: str = "auto",
 ) -> Iterator[int]:
-    """A real server in a thread of this process, whose connections speak as in production; gives its port.
+    """A real server in a thread of this process, whose connections behave as in production; gives its port.
 
-    `metrics` are the app's; `protocol` is another class of its connections, `loop` what uvicorn calls an event loop.
+    `metrics` are the app's; `protocol` replaces the class of its connections; `loop` is as in uvicorn's settings.
     """
     protocol = protocol or counting_protocol(metrics, header_seconds)
     server = uvicorn.Server(

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 @dataclass(frozen=True)
 class Scrape:
-    """All samples of one look at /metrics."""
+    """All samples of one scrape of /metrics."""
 
     samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -35,14 +35,14 @@ class Scrape:
 
 
 def scrape(client: httpx.Client) -> Scrape:
-    """Look at /metrics once."""
+    """Scrape /metrics once."""
     response = client.get("/metrics")
     assert response.status_code == 200
     return scraped(response.text)
 
 
 def scraped(text: str) -> Scrape:
-    """What /metrics showed."""
+    """Parse the text of /metrics."""
     return Scrape(
         {
             (sample.name, frozenset(sample.labels.items())): sample.value

@@ -12,7 +12,7 @@ from tests.service.turns import turns_of_others
     ("rows", "seen"), [(5000, None), (50, np.zeros((50, 784), np.float32))], ids=["plain", "with pictures"]
 )
 def test_others_have_their_turn_while_a_long_answer_is_written(rows: int, seen: NDArray[np.float32] | None) -> None:
-    """It is written in parts, and is the same as if it had been written at once, in the order of the rows."""
+    """The answer is written in parts, with the content and the order of rows that it would have if written at once."""
     digits = np.arange(rows) % 10
     probabilities = np.eye(10, dtype=np.float32)[digits]
     is_digit = [bool(digit) for digit in digits]

@@ -24,12 +24,12 @@ BYTES = "application/octet-stream"
 CLIENTS = 3
 # Leaves the machine some time to prepare the new version in.
 PAUSE_SECONDS = 0.02
-# Written with six decimals; the program itself is within 1e-5 of the SavedModel.
+# Probabilities are written with six decimals; the program itself is within 1e-5 of the SavedModel.
 TOLERANCE = 2e-5
 
 
 class Images:
-    """Images to ask for, as levels uint8 [n, 784], and what the SavedModel of each version answers, float32 [n, 10]."""
+    """Images to send, levels uint8 [n, 784], and the answers of each version's SavedModel to them, float32 [n, 10]."""
 
     def __init__(self, version: Path) -> None:
         digits = np.rint(read_golden(version).pixels * 255).astype(np.uint8)
@@ -39,13 +39,13 @@ class Images:
         self.learn(1, version)
 
     def learn(self, number: int, version: Path) -> None:
-        """Ask a version's SavedModel, in TensorFlow."""
+        """Note the answers of a version's SavedModel, run in TensorFlow."""
         pixels = self.levels.astype(np.float32) / np.float32(255)
         self.expected[number] = TensorFlowEngine(version).run(pixels)[:, :10]
 
 
 def body_of(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes, str]:
-    """The images in one of the forms that they may have."""
+    """A body with the images in a random accepted format, and its media type."""
     if len(levels) == 1 and chance.random() < 0.6:
         return body_of_one(levels[0], chance)
     form = chance.choice(["bytes", "rows", "grids", "fractions"])
@@ -60,7 +60,7 @@ def body_of(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes, st
 
 
 def body_of_one(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes, str]:
-    """One image as most clients send it: as numbers, or a digit as a picture of MNIST's size, sent as it is."""
+    """One image as most clients send it: as numbers or, if it is a digit, as a picture of MNIST's size, unchanged."""
     is_noise = levels[0] > 0  # MNIST's digits have an empty frame; noise is refused as a picture
     if is_noise or chance.random() < 0.5:
         return json.dumps({"pixels": levels.tolist(), "max_value": 255}).encode(), "application/json"
@@ -70,7 +70,7 @@ def body_of_one(levels: NDArray[np.uint8], chance: random.Random) -> tuple[bytes
 
 
 def ask_until(stop: threading.Event, service: Process, images: Images, seed: int, versions: set[int]) -> None:
-    """Ask for random images in random numbers and forms, leave early now and then, and compare each answer."""
+    """Send random images in random numbers and formats, leave early now and then, and compare each answer."""
     chance = random.Random(seed)  # noqa: S311 - not a secret
     with httpx.Client(base_url=service.client.base_url, timeout=30) as client:
         while not stop.wait(PAUSE_SECONDS):
@@ -95,7 +95,7 @@ def leave_early(service: Process, body: bytes, content_type: str) -> None:
 
 
 def publish_another_network(store: Path, images: Images, folder: Path) -> None:
-    """Publish version 2, whose answers have nothing to do with those of version 1."""
+    """Publish version 2, whose answers are unrelated to those of version 1."""
     weights = np.random.default_rng(2).normal(0, 0.1, (784, 10)).astype(np.float32)
 
     def network(pixels: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def publish_another_network(store: Path, images: Images, folder: Path) -> None:
 
 
 def test_answers_under_load_are_the_savedmodel_s(released_store: Path, program_cache: Path, tmp_path: Path) -> None:
-    """Whatever is mixed, cancelled and reloaded meanwhile, each row gets the SavedModel's answer to that row."""
+    """Each row gets the SavedModel's answer to it, although requests mix, clients leave and a new version is loaded."""
     store = shutil.copytree(released_store, tmp_path / "store")
     images = Images(store / "digits" / "1")
     cache = shutil.copytree(program_cache, tmp_path / "cache")

@@ -20,7 +20,7 @@ _NO_MORE_SECONDS = 0.1
 def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
     tmp_path: Path, workers: int, at_once: int
 ) -> None:
-    """A worker for each core decodes one picture at a time; one alone two, which is as many as it may."""
+    """With a worker for each core, each decodes one picture at a time; a single worker decodes two, the most it may."""
     write_version(tmp_path, 1)
     app = create_app(Settings(model_store=tmp_path, workers=workers), load=FakeLoader())
     begun, gate = threading.Semaphore(0), threading.Event()
@@ -46,7 +46,7 @@ def test_all_workers_together_decode_as_much_at_once_as_there_are_cores(
 
 @pytest.mark.parametrize("path", ["/health/", "/v1/models/", "/v1/predict/", "/docs/", "/nothing/"])
 def test_a_slash_too_many_is_another_path(client: httpx.Client, path: str) -> None:
-    """It is a problem like every unknown path: a redirect would lead from behind a proxy with TLS to plain HTTP."""
+    """It is a problem like every unknown path: behind a proxy with TLS, a redirect would lead to plain HTTP."""
     assert_problem(client.get(path), 404, "not-found")
 
 
@@ -55,7 +55,7 @@ def test_a_slash_too_many_is_another_path(client: httpx.Client, path: str) -> No
     [(0, 1, 1, 1), (0, 2, 1, 2), (0, 64, 1, 2), (1, 2, 2, 2), (2, 4, 2, 4), (2, 64, 2, 8)],
 )
 def test_threads_of_a_worker_have_a_bound(workers: int, cores: int, decoding: int, bulk: int) -> None:
-    """All workers together use the cores; few of them on a large node do not, as each thread takes memory."""
+    """All workers together use all cores, unless few of them run on a large node: each thread takes memory."""
     settings = Settings(workers=workers)
     assert _decoding_threads(settings, cores) == decoding
     assert _bulk_threads(settings, cores) == bulk

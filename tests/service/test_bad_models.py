@@ -1,4 +1,4 @@
-"""SavedModels whose files are whole, and that must not serve all the same: really prepared, as the service does it."""
+"""SavedModels whose files are whole but that must not serve; they are really prepared, as in the service."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from tests.service.networks import Network, outputs, write_model
 
 
 def uniform(pixels: Any) -> dict[str, Any]:
-    """The same for every image: not what the golden images say."""
+    """Answers the same for every image, which the golden images contradict."""
     return outputs(pixels[:, :10] * 0.0 + 0.1)
 
 
@@ -31,7 +31,7 @@ def other_signature(pixels: Any) -> dict[str, Any]:
 
 
 def hanging(pixels: Any) -> dict[str, Any]:
-    """A loop that ends when a sum of squares is negative."""
+    """Loops until a sum of squares is negative, that is, for ever."""
     import tensorflow as tf
 
     looped = tf.while_loop(lambda x: tf.reduce_sum(x * x) >= 0, lambda x: [tf.minimum(x + 1, 9)], [pixels[:, :10]])
@@ -39,7 +39,7 @@ def hanging(pixels: Any) -> dict[str, Any]:
 
 
 def eating(pixels: Any) -> dict[str, Any]:
-    """Asks for 16 GiB when 64 images come."""
+    """Allocates 16 GiB for 64 images."""
     import tensorflow as tf
 
     eaten = tf.fill([tf.shape(pixels)[0], 2**26], tf.reduce_sum(pixels))
@@ -47,20 +47,20 @@ def eating(pixels: Any) -> dict[str, Any]:
 
 
 def raising(pixels: Any) -> dict[str, Any]:
-    """Takes images of 785 pixels only, and says so when it runs."""
+    """Accepts only images of 785 pixels, and fails when it runs."""
     import tensorflow as tf
 
     return outputs(tf.reshape(pixels, [-1, 785])[:, :10])
 
 
 def unknown_to_litert(pixels: Any) -> dict[str, Any]:
-    """Asks for an operation that LiteRT does not have."""
+    """Uses an operation that LiteRT does not have."""
     import tensorflow as tf
 
     return outputs(tf.math.betainc(1.0, 1.0, pixels[:, :10]))
 
 
-# Of these it is not known whether the version is to blame: they are tried again, ever later.
+# Here it is not known whether the version is to blame, so it is tried again, at growing intervals.
 NOT_FINAL = ("hanging", "eating")
 
 
@@ -78,7 +78,7 @@ NOT_FINAL = ("hanging", "eating")
 def test_a_bad_network_is_rejected_with_a_reason(
     network: Network, reason: str, released_store: Path, tmp_path: Path
 ) -> None:
-    """A network that is wrong, hangs or eats memory ends its own process only, and the reason says which."""
+    """A network that is wrong, hangs or eats memory ends only its own process, and the reason says which it was."""
     write_model(tmp_path / "store", network, released_store / "digits/1/assets.extra/golden.npz")
     (stored,) = ModelStore(tmp_path / "store", "digits").look().versions
     loader = Loader("litert", tmp_path / "cache", 8, prepare_timeout_seconds=15.0 if network is hanging else 120.0)
@@ -93,7 +93,7 @@ def test_a_bad_network_is_rejected_with_a_reason(
 def test_a_saved_model_that_does_not_parse_is_rejected(
     engine: Literal["litert", "tensorflow"], released_store: Path, tmp_path: Path
 ) -> None:
-    """The reason is shown without a key: it says neither where the store is, nor how TensorFlow writes that down."""
+    """Clients without a key see the reason, so it hides the store's path, also as TensorFlow escapes it."""
     store = tmp_path / "entrepôt"
     write_unparsable(store, released_store / "digits/1/assets.extra/golden.npz")
     (stored,) = ModelStore(store, "digits").look().versions
@@ -104,7 +104,7 @@ def test_a_saved_model_that_does_not_parse_is_rejected(
 
 
 def write_unparsable(store: Path, golden: Path) -> None:
-    """Write a version whose SavedModel is none, though its files are what the manifest says."""
+    """Write a version whose files match its manifest, but whose saved_model.pb is not a SavedModel."""
     contents = {"saved_model.pb": b"no SavedModel", GOLDEN_PATH: golden.read_bytes()}
     folder = store / "digits" / "1"
     (folder / "assets.extra").mkdir(parents=True)
@@ -120,7 +120,7 @@ def write_unparsable(store: Path, golden: Path) -> None:
 def test_a_network_that_litert_cannot_run_is_rejected_with_the_engine_that_can(
     released_store: Path, tmp_path: Path
 ) -> None:
-    """It is sane, so the reason says what to do; nothing but other files changes it."""
+    """The network is sane, so the reason says what to do; the rejection is final until the version's files change."""
     golden = tmp_path / "golden.npz"
     pixels = read_golden(released_store / "digits/1").pixels
     np.savez_compressed(golden, pixels=pixels, probabilities=pixels[:, :10])  # as `betainc` with ones gives back

@@ -32,7 +32,7 @@ async def read(batcher: Batcher, version: LoadedVersion, *digits: int) -> list[i
 
 
 async def turns(count: int) -> None:
-    """Let the loop turn so many times; a request that was sent has started its batch after three."""
+    """Let the event loop turn `count` times; a request that was sent has started its batch after three turns."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -58,7 +58,7 @@ def test_lone_request_is_answered_with_its_own_rows() -> None:
 
 
 def test_few_rows_that_are_alone_do_not_wait_for_a_turn() -> None:
-    """Where there is nothing to share a batch with, the answer is there before the event loop goes on."""
+    """With no other rows to share a batch with, the answer is there before the event loop goes on."""
     batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
 
     async def story() -> None:
@@ -73,7 +73,7 @@ def test_few_rows_that_are_alone_do_not_wait_for_a_turn() -> None:
 
 @pytest.mark.parametrize("is_alone", [False, True])
 def test_rows_are_counted_whether_they_are_alone_or_not(*, is_alone: bool) -> None:
-    """A batch, its size and its time, and a wait for each request."""
+    """The metrics have a batch, its size and its duration, and a queue wait for each request."""
     metrics = Metrics()
     batcher = Batcher(metrics, max_batch_size=8, queue_limit=100)
 
@@ -89,7 +89,7 @@ def test_rows_are_counted_whether_they_are_alone_or_not(*, is_alone: bool) -> No
 
 
 def test_rows_that_find_others_waiting_share_their_batch() -> None:
-    """Who was alone when its request began may have company by now."""
+    """A request that was alone when it began may no longer be alone when its rows are ready."""
     engine = FirstPixelEngine(inline_rows=4)
     batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
 
@@ -106,7 +106,7 @@ def test_rows_that_find_others_waiting_share_their_batch() -> None:
 
 
 def test_many_rows_that_are_alone_run_in_a_thread() -> None:
-    """The event loop is not held up for anybody's bulk."""
+    """Bulk does not hold up the event loop, even when it is alone."""
     engine = FirstPixelEngine(gate=threading.Event(), inline_rows=4)
     batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
 
@@ -122,7 +122,7 @@ def test_many_rows_that_are_alone_run_in_a_thread() -> None:
 
 
 def test_rows_that_are_alone_have_a_deadline_too() -> None:
-    """What is too late when it could run is not run."""
+    """Rows that are past their deadline when they could run are not run."""
     engine = FirstPixelEngine(inline_rows=4)
     batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
 
@@ -195,7 +195,7 @@ def test_few_rows_do_not_wait_for_bulk() -> None:
 
 
 def test_few_rows_that_wait_for_a_moment_are_not_watched() -> None:
-    """Nobody looks whether a caller leaves that gets its answer within some turns of the loop."""
+    """A caller that gets its answer within a few turns of the loop is not watched for leaving."""
     batcher = Batcher(Metrics(), max_batch_size=8, queue_limit=100)
     watched: list[int] = []
 
@@ -217,7 +217,7 @@ def test_few_rows_that_wait_for_a_moment_are_not_watched() -> None:
 
 @pytest.mark.parametrize(("seconds", "error"), [(30, ClientGone), (0.02, TimeoutError)])
 def test_few_rows_that_wait_for_longer_are_watched(seconds: float, error: type[Exception]) -> None:
-    """Behind slow batches in the loop a caller that is gone, or whose time is over, gives its place back."""
+    """Behind slow batches in the event loop, a caller that is gone or past its deadline gives its place back."""
 
     class Slow(FirstPixelEngine):
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -241,7 +241,7 @@ def test_few_rows_that_wait_for_longer_are_watched(seconds: float, error: type[E
 
 
 def test_caller_that_leaves_gives_its_place_back() -> None:
-    """Rows whose caller is gone are never run, and its neighbours are answered."""
+    """The rows of a caller that is gone are never run, and the other callers are answered."""
     engine = FirstPixelEngine(gate=threading.Event())
     batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=5)
 
@@ -315,7 +315,7 @@ def test_single_passes_between_the_slices_of_a_bulk_request() -> None:
 
 
 def test_full_queue_refuses_with_the_time_to_come_back() -> None:
-    """What does not fit into the queue is refused at once, and what is in it is still answered."""
+    """Rows that do not fit into the queue are refused at once, and those in it are still answered."""
     engine = FirstPixelEngine(gate=threading.Event())
     batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=3)
 
@@ -337,7 +337,7 @@ def test_full_queue_refuses_with_the_time_to_come_back() -> None:
 
 
 def test_bulk_that_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
-    """The wait is known from the measured rate; a batch is always taken, and when nothing waits anything is."""
+    """The measured rate predicts the wait; up to a batch of rows is always taken, and any number when none wait."""
 
     class Slow(FirstPixelEngine):
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -354,7 +354,7 @@ def test_bulk_that_would_wait_too_long_is_refused_with_the_time_that_it_would_wa
         engine.gate = threading.Event()
         running = asyncio.create_task(read(batcher, version, 1, 1))
         await turns(3)
-        waiting = asyncio.create_task(read(batcher, version, *[2] * 100))  # as many as it likes, for none is before it
+        waiting = asyncio.create_task(read(batcher, version, *[2] * 100))  # any number, as none wait before it
         await turns(3)
         with pytest.raises(QueueFull, match=r"Rows wait \S+ seconds for the network, and may wait 2; ") as refused:
             batcher.check_room(3)
@@ -370,11 +370,11 @@ def test_bulk_that_would_wait_too_long_is_refused_with_the_time_that_it_would_wa
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_time_to_come_back_is_right_for_any_number_of_threads(threads: int) -> None:
-    """What is waited for is what the queue takes, within a factor of two, however many batches run at once."""
+    """The predicted wait is right within a factor of two, however many batches run at once."""
 
     class Slow(FirstPixelEngine):
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-            time.sleep(0.04)  # long beside all else, on a busy machine too
+            time.sleep(0.04)  # long compared with all else, on a busy machine too
             return super().run(pixels)
 
     batcher = Batcher(Metrics(), max_batch_size=1, queue_limit=1000, threads=threads, longest_wait_seconds=0.01)
@@ -396,7 +396,7 @@ def test_the_time_to_come_back_is_right_for_any_number_of_threads(threads: int) 
 
 
 def test_deadline_is_kept_while_the_network_is_busy() -> None:
-    """A request whose deadline passes is told at once, is never run, and gives its place in the queue back."""
+    """A request whose deadline passes fails at once, is never run, and gives its place in the queue back."""
     engine = FirstPixelEngine(gate=threading.Event())
     batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=4)
 
@@ -421,7 +421,7 @@ def test_deadline_is_kept_while_the_network_is_busy() -> None:
 def test_failing_engine_fails_its_batch_only(inline_rows: int, *, is_alone: bool) -> None:
     """An exception in the network reaches the callers of that batch; the next one runs as usual.
 
-    So it is in a thread, in the event loop, and past the queue.
+    This holds in a thread, in the event loop, and when the queue is bypassed.
     """
 
     class FailingOnce(FirstPixelEngine):
@@ -446,7 +446,7 @@ def test_failing_engine_fails_its_batch_only(inline_rows: int, *, is_alone: bool
 
 
 def test_a_machine_without_threads_holds_nothing_up() -> None:
-    """Bulk runs in threads that are there already, and the few that came with it are answered."""
+    """Bulk runs in threads that exist already, and the few rows that came with it are answered."""
     batcher = Batcher(Metrics(), max_batch_size=4, queue_limit=100, threads=2)
 
     async def story() -> None:
@@ -479,7 +479,7 @@ def test_a_machine_without_threads_holds_nothing_up() -> None:
 def test_rows_never_swap_owners(
     requests: list[tuple[list[int], int, int, int | None]], max_batch_size: int, inline_rows: int, threads: int
 ) -> None:
-    """Whatever arrives, mixes and goes away, each caller gets exactly its own rows and the queue ends empty."""
+    """However requests arrive, mix and leave, each caller gets exactly its own rows and the queue ends empty."""
     metrics = Metrics()
     batcher = Batcher(metrics, max_batch_size, queue_limit=1000, threads=threads)
     versions = [loaded_version(number, FirstPixelEngine(inline_rows=inline_rows)) for number in (1, 2, 3)]

@@ -27,7 +27,7 @@ def test_quota_of_the_container_counts(cpu_max: str, cores: int, tmp_path: Path)
 
 @pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("-1", ALLOWED)])
 def test_older_control_groups_are_read_too(quota: str, cores: int, tmp_path: Path) -> None:
-    """Version 1 has quota and period in files of their own; -1 is none."""
+    """Version 1 of control groups has quota and period in separate files; -1 means no quota."""
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
@@ -35,5 +35,5 @@ def test_older_control_groups_are_read_too(quota: str, cores: int, tmp_path: Pat
 
 
 def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
-    """Outside a container all cores that the process may run on are its own."""
+    """Outside a container the process may use all cores that its affinity allows."""
     assert usable_cores(tmp_path / "nothing") == ALLOWED

@@ -41,7 +41,7 @@ def test_what_the_reference_refers_to_is_served(client: httpx.Client) -> None:
 
 
 def test_the_type_of_each_problem_leads_to_its_description(client: httpx.Client) -> None:
-    """`/docs#not-found` is a place on the page, and says what the problem is."""
+    """`/docs#not-found` leads to a place on the page that says what the problem is."""
     page = client.get("/docs").text
 
     types = {
@@ -64,7 +64,7 @@ def test_assets_have_their_media_types(client: httpx.Client, asset: str, media_t
 
 @pytest.mark.parametrize("wanted", ["abc", "bytes=999999999-", "bytes=0-9"])
 def test_a_file_is_sent_whole_whatever_part_is_asked_for(client: httpx.Client, wanted: str) -> None:
-    """A range that is none, or lies beyond the end, is no error without a problem."""
+    """Ranges are ignored: an invalid one, or one beyond the end, would otherwise be an error without a problem."""
     answer = client.get("/docs/swagger-ui.css", headers={"Range": wanted})
 
     assert (answer.status_code, len(answer.content)) == (200, int(answer.headers["Content-Length"]))

@@ -55,12 +55,12 @@ def test_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
         LiteRTEngine(tmp_path / "program.tflite", 4)
 
 
-# Enough for threads to be at it together: about a second of batches.
+# About a second of batches: enough for threads to run at the same time.
 BULK = np.zeros((64 * 150, 784), np.float32)
 
 
 def test_an_engine_needs_its_file_no_more(released_program: Path, tmp_path: Path) -> None:
-    """Once loaded it runs in as many threads as come, also when the program has gone from the cache."""
+    """Once loaded, it runs in any number of threads, even after the program has left the cache."""
     program = Path(shutil.copy(released_program, tmp_path))
     engine = LiteRTEngine(program, 64)
     program.unlink()
@@ -70,7 +70,7 @@ def test_an_engine_needs_its_file_no_more(released_program: Path, tmp_path: Path
 
 
 def test_the_event_loop_makes_no_interpreter(released_program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few rows run at once in the event loop while bulk runs in threads: what they need was made at load."""
+    """A few rows run at once in the event loop while bulk runs in threads: their interpreters were made at load."""
     makers = []
 
     def noted(**options: Any) -> Any:

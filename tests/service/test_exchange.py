@@ -25,7 +25,7 @@ INSIDE = "row 17 of the inside"
 
 
 class Bug(Exception):
-    """What a route of the example raises unforeseen."""
+    """An unforeseen exception in a route of the example."""
 
 
 def example(metrics: Metrics, *, draining: bool = False) -> FastAPI:
@@ -76,7 +76,7 @@ def lines_of_access(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.L
 
 
 def test_an_exception_is_a_problem_that_tells_nothing() -> None:
-    """A fault of the service is a 500 with the request's id and none of the exception."""
+    """A fault of the service is a 500 with the request's id and nothing of the exception."""
     metrics = Metrics()
 
     response = ask(example(metrics), "GET", "/bug", {"X-Request-ID": "mine"})
@@ -88,7 +88,7 @@ def test_an_exception_is_a_problem_that_tells_nothing() -> None:
 
 
 def test_an_exception_is_counted() -> None:
-    """A 500 is a request like any other, and a rejection."""
+    """A 500 is counted as a request like any other, and as a rejection."""
     metrics = Metrics()
 
     ask(example(metrics), "GET", "/bug")
@@ -99,7 +99,7 @@ def test_an_exception_is_counted() -> None:
 
 
 def test_an_exception_is_logged_with_its_request(caplog: pytest.LogCaptureFixture) -> None:
-    """The log has what the answer keeps back: the exception, under the request's id."""
+    """The log has the exception, which the answer does not show, under the request's id."""
     with lines_of_access(caplog) as records:
         ask(example(Metrics()), "GET", "/bug", {"X-Request-ID": "mine"})
 
@@ -110,7 +110,7 @@ def test_an_exception_is_logged_with_its_request(caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("is_handled", [True, False])
 def test_what_led_to_a_problem_goes_with_the_answer(*, is_handled: bool) -> None:
-    """A connection keeps the scope of its last request: no body or rows of a refused one may hang on it."""
+    """A connection keeps the scope of its last request, which must not keep a refused body or its rows in memory."""
     held: list[weakref.ref[Bug]] = []
 
     def refuse() -> None:
@@ -150,7 +150,7 @@ def test_a_problem_keeps_its_headers() -> None:
 
 
 def test_a_wrong_method_names_the_right_ones() -> None:
-    """405 has the header Allow, counts under the route's template and not under the path."""
+    """A 405 has the header Allow, and is counted under the route's template, not its path."""
     metrics = Metrics()
 
     response = ask(example(metrics), "POST", "/fine/x")
@@ -161,7 +161,7 @@ def test_a_wrong_method_names_the_right_ones() -> None:
 
 
 def test_routes_are_templates() -> None:
-    """However many paths a route has, its label is one; so is that of all paths there are not."""
+    """All paths of a route share one label; so do all paths that do not exist."""
     metrics = Metrics()
     app = example(metrics)
 
@@ -200,7 +200,7 @@ async def _bare_request(app: FastAPI, method: str) -> None:
 @settings(max_examples=60)
 @given(st.binary(max_size=140))
 def test_a_request_id_is_kept_or_made(sent: bytes) -> None:
-    """Only an id of 1 to 128 harmless characters is repeated; any other is replaced by one that is."""
+    """An id of 1 to 128 harmless characters is sent back; any other is replaced by a new one of that form."""
     response = ask(FINE, "GET", "/fine/x", {"X-Request-ID": sent})
 
     given_back = response.headers["X-Request-ID"].encode()
@@ -249,13 +249,13 @@ def flood(app: FastAPI, paths: list[str]) -> float:
 
 
 def told(records: list[logging.LogRecord], status: int) -> tuple[int, int]:
-    """How many lines there are of that status, and how many requests they say have none."""
+    """Count the lines of that status, and the requests that they report as left out."""
     lines = [record.__dict__ for record in records if record.__dict__.get("status") == status]
     return len(lines), sum(line.get("left_out", 0) for line in lines)
 
 
 def test_under_load_lines_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """A hundred lines a second are written at the most; a later one says how many were not."""
+    """At most a hundred lines a second are written; a later one says how many were left out."""
     app = example(Metrics())
     with lines_of_access(caplog) as records:
         seconds = flood(app, ["/fine/x"] * 400)
@@ -269,7 +269,7 @@ def test_under_load_lines_are_left_out_and_counted(caplog: pytest.LogCaptureFixt
 
 
 def test_a_flood_of_refusals_hides_no_fault(caplog: pytest.LogCaptureFixture) -> None:
-    """Faults, refusals and answers are sampled each by themselves."""
+    """Faults, refusals and answers are sampled separately."""
     app = example(Metrics())
     with lines_of_access(caplog) as records:
         flood(app, ["/nothing"] * 300 + ["/bug", "/problem", "/fine/x"])
@@ -301,7 +301,7 @@ def test_what_machines_ask_every_second_is_not_logged(caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("path", ["/healthy", "/health/other", "/metrics2"])
 def test_what_only_begins_like_that_is_logged(caplog: pytest.LogCaptureFixture, path: str) -> None:
-    """A path that a probe has never asked for is one like all that do not exist."""
+    """A path that no probe asks for is logged like every path that does not exist."""
     with lines_of_access(caplog) as records:
         ask(example(Metrics()), "GET", path)
 

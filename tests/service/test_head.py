@@ -31,7 +31,7 @@ def told(answer: httpx.Response) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", [*FOUND, *OTHERS])
 def test_head_is_get_without_a_body(client: httpx.Client, path: str) -> None:
-    """Status and headers are those of GET, the length too; so are those of problems."""
+    """Status and headers, the length among them, are those of GET, for problems too."""
     get = client.get(path)
     head = client.head(path)
 
@@ -42,7 +42,7 @@ def test_head_is_get_without_a_body(client: httpx.Client, path: str) -> None:
 
 
 def test_the_connection_goes_on_behind_a_head(client: httpx.Client) -> None:
-    """No byte of a body comes, so that the next answer is where the client looks for it."""
+    """No byte of a body follows, so the client finds the next answer where it expects it."""
     with connect(client) as connection:
         connection.sendall(request_head("HEAD", "/", []) + request_head("GET", "/health/live", ["Connection: close"]))
         received = everything_from(connection)
@@ -54,7 +54,7 @@ def test_the_connection_goes_on_behind_a_head(client: httpx.Client) -> None:
 
 
 def test_metrics_have_a_head_of_their_own(client: httpx.Client) -> None:
-    """It is counted as HEAD, under the route that it asked for."""
+    """It is counted as HEAD, under the route that was asked for."""
     before = scrape(client).value("digits_http_requests_total", method="HEAD", route="/metrics", status="200")
     assert client.head("/metrics").headers["Content-Length"] != "0"
     after = scrape(client).value("digits_http_requests_total", method="HEAD", route="/metrics", status="200")
@@ -63,7 +63,7 @@ def test_metrics_have_a_head_of_their_own(client: httpx.Client) -> None:
 
 
 def test_where_there_is_no_get_there_is_no_head(client: httpx.Client) -> None:
-    """What is for POST only says so."""
+    """A path that only takes POST says so."""
     answer = client.head("/v1/predict")
 
     assert (answer.status_code, answer.headers["Allow"], answer.content) == (405, "POST", b"")
@@ -78,7 +78,7 @@ def test_other_methods_are_told_of_head(client: httpx.Client) -> None:
 
 
 def test_a_fault_leaves_head_what_it_was() -> None:
-    """Whoever answers for an exception finds that it was a HEAD."""
+    """The code that answers for an exception sees that the request was a HEAD."""
     scope: dict[str, Any] = {"type": "http", "method": "HEAD"}
     seen = []
 

@@ -65,7 +65,7 @@ def test_a_service_of_which_every_version_is_rejected_gives_the_reasons(
 
 
 def test_a_draining_service_is_alive_and_answers_but_is_not_ready(drainable: httpx.Client, drain: Drain) -> None:
-    """From the first moment of a stop load balancers turn away, while what arrives is still answered."""
+    """Load balancers turn away as soon as a stop begins, while requests that still arrive are answered."""
     drain.draining = True
 
     assert_problem(drainable.get("/health/ready"), 503, "not-ready")
@@ -80,11 +80,11 @@ def test_a_draining_service_is_alive_and_answers_but_is_not_ready(drainable: htt
 def test_what_was_begun_before_a_stop_ends_its_connection(
     drainable: httpx.Client, drain: Drain, headers: list[str]
 ) -> None:
-    """An answer tells what is so when it is sent: a slow request of before is not followed by one more."""
+    """What counts is the state when the answer is sent: a slow request from before the stop ends its connection too."""
     headers = [f"Content-Type: {BYTES}", "Content-Length: 784", "Expect: 100-continue", *headers]
     with connect(drainable) as connection:
         connection.sendall(request_head("POST", PATH, headers))
-        assert read_status(connection) == 100  # its body is being waited for
+        assert read_status(connection) == 100  # the service waits for the body
         drain.draining = True
         connection.sendall(bytes(784))
         answer = everything_from(connection)
@@ -94,7 +94,7 @@ def test_what_was_begun_before_a_stop_ends_its_connection(
 
 
 def test_trouble_with_the_store_leaves_a_service_ready(store: Path, client: httpx.Client) -> None:
-    """A policy that cannot be read is told, and what serves goes on."""
+    """A policy that cannot be read is reported, and the current version goes on serving."""
     (store / "digits/policy.json").write_text("{")
 
     wait_until(lambda: bool(client.get("/health").json()["trouble"]))

@@ -37,7 +37,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 @pytest.fixture(autouse=True)
 def as_before(client: httpx.Client) -> Iterator[None]:
-    """After the test the service is alive, answers right, and is busy with nothing."""
+    """After the test the service is alive, answers correctly, and is not busy."""
     yield
     assert client.get("/health/live").is_success
     assert digits_of(predict(client, ONE_ROW, BYTES)) == [7]
@@ -45,14 +45,14 @@ def as_before(client: httpx.Client) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_time() -> Iterator[None]:
-    """Fail if what happens while the context is open takes for too long."""
+    """Fail if the context is open for too long."""
     started = time.monotonic()
     yield
     assert time.monotonic() - started < SECONDS
 
 
 def chunked(client: httpx.Client, content_type: str, chunks: bytes) -> int:
-    """The status that a body in chunks is answered with; they may be no chunks at all."""
+    """Send a chunked body, whose chunks may be invalid; gives the answer's status."""
     with connect(client) as connection:
         headers = [f"Content-Type: {content_type}", "Transfer-Encoding: chunked"]
         connection.sendall(request_head("POST", PATH, headers))
@@ -62,13 +62,13 @@ def chunked(client: httpx.Client, content_type: str, chunks: bytes) -> int:
 
 
 class TestLengths:
-    """What a body says of its length is not believed."""
+    """The length that a body announces is not trusted."""
 
     @pytest.mark.parametrize(
         "length", ["-1", "+784", "784.0", "7e2", "0x310", "784, 784", "784 784", "", "99999999999999999999999"]
     )
     def test_no_length(self, client: httpx.Client, length: str) -> None:
-        """A length that is no number is malformed."""
+        """A length that is not a valid number is malformed."""
         with connect(client) as connection:
             head = request_head("POST", PATH, [f"Content-Type: {BYTES}", f"Content-Length: {length}"])
             connection.sendall(head + bytes(784))
@@ -76,7 +76,7 @@ class TestLengths:
             assert read_status(connection) == 400
 
     def test_two_lengths(self, client: httpx.Client) -> None:
-        """Two lengths, or a length beside chunks, could be read in two ways: they are malformed."""
+        """Two lengths, or a length beside chunks, could be read in two ways, so they are malformed."""
         for second in ("Content-Length: 1", "Transfer-Encoding: chunked"):
             with connect(client) as connection:
                 headers = [f"Content-Type: {BYTES}", "Content-Length: 784", second]
@@ -85,7 +85,7 @@ class TestLengths:
                 assert read_status(connection) == 400
 
     def test_more_than_can_be(self, client: httpx.Client) -> None:
-        """An enormous length is refused before anything of the body is there."""
+        """An enormous length is refused before any of the body has arrived."""
         with connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", "Content-Length: 99999999999"]
             connection.sendall(request_head("POST", PATH, headers))
@@ -94,7 +94,7 @@ class TestLengths:
 
     @pytest.mark.parametrize("ending", [[], ["Connection: close"]])
     def test_bytes_beyond_the_length(self, client: httpx.Client, ending: list[str]) -> None:
-        """What follows the announced body is no part of it: the row is answered as it is."""
+        """Bytes after the announced body are not part of it: the row is answered as it is."""
         with connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", "Content-Length: 784", *ending]
             connection.sendall(request_head("POST", PATH, headers) + ONE_ROW + b"surplus")
@@ -110,7 +110,7 @@ class TestChunks:
         assert chunked(client, BYTES, b"".join(b"1\r\n%c\r\n" % byte for byte in ONE_ROW) + b"0\r\n\r\n") == 200
 
     def test_a_flood_of_chunks(self, client: httpx.Client) -> None:
-        """A million chunks of one byte are read in time, and are too many rows at most."""
+        """A million chunks of one byte are read in time, and refused only because they are not whole rows."""
         with in_time():
             status = chunked(client, BYTES, b"1\r\n\0\r\n" * 1_000_000 + b"0\r\n\r\n")
 
@@ -120,7 +120,7 @@ class TestChunks:
         "chunks", [b"no length\r\n", b"-1\r\n\0\r\n", b"ffffffffffffffffff\r\n", b"1\r\n\0\0\0\0\r\n"]
     )
     def test_no_chunks(self, client: httpx.Client, chunks: bytes) -> None:
-        """Chunks that say a wrong length, or none, are malformed."""
+        """Chunks with a wrong length, or without one, are malformed."""
         assert chunked(client, BYTES, chunks) == 400
 
 
@@ -130,7 +130,7 @@ class TestCompression:
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "identity, gzip"])
     @pytest.mark.parametrize("content_type", [BYTES, JSON, "image/png", FORM])
     def test_compressed_bodies(self, client: httpx.Client, content_type: str, encoding: str) -> None:
-        """A compressed body is refused by its header, whatever it would become."""
+        """A compressed body is refused because of its header, whatever it contains."""
         headers = {"Content-Type": content_type, "Content-Encoding": encoding}
         response = client.post(PATH, content=gzip.compress(bytes(10_000_000)), headers=headers)
 
@@ -138,7 +138,7 @@ class TestCompression:
 
     @pytest.mark.parametrize(("codings", "status"), [(["gzip, chunked"], 415), (["gzip", "chunked"], 400)])
     def test_a_transfer_coding_that_is_not_read(self, client: httpx.Client, codings: list[str], status: int) -> None:
-        """A body that was compressed on the way is refused, and not taken for the pixels that it has by chance."""
+        """A body with a compressing transfer coding is refused, even where its bytes could be taken for pixels."""
         headers = [f"Content-Type: {BYTES}", *(f"Transfer-Encoding: {coding}" for coding in codings)]
         body = b"310\r\n" + bytes(784) + b"\r\n0\r\n\r\n"
         with connect(client) as connection:
@@ -146,17 +146,17 @@ class TestCompression:
             assert read_status(connection) == status
 
     def test_compressed_body_that_does_not_say_so(self, client: httpx.Client) -> None:
-        """Without the header it is what its type says: bytes, of the wrong number."""
+        """Without the header the body is read as its type says: as bytes, but the wrong number of them."""
         assert_problem(predict(client, gzip.compress(bytes(784)), BYTES), 422, "invalid-input")
 
 
 class TestTypes:
-    """Headers that say what a body is, at great length."""
+    """Very long Content-Type headers."""
 
     @pytest.mark.parametrize("path", [PATH, "/v1/read"])
     @pytest.mark.parametrize("parameters", ['boundary="' + ";" * 60_000, "a=b;" * 15_000, "boundary=" + "b" * 1_100])
     def test_a_very_long_type(self, client: httpx.Client, parameters: str, path: str) -> None:
-        """It is refused before it is taken apart, which would hold up all others for a tenth of a second."""
+        """It is refused before it is parsed, which would hold up all other requests for a tenth of a second."""
         response = client.post(path, content=b"a", headers={"Content-Type": f"{FORM}; {parameters}"})
 
         detail = assert_problem(response, 415, "unsupported-media-type")["detail"]
@@ -164,25 +164,25 @@ class TestTypes:
 
 
 class TestJson:
-    """JSON that is deep, long or double."""
+    """JSON that is deeply nested, very long, or names a member twice."""
 
     @pytest.mark.parametrize("depth", [50, 120, 250_000])
     @pytest.mark.parametrize("opening", ["[", '{"pixels":', '{"instances":['])
     def test_depth(self, client: httpx.Client, opening: str, depth: int) -> None:
-        """However deep it is nested, it is no image; at worst it is called no JSON."""
+        """Brackets that are never closed are malformed JSON, however deep they are."""
         response = predict(client, opening.encode() * depth, JSON)
 
         assert_problem(response, 400, "malformed-body")
 
     @pytest.mark.parametrize("depth", [50, 120, 1000])
     def test_depth_that_ends(self, client: httpx.Client, depth: int) -> None:
-        """Brackets that are all closed are no image either."""
+        """Nested brackets that are all closed are not an image either."""
         body = b'{"instances":' + b"[" * depth + b"]" * depth + b"}"
 
         assert predict(client, body, JSON).status_code in (400, 422)
 
     def test_a_member_twice(self, client: httpx.Client) -> None:
-        """Of two members of one name neither is chosen in silence from a body that is otherwise right."""
+        """Two members of the same name are refused in an otherwise valid body: neither is silently chosen."""
         row = json.dumps([0.7] + [0.0] * 783)
         body = f'{{"pixels": {row}, "pixels": [0.1]}}'.encode()
 
@@ -190,14 +190,14 @@ class TestJson:
 
     @pytest.mark.parametrize("number", ["1" * 100_000, "0." + "1" * 100_000, "1e" + "9" * 1000, "-0", "1e-400"])
     def test_long_numbers(self, client: httpx.Client, number: str) -> None:
-        """A number of a hundred thousand digits is read, or refused, in no time."""
+        """A number of a hundred thousand digits is read, or refused, in time."""
         with in_time():
             response = predict(client, f'{{"pixels": [{",".join([number] * 784)}]}}'.encode()[:15_000_000], JSON)
 
         assert response.status_code in (200, 400, 422)
 
     def test_a_very_long_name(self, client: httpx.Client) -> None:
-        """The name of a made-up member is not sent back whole."""
+        """The name of an unknown member is not sent back in full."""
         response = predict(client, json.dumps({"x" * 1_000_000: 1}).encode(), JSON)
 
         assert_problem(response, 422, "invalid-input")
@@ -205,7 +205,7 @@ class TestJson:
 
 
 def bomb(media_type: str) -> bytes:
-    """A picture of one colour, that is small as a file and over the limit in pixels."""
+    """A picture of one colour: a small file with more pixels than the limit."""
     file = io.BytesIO()
     options: dict[str, dict[str, Any]] = {
         "image/tiff": {"compression": "tiff_adobe_deflate"},
@@ -232,11 +232,11 @@ def png(width: int, height: int, pixels: bytes) -> bytes:
 # As `service.server` does: Pillow warns of damage that is answered with 422.
 @pytest.mark.filterwarnings("ignore:::PIL")
 class TestPictures:
-    """Pictures that are bombs, lies, or two things at once."""
+    """Pictures that are decompression bombs, lie about their size, or are two files in one."""
 
     @pytest.mark.parametrize("media_type", MEDIA_TYPES)
     def test_bombs(self, client: httpx.Client, media_type: str) -> None:
-        """A small file of many pixels is refused by its header, in every format and in a form as well."""
+        """A small file of many pixels is refused because of its header, in every format, and in a form too."""
         content = bomb(media_type)
         assert len(content) < 5_000_000
 
@@ -245,7 +245,7 @@ class TestPictures:
                 assert_problem(predict(client, *sent), 413, "too-large")
 
     def test_a_png_that_unpacks_to_more_than_its_header_says(self, client: httpx.Client) -> None:
-        """Pixel data of a hundred megabytes behind a header of 28 x 28 is not unpacked for ever."""
+        """Pixel data of a hundred megabytes behind a header of 28 x 28 does not keep the service busy."""
         content = png(28, 28, bytes(100_000_000))
 
         with in_time():
@@ -266,14 +266,14 @@ class TestPictures:
     @pytest.mark.parametrize("media_type", MEDIA_TYPES)
     @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5])
     def test_files_cut_short(self, client: httpx.Client, media_type: str, kept: float) -> None:
-        """Half a file of any format is refused, whatever it is called."""
+        """A truncated file of any format is refused."""
         whole = picture(pillow_format=media_type.removeprefix("image/").upper())
 
         assert_problem(predict(client, whole[: int(len(whole) * kept)], media_type), 422, "invalid-input")
 
     @pytest.mark.parametrize("media_type", MEDIA_TYPES)
     def test_a_file_with_another_behind_it(self, client: httpx.Client, media_type: str) -> None:
-        """What stands behind a picture is not looked at: a page, a program or an archive is no part of it."""
+        """Bytes after a picture are ignored, be they a script, an archive or another picture."""
         whole = picture(pillow_format=media_type.removeprefix("image/").upper())
         alone = predict(client, whole, media_type)
 
@@ -285,7 +285,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("before", [b"\n", b"<svg/>", b"%PDF-1.4\n", b"#!/bin/sh\n", b"GIF89a", b"BM"])
     def test_a_picture_behind_something_else(self, client: httpx.Client, before: bytes) -> None:
-        """A file is what it begins with, and a picture further behind does not make it one."""
+        """The beginning of a file decides what it is: a picture further on does not make it one."""
         assert_problem(predict(client, before + picture(), "image/png"), 422, "invalid-input")
 
     @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ class TestPictures:
         ids=["EPS", "SVG", "FITS", "PPM", "ICO", "PSD"],
     )
     def test_formats_that_are_not_accepted(self, client: httpx.Client, content: bytes) -> None:
-        """What Pillow could read besides is not given to it, under whatever name it comes."""
+        """Other formats that Pillow could read are not given to it, whatever media type they are sent with."""
         for media_type in MEDIA_TYPES:
             assert_problem(predict(client, content, media_type), 422, "invalid-input")
 
     @pytest.mark.parametrize("size", [(0, 0), (0, 28), (28, 0), (1, 1), (2**31 - 1, 1), (1, 2**31 - 1)])
     def test_sizes(self, client: httpx.Client, size: tuple[int, int]) -> None:
-        """A header of no pixels, of one, or of a line of two thousand millions is refused."""
+        """A header with no pixels, with one, or with a line of two thousand million is refused."""
         assert predict(client, png(*size, bytes(2)), "image/png").status_code in (413, 422)
 
 

@@ -36,7 +36,7 @@ def predict(client: httpx.Client, path: str = "/v1/predict", **headers: str) -> 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_nothing_below_v1_answers_without_a_key(guarded: httpx.Client, method: str, path: str) -> None:
-    """Without a key each path below /v1/ is a 401 that says how a key is sent; the shortcut is no way round."""
+    """Without a key each path below /v1/ is a 401 that says how to send one; the shortcut does not bypass this."""
     answer = guarded.request(method, path)
     problem = assert_problem(answer, 401, "unauthorized")
     assert "Authorization: Bearer" in problem["detail"]
@@ -44,7 +44,7 @@ def test_nothing_below_v1_answers_without_a_key(guarded: httpx.Client, method: s
 
 
 def test_a_refusal_of_head_has_no_body(guarded: httpx.Client) -> None:
-    """Not a byte of the problem comes, so that the next answer is where the client looks for it."""
+    """No byte of the problem follows, so the client finds the next answer where it expects it."""
     with connect(guarded) as connection:
         connection.sendall(request_head("HEAD", "/v1/models", []))
         received = connection.recv(65_536)
@@ -66,7 +66,7 @@ def test_what_operators_and_browsers_start_with_needs_no_key(guarded: httpx.Clie
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?version=1"])
 def test_each_key_opens_in_each_header(guarded: httpx.Client, key: str, path: str) -> None:
-    """Any of the keys is accepted, as a bearer token of any spelling and as X-API-Key."""
+    """Any of the keys is accepted, as X-API-Key and as a bearer token, however `Bearer` is spelled."""
     assert predict(guarded, path, Authorization=f"Bearer {key}").status_code == 200
     assert predict(guarded, path, Authorization=f"bearer  {key}").status_code == 200
     assert predict(guarded, path, X_API_Key=key).status_code == 200
@@ -86,12 +86,12 @@ def test_each_key_opens_in_each_header(guarded: httpx.Client, key: str, path: st
     ],
 )
 def test_anything_else_is_refused(guarded: httpx.Client, headers: dict[str, str]) -> None:
-    """Part of a key, more than a key, all keys at once and other schemes do not open."""
+    """Part of a key, more than a key, all keys at once and other schemes are not accepted."""
     assert_problem(predict(guarded, **headers), 401, "unauthorized")
 
 
 def test_refusals_are_counted_and_no_key_is_logged(guarded: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    """A refusal shows in the metrics; neither a right nor a wrong key ever gets into a line or an answer."""
+    """A refusal shows in the metrics; no key, right or wrong, ever gets into a log line or an answer."""
     with caplog.at_level(logging.DEBUG):
         answers = [predict(guarded, X_API_Key="wrong-secret"), predict(guarded, X_API_Key=KEYS[0])]
         wait_until(lambda: scrape(guarded).value("digits_rejected_total", reason="unauthorized") == 1)
@@ -101,7 +101,7 @@ def test_refusals_are_counted_and_no_key_is_logged(guarded: httpx.Client, caplog
 
 
 def test_the_document_says_how_a_key_is_sent() -> None:
-    """With keys, each operation below /v1/ needs one of two schemes and foresees 401; others need none."""
+    """With keys, each operation below /v1/ needs one of two schemes and documents 401; others need none."""
     document = create_app(Settings(api_keys=SecretStr("k")), load=FakeLoader()).openapi()
     schemes = document["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer"
@@ -116,7 +116,7 @@ def test_the_document_says_how_a_key_is_sent() -> None:
 
 
 def test_without_keys_anybody_may_ask(client: httpx.Client) -> None:
-    """A service without keys takes requests with none, and with any."""
+    """A service without keys accepts requests without a key and with any key."""
     assert predict(client).status_code == 200
     assert predict(client, X_API_Key="anything").status_code == 200
     assert "security" not in json.dumps(client.get("/openapi.json").json()["paths"])

@@ -62,7 +62,7 @@ def test_check_says_what_the_policy_leads_to(
     policy: str | None,
     said: str,
 ) -> None:
-    """A pin that cannot be followed is told before a start serves what it was to keep out."""
+    """`check` reports a pin that cannot be followed before a start serves the version that it was to keep out."""
     shutil.copytree(released_store / "digits", tmp_path / "digits")
     (write_version(tmp_path, 2) / "saved_model.pb").write_bytes(b"damaged")
     if policy is not None:
@@ -88,7 +88,7 @@ def test_check_refuses_a_version_that_was_copied_to_another_place(
     number: str,
     reason: str,
 ) -> None:
-    """What the service would not load for its number or its model, `check` does not call whole."""
+    """`check` does not call a version whole that the service would reject for its number or its model."""
     shutil.copytree(released_store / "digits" / "1", tmp_path / model / number)
     monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
     monkeypatch.setenv("DIGITS_MODEL_NAME", model)
@@ -99,7 +99,7 @@ def test_check_refuses_a_version_that_was_copied_to_another_place(
 def test_check_reads_the_golden_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that match the manifest are not enough: golden images that are none keep a version from serving."""
+    """Files that match the manifest are not enough: invalid golden images keep a version from serving."""
     write_version(tmp_path, 1)
     monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
     assert main(["check"]) == 1
@@ -110,7 +110,7 @@ def test_check_reads_the_golden_images(
 def test_check_says_what_it_cannot_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version on a disk that fails is told, in place of a traceback."""
+    """`check` reports a version on a failing disk, instead of ending with a traceback."""
     fail(write_version(tmp_path, 1) / MANIFEST_PATH)
     monkeypatch.setenv("DIGITS_MODEL_STORE", str(tmp_path))
     assert main(["check"]) == 1
@@ -127,21 +127,21 @@ def test_check_of_an_empty_store_fails_and_says_what_to_do(
 
 
 def test_wrong_setting_is_named() -> None:
-    """A setting out of its range ends the start with 2 and says which one."""
+    """A setting out of its range ends the start with 2 and is named."""
     ended = run(DIGITS_PORT="99999")
     assert ended.returncode == 2
     assert "DIGITS_PORT" in ended.stderr
 
 
 def test_wrong_settings_together_are_named_as_they_are_set() -> None:
-    """What is wrong with two settings at once names both variables, not what they are called inside."""
+    """An error in two settings together names both environment variables, not their names in the code."""
     ended = run(DIGITS_QUEUE_LIMIT="9")
     assert ended.returncode == 2
     assert ended.stderr == "DIGITS_QUEUE_LIMIT (9) must be at least DIGITS_MAX_INSTANCES (10000)\n"
 
 
 def test_an_app_that_cannot_start_ends_with_1() -> None:
-    """Not with uvicorn's own 3, which tells that the quality gate has refused a version."""
+    """Not with uvicorn's own 3, which here means that the quality gate has refused a version."""
     without_threads = (
         "import sys, service.pool\n"
         "def none(count, name): raise RuntimeError('no thread')\n"
@@ -162,7 +162,7 @@ def test_an_app_that_cannot_start_ends_with_1() -> None:
 
 
 def test_taken_port_is_said_plainly() -> None:
-    """A port that another program has ends the start with 1 and a sentence, not a traceback."""
+    """A port that another program uses ends the start with 1 and a sentence, not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = run(DIGITS_PORT=str(taken.getsockname()[1]))
     assert ended.returncode == 1
@@ -172,7 +172,7 @@ def test_taken_port_is_said_plainly() -> None:
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "fe80::1"])
 def test_an_address_that_this_machine_does_not_have_is_said_plainly(host: str) -> None:
-    """A name that nobody knows, or another machine's address, ends the start with 1 and the setting to change."""
+    """An unknown host name, or another machine's address, ends the start with 1 and names the setting to change."""
     ended = run(DIGITS_HOST=host)
     assert ended.returncode == 1
     assert "Choose another DIGITS_HOST" in ended.stderr
@@ -181,7 +181,7 @@ def test_an_address_that_this_machine_does_not_have_is_said_plainly(host: str) -
 
 
 def test_several_workers_are_for_linux(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where connections would not be spread over them, the start says so instead of leaving all but one idle."""
+    """Where connections would not be spread over workers, the start says so instead of leaving all but one idle."""
     monkeypatch.setenv("DIGITS_WORKERS", "2")
     assert main([], system="Darwin") == 2
     assert "on Darwin one worker serves; leave it unset or choose 1" in capsys.readouterr().err

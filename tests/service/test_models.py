@@ -23,7 +23,7 @@ def states(client: httpx.Client) -> dict[int, str]:
 
 
 def test_models_lists_the_one_model(client: httpx.Client) -> None:
-    """The list holds the model as it is shown alone."""
+    """The list holds the same document as the model's own path."""
     model = client.get("/v1/models/digits").json()
 
     assert model == {
@@ -56,7 +56,7 @@ def test_a_version_shows_its_manifest(client: httpx.Client) -> None:
 
 
 def test_a_quarantined_version_shows_what_can_be_read(store: Path, start_service: StartService) -> None:
-    """A manifest that is not valid is null; the reason says why the version does not serve."""
+    """A manifest that is not valid is shown as null; the reason says why the version does not serve."""
     folder = write_version(store, 2)
     (folder / MANIFEST_PATH).write_text("{")
     client = start_service(FakeLoader(rejected={2: "its manifest is not valid"}))
@@ -70,7 +70,7 @@ def test_a_quarantined_version_shows_what_can_be_read(store: Path, start_service
 def test_numbers_that_json_does_not_know_do_no_harm(
     store: Path, start_service: StartService, changes: dict[str, Any]
 ) -> None:
-    """Python writes NaN and Infinity into JSON; a manifest with one can still be asked for."""
+    """Python writes NaN and Infinity into JSON; a manifest that holds one can still be requested."""
     write_version(store, 2, **changes)
     client = start_service(FakeLoader(rejected={2: "not whole"}))
 
@@ -85,7 +85,7 @@ def test_a_version_without_the_file_says_so(client: httpx.Client, file: str) -> 
 
 @needs_a_failing_file
 def test_a_disk_that_fails_is_no_missing_file(store: Path, client: httpx.Client) -> None:
-    """Whoever looks for a card is not told that there is none."""
+    """A card that cannot be read is a 500, not a 404."""
     card = store / "digits/1/assets.extra/model_card.md"
     card.touch()
     fail(card)
@@ -94,7 +94,7 @@ def test_a_disk_that_fails_is_no_missing_file(store: Path, client: httpx.Client)
 
 
 def test_a_version_that_serves_from_memory_has_no_card_any_more(store: Path, client: httpx.Client) -> None:
-    """It is not said that there is no such version, while the list shows it."""
+    """The answer does not say that there is no such version, as the list still shows it."""
     write_version(store, 2)
     (store / "digits/policy.json").write_text('{"serve": 1}')
     wait_until(lambda: states(client) == {1: "serving", 2: "loaded"})
@@ -117,7 +117,7 @@ def test_a_model_card_is_markdown(store: Path, client: httpx.Client) -> None:
 
 
 def test_a_report_can_fetch_and_run_nothing(store: Path, client: httpx.Client) -> None:
-    """A report is a page of the trainer's: its policy allows styles and inline pictures only."""
+    """A report is a page made by the trainer: its policy allows styles and inline pictures only."""
     (store / "digits/1/assets.extra/report.html").write_text("<h1>Report</h1>")
 
     response = client.get(f"{VERSION}/1/report")
@@ -131,7 +131,7 @@ def test_a_report_can_fetch_and_run_nothing(store: Path, client: httpx.Client) -
 
 
 def test_a_store_that_hangs_is_told_in_time(store: Path, start_service: StartService) -> None:
-    """Reads that the store does not answer are 504, however many there are, and nothing else waits for them."""
+    """Reads that hang in the store are answered with 504, however many there are, and nothing else waits for them."""
     write_version(store, 2)
     client = start_service(FakeLoader(rejected={2: "it is damaged"}), request_timeout_seconds=0.1)
     wait_until(lambda: states(client).get(2) == "quarantined")
@@ -181,7 +181,7 @@ def test_paths_do_not_leave_the_version(client: httpx.Client) -> None:
 
 
 def test_a_pinned_version_serves(store: Path, client: httpx.Client) -> None:
-    """The policy's version serves, and what cannot be followed is told as trouble."""
+    """The policy's version serves, and a policy that cannot be followed is reported as trouble."""
     write_version(store, 2)
     wait_until(lambda: states(client) == {2: "serving", 1: "loaded"})
 

@@ -17,7 +17,7 @@ from tests.service.bodies.test_reader import picture
 from tests.service.fakes import FakeLoader
 from tests.service.running import running_service
 
-# A schema cannot say everything: that a picture has ink on it, or that 784 bytes make an image.
+# A schema cannot express everything, such as that a picture has ink on it, or that an image is 784 bytes.
 TOO_STRICT = ["positive_data_acceptance"]
 PREDICTIONS = ("/v1/predict", "/v1/read")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -72,7 +72,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
-    """Each has an id of its own, a summary and a description."""
+    """Each has a unique id, a summary and a description."""
     found = [operation for _, _, operation in operations(document)]
 
     assert len({operation["operationId"] for operation in found}) == len(found)
@@ -89,7 +89,7 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_predict_documents_every_body_and_every_error(document: dict[str, Any]) -> None:
-    """The contract's media types and statuses are all there."""
+    """All media types and statuses of the contract are documented."""
     operation = document["paths"]["/v1/predict"]["post"]
 
     pictures = {f"image/{name}" for name in ("png", "jpeg", "webp", "bmp", "gif", "tiff")}
@@ -101,12 +101,12 @@ def test_predict_documents_every_body_and_every_error(document: dict[str, Any]) 
 
 
 def headers_of(operation: dict[str, Any], status: str) -> set[str]:
-    """The headers that an answer is said to have."""
+    """The headers that are documented for an answer."""
     return set(operation["responses"][status]["headers"])
 
 
 def test_every_answer_documents_its_headers() -> None:
-    """The contract's: the request's id everywhere, the version and the times, when to come back, how to send a key."""
+    """As in the contract: the request id everywhere, the version and the times, when to retry, how to send a key."""
     with_keys = create_app(Settings(api_keys=SecretStr("k" * 32)), load=FakeLoader()).openapi()
     more = {"429": {"Retry-After"}, "503": {"Retry-After"}, "401": {"WWW-Authenticate"}}
     for path, _, operation in operations(with_keys):
@@ -116,7 +116,7 @@ def test_every_answer_documents_its_headers() -> None:
 
 
 def test_answers_have_the_headers_that_they_document(client: httpx.Client, document: dict[str, Any]) -> None:
-    """Each one, by its name."""
+    """Every documented header is in the answer, under the documented name."""
     for path in PREDICTIONS:
         operation = document["paths"][path]["post"]
         for content, status in ((picture(), 200), (b"none", 422)):
@@ -128,7 +128,7 @@ def test_answers_have_the_headers_that_they_document(client: httpx.Client, docum
 @pytest.mark.parametrize("path", PREDICTIONS)
 @pytest.mark.parametrize("field", ["file", "files"])
 def test_a_form_may_have_either_name(client: httpx.Client, document: dict[str, Any], path: str, field: str) -> None:
-    """The parts that are taken are the ones that the document knows, and neither is required beside the other."""
+    """Both part names that are accepted are documented, and a form needs only one of them."""
     schema = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert schema["properties"].keys() == {"file", "files"}
     assert {"required": [field]} in schema.get("anyOf", []) + schema.get("oneOf", [])
@@ -137,7 +137,7 @@ def test_a_form_may_have_either_name(client: httpx.Client, document: dict[str, A
 
 
 def test_reading_takes_the_same_questions_as_predicting(document: dict[str, Any]) -> None:
-    """A version and a deadline may be asked for, and every error of theirs is there."""
+    """Reading documents the same parameters for version and deadline as predicting, and the same statuses."""
     operation = document["paths"]["/v1/read"]["post"]
     predict = document["paths"]["/v1/predict"]["post"]
 
@@ -147,7 +147,7 @@ def test_reading_takes_the_same_questions_as_predicting(document: dict[str, Any]
 
 @pytest.mark.parametrize("path", PREDICTIONS)
 def test_the_queries_that_are_taken_are_documented(client: httpx.Client, document: dict[str, Any], path: str) -> None:
-    """A query that is refused is told which ones there are: those of the document, and no other."""
+    """The problem with an unknown query lists exactly the queries that the document has."""
     parameters = document["paths"][path]["post"]["parameters"]
     names = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
 
@@ -167,26 +167,26 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_the_introduction_lists_every_problem(document: dict[str, Any]) -> None:
-    """The type of a problem, `/docs#<reason>`, is explained where it leads."""
+    """The type of a problem, `/docs#<reason>`, links to its explanation."""
     for status, problem in BY_STATUS.items():
         assert f"| {status} | `/docs#{problem.reason}` | {problem.title} |" in document["info"]["description"]
 
 
 def test_the_service_keeps_to_its_document(client: httpx.Client) -> None:
-    """Schemathesis makes up requests for each operation and finds no answer that the document does not foresee."""
+    """Schemathesis generates requests for each operation; the document allows every answer."""
     schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
     for path, method, _ in operations(schema.raw_schema):
         checked_operation(schema[path][method.upper()], str(client.base_url))
 
 
 def test_what_an_answer_links_to_is_there(client: httpx.Client) -> None:
-    """Schemathesis follows the document's links from answer to answer, and finds them there."""
+    """Schemathesis follows the document's links from answer to answer; every linked resource exists."""
     schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
     found: set[tuple[str, int]] = set()
 
     class Stories(schema.as_state_machine()):  # type: ignore[misc] # a class that is made of the document
         def before_call(self, case: Any) -> None:
-            case.headers.pop("x-request-timeout-seconds", None)  # as above
+            case.headers.pop("x-request-timeout-seconds", None)  # as in `checked_operation`
 
         def validate_response(self, response: Any, case: Any, *_: Any, **__: Any) -> None:
             case.validate_response(response, excluded_checks=[CHECKS.get_one(name) for name in TOO_STRICT])
@@ -197,12 +197,12 @@ def test_what_an_answer_links_to_is_there(client: httpx.Client) -> None:
 
 
 def checked_operation(operation: Any, base_url: str) -> None:
-    """Check some made-up requests of one operation."""
+    """Check some generated requests of one operation."""
 
     @settings(max_examples=15)
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
-        # A deadline that cannot be kept is answered with 504, as it should be.
+        # A deadline that cannot be met is answered with 504, as it should be.
         case.headers.pop("x-request-timeout-seconds", None)
         case.call_and_validate(base_url=base_url, excluded_checks=[CHECKS.get_one(name) for name in TOO_STRICT])
 

@@ -13,7 +13,7 @@ FILES = sorted(path.name for path in FOLDER.iterdir())
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 REFERENCE = re.compile(r'(?:src|href)="([^"#]+)"')
 IMPORT = re.compile(r'(?:from|import) "\./([^"]+)"')
-# A name that SVG elements are made with; nobody asks it for anything.
+# The namespace name that SVG elements are created with; it is never fetched.
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
 
@@ -31,7 +31,7 @@ def directives(response: httpx.Response) -> dict[str, set[str]]:
 
 
 def test_the_start_page_is_html(client: httpx.Client) -> None:
-    """The address that `make serve` prints shows the page, not another address."""
+    """The address that `make serve` prints shows the page itself, without a redirect."""
     response = client.get("/")
 
     assert response.status_code == 200
@@ -41,7 +41,7 @@ def test_the_start_page_is_html(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_served_as_it_is(client: httpx.Client, name: str) -> None:
-    """Each file has the media type that browsers insist on, and its own bytes."""
+    """Each file has the media type that browsers require, and is served byte for byte."""
     response = client.get(f"/web/{name}")
 
     assert response.status_code == 200
@@ -65,7 +65,7 @@ def test_what_the_page_refers_to_is_served(client: httpx.Client) -> None:
 
 
 def test_links_of_the_page_lead_somewhere(client: httpx.Client) -> None:
-    """The API reference, for one, is a click away."""
+    """Every link of the page works; one leads to the API reference."""
     links = {link for link in REFERENCE.findall(client.get("/").text) if not link.startswith("web/")}
 
     assert "docs" in links
@@ -81,7 +81,7 @@ def test_nothing_comes_from_elsewhere(name: str) -> None:
 
 
 def test_nothing_is_inline() -> None:
-    """The page has no script, style or handler of its own that the policy would have to let through."""
+    """The page has no inline script, style or handler that the policy would have to allow."""
     page = (FOLDER / "index.html").read_text()
 
     assert re.findall(r"<script\b[^>]*>", page) == ['<script type="module" src="web/page.js">']
@@ -90,7 +90,7 @@ def test_nothing_is_inline() -> None:
 
 @pytest.mark.parametrize("address", ["/", "/web/page.js"])
 def test_the_policy_lets_only_this_service_in(client: httpx.Client, address: str) -> None:
-    """Scripts, styles and questions are this service's; pictures may also come from memory and from answers."""
+    """Scripts, styles and requests are limited to this service; pictures may also come from memory and from answers."""
     response = client.get(address)
 
     assert directives(response) == {
@@ -109,7 +109,7 @@ def test_the_policy_lets_only_this_service_in(client: httpx.Client, address: str
 
 @pytest.mark.parametrize("listed", ["{}", '"other", {}', "W/{}"])
 def test_a_browser_that_has_the_file_is_told_so(client: httpx.Client, listed: str) -> None:
-    """A file that has not changed is not sent again, and must be asked for before it is shown."""
+    """An unchanged file is not sent again, and the browser must ask for it before it shows its copy."""
     first = client.get("/web/page.css")
     again = client.get("/web/page.css", headers={"If-None-Match": listed.format(first.headers["ETag"])})
 
@@ -120,7 +120,7 @@ def test_a_browser_that_has_the_file_is_told_so(client: httpx.Client, listed: st
 
 
 def test_a_changed_file_is_sent(client: httpx.Client) -> None:
-    """An ETag of another file, or of an older one, gets the whole file."""
+    """A request with the ETag of another file, or of an older one, gets the whole file."""
     script = client.get("/web/page.js")
     style = client.get("/web/page.css", headers={"If-None-Match": script.headers["ETag"]})
 

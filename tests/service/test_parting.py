@@ -24,7 +24,7 @@ def digit(left: int = 0, ink: NDArray[np.uint8] | None = INK) -> FoundDigit:
 
 
 def inference(*told: tuple[int, tuple[float, float]], seconds: float = 1.0) -> Inference:
-    """Rows of which each is read as that digit, with that confidence and score."""
+    """The answer for rows that are each read as the given digit, with the given confidence and score."""
     probabilities = np.zeros((len(told), 10), np.float32)
     for row, (read, (confidence, _)) in enumerate(told):
         probabilities[row] = (1 - confidence) / 9
@@ -34,19 +34,19 @@ def inference(*told: tuple[int, tuple[float, float]], seconds: float = 1.0) -> I
 
 
 def cut(level: float = 0.0) -> tuple[Part, Part]:
-    """Left and right of two thirds of the width; the level tells it from others."""
+    """A cut at two thirds of the width, as its left and right part; `level` distinguishes it from other cuts."""
     row = np.full(784, level, np.float32)
     return Part(row, (0.0, 0.0, 1.0, 2 / 3)), Part(row, (0.5, 2 / 3, 1.0, 1.0))
 
 
 def text(found: Inference) -> str:
-    """What is read."""
+    """The digits that were read, as text."""
     return "".join(str(row.argmax()) for row in found.probabilities)
 
 
 @pytest.fixture(scope="module")
 def engine(released_program: Path) -> LiteRTEngine:
-    """The released model's."""
+    """The engine of the released model."""
     return LiteRTEngine(released_program, 16)
 
 
@@ -54,14 +54,14 @@ class TestMayBeTwo:
     """Which digits are worth cutting."""
 
     def test_what_the_network_doubts(self) -> None:
-        """Neither what it is sure of, nor what is too narrow for two, nor what surely is one, whichever it is."""
+        """Not a digit that it is sure of, that is too narrow for two, or that surely is one digit, whichever it is."""
         digits = [digit(), digit(), digit(ink=None), digit(), digit()]
         told = inference((3, SURE), (3, UNSURE), (3, UNSURE), (3, (0.99, 0.9)), (3, (0.5, 0.999)))
 
         assert may_be_two(digits, told, 1000) == [1, 3]
 
     def test_not_more_than_a_few(self) -> None:
-        """Those that it doubts most; fewer if there may be fewer digits."""
+        """Only the ones that it doubts most, and fewer if the request has room for fewer digits."""
         told = inference(*((3, (0.5, 0.1 * place)) for place in range(9)))
 
         assert may_be_two([digit()] * 9, told, 1000) == [0, 1, 2, 3]
@@ -69,22 +69,22 @@ class TestMayBeTwo:
         assert may_be_two([digit()] * 9, told, 0) == []
 
     def test_nothing_for_a_version_that_does_not_tell(self) -> None:
-        """Without a score nobody knows whether half a digit is one."""
+        """Without a score, nothing tells whether half of a digit is itself a digit."""
         unsure = inference((3, UNSURE))
         assert may_be_two([digit()], unsure._replace(scores=None, is_digit=None), 1000) == []
 
 
 class TestCuts:
-    """What the network is asked."""
+    """Which halves are given to the network."""
 
     def test_rows_are_in_the_order_of_the_cuts(self) -> None:
-        """The left half first."""
+        """The left half of each cut comes first."""
         rows = rows_of([[cut(0.1), cut(0.2)], [], [cut(0.3)]])
         assert rows[:, 0].tolist() == pytest.approx([0.1, 0.1, 0.2, 0.2, 0.3, 0.3])
         assert rows_of([[]]).shape == (0, 784)
 
     def test_no_more_halves_than_rows_may_be_asked(self) -> None:
-        """What does not fit is not cut."""
+        """A digit whose cuts do not fit is not cut."""
         one, two = cuts_of_each([digit(), digit()], 1000)
         assert one
         assert len(one) == len(two)
@@ -93,10 +93,10 @@ class TestCuts:
 
 
 class TestParted:
-    """When two halves are put in place of a digit."""
+    """When two halves replace a digit."""
 
     def test_sure_halves_are_put_in_its_place(self) -> None:
-        """In order, where they lie, with what the network read; the other digits stay."""
+        """They are in order, each with its box and what the network read; the other digits stay."""
         digits, told = [digit(0), digit(100), digit(200)], inference((7, SURE), (8, UNSURE), (9, SURE))
         halves = inference((1, UNSURE), (2, SURE), (3, SURE), (4, SURE), seconds=3.0)
 
@@ -119,7 +119,7 @@ class TestParted:
         assert [one.box for one in found] == [(9, 4, 1, 1)] * 2
 
     def test_cuts_belong_to_their_digits(self) -> None:
-        """Two digits that are two, the one between them cut in vain."""
+        """Two digits are parted; the one between them was cut in vain."""
         told = inference(*((8, UNSURE) for _ in range(3)))
         halves = inference((2, SURE), (3, SURE), (4, UNSURE), (4, SURE), (5, SURE), (6, SURE))
 
@@ -170,20 +170,20 @@ class TestReleasedModel:
     def test_two_digits_that_touch_are_read(
         self, engine: LiteRTEngine, left: Strokes, right: Strokes, apart: int, expected: str
     ) -> None:
-        """Both, each at its place."""
+        """Both are read, in order."""
         page = ImageChops.lighter(drawn(left, (420, 200)), drawn(right, (420, 200), (40 + apart, 40, 120)))
 
         assert read(engine, page) == expected
 
     @pytest.mark.parametrize(("strokes", "expected"), [*zip(DIGITS, "745", strict=True), (EIGHT, "8"), (NINE, "9")])
     def test_one_digit_stays_one(self, engine: LiteRTEngine, strokes: Strokes, expected: str) -> None:
-        """Whatever is drawn by itself, thin and thick."""
+        """A digit drawn alone is not parted, whether the pen is thin or thick."""
         for pen in (4, 10, 18):
             assert read(engine, drawn(strokes, pen=pen)) == expected
 
 
 def read(engine: LiteRTEngine, page: Image.Image) -> str:
-    """What is read on a drawing."""
+    """The digits that are read from a drawing, as text."""
     digits = digits_from_picture(encoded(dark_on_light(page)), MAX_PIXELS, 100)
     told = asked(engine, np.stack([one.row for one in digits]))
     suspects = may_be_two(digits, told, 100)
@@ -194,7 +194,7 @@ def read(engine: LiteRTEngine, page: Image.Image) -> str:
 
 
 def asked(engine: LiteRTEngine, rows: NDArray[np.float32]) -> Inference:
-    """The released model's answer, without its threshold."""
+    """The released model's answer, with a threshold of 0.9 instead of its own."""
     outputs = engine.run(rows)
     scores = outputs[:, 10].tolist()
     return Inference(outputs[:, :10], [score > 0.9 for score in scores], 0.0, 0.0, scores)

@@ -15,7 +15,7 @@ from tests.service.test_batching import turns
 
 
 def test_result_and_exception_come_back() -> None:
-    """What the work returns is returned, what it raises is raised."""
+    """A call returns what its work returns, and raises what its work raises."""
 
     async def story() -> None:
         async with Pool(limit=2).running() as pool:
@@ -27,7 +27,7 @@ def test_result_and_exception_come_back() -> None:
 
 
 def test_threads_are_there_from_the_start() -> None:
-    """A machine that has none left when there is work fails no call, and keeps none in memory."""
+    """If the machine can start no more threads, no call fails, and none stays in memory."""
     together = threading.Barrier(2)
 
     async def story() -> None:
@@ -39,13 +39,13 @@ def test_threads_are_there_from_the_start() -> None:
 
 
 def test_a_pool_without_its_threads_is_not_made() -> None:
-    """Who starts the service is told, and not the first one who sends a picture."""
+    """The error comes when the service starts, not when the first picture is sent."""
     with no_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
         Pool(limit=1)
 
 
 def test_one_may_wait_however_long_a_call_takes() -> None:
-    """Where every call takes longer than anything may wait, there is still a queue of one."""
+    """Even if every call takes longer than any may wait, there is a queue of one."""
     clock, gate = Clock(), threading.Event()
 
     async def story() -> None:
@@ -62,7 +62,7 @@ def test_one_may_wait_however_long_a_call_takes() -> None:
 
 
 def test_who_waits_and_for_how_long_is_measured() -> None:
-    """Calls that wait are seen while they do, and what each has waited afterwards."""
+    """Waiting calls are counted while they wait, and the wait of each is recorded afterwards."""
     clock, gate, metrics = Clock(), threading.Event(), Metrics()
 
     def sample(name: str) -> float | None:
@@ -88,7 +88,7 @@ def test_who_waits_and_for_how_long_is_measured() -> None:
 
 
 def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() -> None:
-    """The wait is known from how long calls have taken, and all threads share it."""
+    """The wait is estimated from how long calls have taken, divided by the number of threads."""
     clock, gate = Clock(), threading.Event()
 
     async def story() -> None:
@@ -107,7 +107,7 @@ def test_what_would_wait_too_long_is_refused_with_the_time_that_it_would_wait() 
 
 
 def test_nothing_waits_while_a_thread_is_idle() -> None:
-    """However long calls take, one that a thread can begin at once is taken."""
+    """However long calls take, a call that a thread can begin at once is accepted."""
     clock, gate = Clock(), threading.Event()
 
     async def story() -> None:
@@ -123,7 +123,7 @@ def test_nothing_waits_while_a_thread_is_idle() -> None:
 
 
 def test_what_is_admitted_already_is_not_refused() -> None:
-    """A call that continues another runs although no new one would."""
+    """A call that continues admitted work runs even if a new call would be refused."""
     gate = threading.Event()
 
     async def story() -> None:
@@ -142,7 +142,7 @@ def test_what_is_admitted_already_is_not_refused() -> None:
 
 
 async def settle() -> None:
-    """Let the event loop do all that it can do at once."""
+    """Let the event loop run everything that is ready."""
     await turns(20)
 
 
@@ -154,7 +154,7 @@ class Content:
 
 
 def test_what_a_call_needs_goes_when_it_is_given_up() -> None:
-    """A call that waits keeps nothing in memory once its caller has gone, though all threads are busy."""
+    """A waiting call keeps nothing in memory once its caller has gone, even while all threads are busy."""
     gate = threading.Event()
 
     async def story() -> None:
@@ -179,7 +179,7 @@ def test_what_a_call_needs_goes_when_it_is_given_up() -> None:
 
 
 def test_what_a_call_needed_goes_when_it_fails() -> None:
-    """A picture that does not decode stays in no ring of references, which the garbage collector would find late."""
+    """No reference cycle keeps a picture that does not decode until the garbage collector runs."""
 
     def fail(content: Content) -> None:
         content.touch()
@@ -206,7 +206,7 @@ def test_what_a_call_needed_goes_when_it_fails() -> None:
 
 
 def test_a_body_is_held_until_its_thread_is_done() -> None:
-    """A caller that gives up frees the bytes of a call that waits at once, those of one that runs when it ends."""
+    """If a caller gives up, the bytes of a waiting call are freed at once, those of a running call when it ends."""
     started, gate = threading.Event(), threading.Event()
     memory = BodyMemory(limit_bytes=2)
 
@@ -243,7 +243,7 @@ def test_a_body_is_held_until_its_thread_is_done() -> None:
 
 
 def test_calls_that_are_given_up_free_their_place_before_their_turn() -> None:
-    """A caller that gives up while it waits is no work for anybody."""
+    """A call whose caller gives up while it waits is never run."""
     gate, done = threading.Event(), list[str]()
 
     async def story() -> None:
@@ -263,7 +263,7 @@ def test_calls_that_are_given_up_free_their_place_before_their_turn() -> None:
 
 
 def test_limit_counts_work_whose_caller_has_gone() -> None:
-    """A caller that gives up does not free its place until the thread is done with its work."""
+    """If its caller gives up, a running call keeps its place until the thread is done with it."""
     started, gate = threading.Event(), threading.Event()
 
     def work() -> None:

@@ -31,7 +31,7 @@ from tests.service.running import running_service, wait_until
 from tests.service.scraping import scrape
 
 PATH = "/v1/predict"
-# In a request; the last ones are numbers for Python.
+# Refused in a request, although Python reads the last ones as numbers.
 NO_VERSIONS = ["0", "-1", "latest", "1.5", "01", "1.0", "1_0", "%2B1", "%201", "%EF%BC%91"]
 DIGITS = [3, 1, 4, 1, 5, 9, 2, 6]
 ROWS = np.stack([row_of(digit) for digit in DIGITS])
@@ -67,7 +67,7 @@ def as_levels(rows: Any) -> bytes:
 
 
 def enormous_png() -> bytes:
-    """A PNG of which the header announces 60000 x 60000 pixels."""
+    """A PNG whose header announces 60000 x 60000 pixels."""
     png = bytearray(picture())
     png[16:24] = struct.pack(">II", 60_000, 60_000)
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
@@ -83,7 +83,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def held_engine() -> Iterator[FirstPixelEngine]:
-    """An engine that answers nothing until its gate is opened; opened at the end in any case."""
+    """An engine that answers only once its gate is open; the gate is opened at the end in any case."""
     gate = threading.Event()
     yield FirstPixelEngine(gate)
     gate.set()
@@ -107,7 +107,7 @@ class TestBodies:
         assert digits_of(predict_json(client, {"instances": grids})) == DIGITS
 
     def test_levels(self, client: httpx.Client) -> None:
-        """With max_value 255 the numbers are those of bytes."""
+        """With max_value 255, numbers are in the range of a byte."""
         levels = (ROWS * 255).tolist()
 
         assert digits_of(predict_json(client, {"instances": levels, "max_value": 255})) == DIGITS
@@ -167,7 +167,7 @@ class TestAnswer:
     @pytest.mark.parametrize("query", ["", "?include=seen"])
     @pytest.mark.usefixtures("store")
     def test_is_digit(self, start_service: StartService, query: str) -> None:
-        """A version that tells says of each row whether it is a digit at all, and the rest is as ever."""
+        """A version that answers is_digit says for each row whether it is a digit at all; the rest is unchanged."""
         client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
         rows = np.stack([row_of(7, 0.0), row_of(8, 1.0)])
 
@@ -246,7 +246,7 @@ class TestBadInput:
         assert_problem(predict(client, form(("file", b""))[0], "multipart/form-data"), 400, "malformed-body")
 
     def test_unknown_path(self, client: httpx.Client) -> None:
-        """A wrong path leads to the reference."""
+        """The answer to an unknown path refers to /docs."""
         assert "/docs" in assert_problem(client.post("/v2/predict"), 404, "not-found")["detail"]
 
     def test_unknown_version(self, client: httpx.Client) -> None:
@@ -258,7 +258,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
     def test_another_method(self, client: httpx.Client, method: str) -> None:
-        """The detail and the header say which method there is."""
+        """The detail and the Allow header name the method that is allowed."""
         response = client.request(method, PATH)
 
         assert "POST" in assert_problem(response, 405, "method-not-allowed")["detail"]
@@ -280,13 +280,13 @@ class TestBadInput:
         assert "Content-Type is missing" in problem["detail"]
 
     def test_compressed_body(self, client: httpx.Client) -> None:
-        """A compressed body is refused by its encoding, not by what its bytes happen to mean."""
+        """A compressed body is refused for its encoding, not for what its bytes happen to mean."""
         response = client.post(PATH, content=ONE_ROW, headers=BYTES_HEADERS | {"Content-Encoding": "gzip"})
 
         assert "'gzip'" in assert_problem(response, 415, "unsupported-media-type")["detail"]
 
     def test_wrong_length(self, client: httpx.Client) -> None:
-        """783 numbers are told to be 783."""
+        """783 numbers are refused, and the problem says that there are 783."""
         problem = assert_problem(predict_json(client, {"pixels": [0.5] * 783}), 422, "invalid-input")
 
         assert problem["errors"] == [{"pointer": "/pixels", "detail": "must have 784 values, has 783"}]
@@ -314,14 +314,14 @@ class TestBadInput:
 
     @pytest.mark.parametrize("query", [*(f"?version={sent}" for sent in NO_VERSIONS), "?version=", "?include=all"])
     def test_wrong_query(self, client: httpx.Client, query: str) -> None:
-        """A query that means nothing is pointed at."""
+        """The problem points at a query whose value is invalid."""
         problem = assert_problem(predict(client, ONE_ROW, BYTES, query), 422, "invalid-input")
 
         assert problem["errors"][0]["pointer"] == "/query/" + query[1:].split("=")[0]
 
     @pytest.mark.parametrize("name", ["versoin", "Version", "", "a/b~c", "k" * 10_000])
     def test_unknown_query(self, client: httpx.Client, name: str) -> None:
-        """A slip is not answered by another version: it is pointed at, with what there is, however long it is."""
+        """A slip is not answered by another version: the problem points at it, however long, with the valid names."""
         response = client.post(PATH, params={name: "2"}, content=ONE_ROW, headers=BYTES_HEADERS)
 
         problem = assert_problem(response, 422, "invalid-input")
@@ -333,7 +333,7 @@ class TestBadInput:
         "query", ["version=1&version=1", "include=seen&version=1&include=seen", "version=9&version="]
     )
     def test_query_twice(self, client: httpx.Client, query: str) -> None:
-        """Of two values neither counts in silence."""
+        """A repeated query is refused, rather than one of its values ignored."""
         problem = assert_problem(predict(client, ONE_ROW, BYTES, f"?{query}"), 422, "invalid-input")
 
         name = query.split("=")[0]
@@ -341,7 +341,7 @@ class TestBadInput:
         assert problem["errors"][0]["pointer"] == f"/query/{name}"
 
     def test_both_queries(self, client: httpx.Client) -> None:
-        """Those that there are may come together."""
+        """The valid queries may be combined."""
         assert digits_of(predict(client, ONE_ROW, BYTES, "?include=seen&version=1")) == [7]
 
     @pytest.mark.parametrize("path", [PATH, "/v1/read"])
@@ -350,7 +350,7 @@ class TestBadInput:
         [("Content-Type", "image/png"), ("Content-Encoding", "identity"), ("X-Request-Timeout-Seconds", "9")],
     )
     def test_a_header_twice(self, client: httpx.Client, path: str, twice: tuple[str, str]) -> None:
-        """Of two that say how the request is to be read neither counts in silence; others may be several."""
+        """A repeated header that says how to read the request is refused; other headers may be repeated."""
         png: dict[str, Any] = {
             "content": picture(),
             "headers": [("Content-Type", "image/png"), ("Cookie", "a"), ("Cookie", "b")],
@@ -362,7 +362,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", ""])
     def test_wrong_timeout(self, client: httpx.Client, seconds: str) -> None:
-        """A timeout header that is no positive number is pointed at."""
+        """The problem points at a timeout header that is no positive number."""
         headers = BYTES_HEADERS | {"X-Request-Timeout-Seconds": seconds}
         response = client.post(PATH, content=ONE_ROW, headers=headers)
 
@@ -371,11 +371,11 @@ class TestBadInput:
 
 
 class TestLimits:
-    """What is over a limit is refused, as early as possible."""
+    """A request over a limit is refused as early as possible."""
 
     @pytest.mark.usefixtures("store")
     def test_body_by_its_header(self, start_service: StartService) -> None:
-        """A Content-Length over the limit is refused before a byte of the body is there."""
+        """A Content-Length over the limit is refused before any byte of the body arrives."""
         client = start_service(max_body_bytes=1000)
         with connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", "Content-Length: 1001"]
@@ -385,7 +385,7 @@ class TestLimits:
 
     @pytest.mark.usefixtures("store")
     def test_too_many_rows_are_told_before_the_body_is_there(self, start_service: StartService) -> None:
-        """How many rows the bytes are follows from Content-Length, within the limit of bytes."""
+        """Content-Length gives the number of rows: too many are refused even if their bytes are within the limit."""
         client = start_service(max_instances=2)
         with connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", f"Content-Length: {3 * 784}"]
@@ -406,7 +406,7 @@ class TestLimits:
 
     @pytest.mark.usefixtures("store")
     def test_large_body_sent_whole(self, start_service: StartService) -> None:
-        """A client that sends on regardless still gets its answer."""
+        """A client that keeps sending regardless still gets its answer."""
         client = start_service(max_body_bytes=1000)
 
         problem = assert_problem(predict(client, bytes(1_000_000), BYTES), 413, "too-large")
@@ -414,12 +414,12 @@ class TestLimits:
         assert "1000 bytes" in problem["detail"]
 
     def test_pixels_of_a_picture(self, client: httpx.Client) -> None:
-        """A picture of 3.6 gigapixels is refused by its header."""
+        """A picture of 3.6 gigapixels is refused because of its header."""
         assert_problem(predict(client, enormous_png(), "image/png"), 413, "too-large")
 
     @pytest.mark.usefixtures("store")
     def test_instances(self, start_service: StartService) -> None:
-        """Too many images are too many, whichever way they are sent."""
+        """Too many images are refused, whichever way they are sent."""
         client = start_service(max_instances=2)
 
         responses = [
@@ -435,7 +435,7 @@ class TestLimits:
 
 
 def keep_every_thread_busy(client: httpx.Client, threads: ThreadPoolExecutor) -> list[Future[httpx.Response]]:
-    """Send one row to each of the service's threads, in which a held engine keeps it."""
+    """Send one row to each of the service's threads, where the held engine keeps it."""
     running = []
     for _ in range(usable_cores()):
         running.append(threads.submit(predict, client, ONE_ROW, BYTES))
@@ -445,7 +445,7 @@ def keep_every_thread_busy(client: httpx.Client, threads: ThreadPoolExecutor) ->
 
 @contextmanager
 def waiting_rows(client: httpx.Client, engine: FirstPixelEngine, count: int) -> Iterator[None]:
-    """All threads are busy and so many rows wait for as long as the context is open; then each has its answer."""
+    """While the context is open, all threads are busy and `count` rows wait; then every row gets its answer."""
     with ThreadPoolExecutor(usable_cores() + 1) as threads:
         running = keep_every_thread_busy(client, threads)
         waiting = threads.submit(predict, client, as_levels(ROWS[:count]), BYTES)
@@ -458,11 +458,11 @@ def waiting_rows(client: httpx.Client, engine: FirstPixelEngine, count: int) -> 
 
 
 class TestOverload:
-    """What cannot be answered now is said so at once, or at the deadline."""
+    """A request that cannot be answered is refused at once, or at its deadline."""
 
     @pytest.mark.usefixtures("store")
     def test_full_queue(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
-        """A row too many is refused with the seconds to wait; those that waited are answered."""
+        """One row too many is refused with the seconds to wait; the waiting rows are answered."""
         client = start_service(FakeLoader(held_engine), queue_limit=3, max_instances=3)
         with waiting_rows(client, held_engine, 3):
             refused = predict(client, ONE_ROW, BYTES)
@@ -475,7 +475,7 @@ class TestOverload:
     def test_full_queue_is_told_before_the_body_is_there(
         self, start_service: StartService, held_engine: FirstPixelEngine
     ) -> None:
-        """Rows that cannot be taken, by their length in the header, are refused before they are read."""
+        """If Content-Length shows that the rows do not fit into the queue, they are refused before they are read."""
         client = start_service(FakeLoader(held_engine), queue_limit=3, max_instances=3)
         with waiting_rows(client, held_engine, 2), connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", f"Content-Length: {2 * 784}"]
@@ -484,7 +484,7 @@ class TestOverload:
             assert read_status(connection) == 429
 
     def test_no_version_yet(self, tmp_path: Path, start_service: StartService) -> None:
-        """An empty store is answered with what to do; once a version is published, it serves."""
+        """With an empty store the problem says what to do; once a version is published, it serves."""
         client = start_service(ready=False)
 
         response = predict(client, ONE_ROW, BYTES)
@@ -496,7 +496,7 @@ class TestOverload:
 
     @pytest.mark.usefixtures("store")
     def test_deadline_of_the_network(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
-        """A caller in a hurry is told when its time is over; the service's own limit is ten seconds."""
+        """A client's own, shorter deadline holds; the service's limit is ten seconds."""
         client = start_service(FakeLoader(held_engine))
 
         headers = BYTES_HEADERS | {"X-Request-Timeout-Seconds": "0.05"}
@@ -523,7 +523,7 @@ class TestOverload:
             assert read_status(connection) == 504
 
     def test_deadline_of_writing_the_answer(self, client: httpx.Client) -> None:
-        """Ten thousand pictures take longest to write: half of the time is over when only that is left to do."""
+        """Writing ten thousand pictures takes longest: after half of the whole time, only writing is left to do."""
         rows_before, started = scrape(client).value("digits_batch_rows_sum"), time.monotonic()
         whole = client.post(PATH + "?include=seen", content=bytes(10_000 * 784), headers=BYTES_HEADERS)
         assert whole.status_code == 200
@@ -541,7 +541,7 @@ class TestOverload:
             headers = [f"Content-Type: {BYTES}", f"Content-Length: {10_000 * 784}"]
             leaving.sendall(request_head("POST", PATH + "?include=seen", headers) + bytes(10_000 * 784))
             wait_until(lambda: scrape(client).value("digits_batch_rows_sum") == 10_000)
-            # By a reset, which is no mere end of its side of the connection.
+            # Reset the connection, instead of merely half-closing it.
             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
         wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 1)
@@ -551,7 +551,7 @@ class TestOverload:
     def test_rows_that_are_shown_count_until_they_are_written(
         self, start_service: StartService, held_engine: FirstPixelEngine
     ) -> None:
-        """Rows of which pictures are asked for are kept, and so have the bound that bodies have."""
+        """Rows whose pictures are asked for stay in memory, and so have the same bound as bodies."""
         client = start_service(FakeLoader(held_engine), max_body_bytes=1_000_000)
         rows, query = bytes(1200 * 784), "?include=seen"  # 3.8 MB as numbers; 8 MB may be held
         with ThreadPoolExecutor(2) as threads:
@@ -568,7 +568,7 @@ class TestOverload:
 
     @pytest.mark.usefixtures("store")
     def test_client_that_leaves(self, start_service: StartService, held_engine: FirstPixelEngine) -> None:
-        """Its rows make room within half a second and are counted as 499; its neighbours are answered."""
+        """Its rows leave the queue, and it is counted as 499; other clients are answered."""
         client = start_service(FakeLoader(held_engine), queue_limit=4, max_instances=3)
         with waiting_rows(client, held_engine, 1):
             with connect(client) as leaving:
@@ -584,7 +584,7 @@ class TestOverload:
 
     @pytest.mark.usefixtures("store")
     def test_client_that_leaves_in_the_middle_of_its_body(self, start_service: StartService) -> None:
-        """Half a body is nobody's fault but the connection's: counted as 499."""
+        """Half a body is an error of neither side: it is counted as 499."""
         client = start_service()
         with connect(client) as connection:
             headers = [f"Content-Type: {BYTES}", "Content-Length: 784"]
@@ -597,7 +597,7 @@ class TestOverload:
 @pytest.mark.parametrize("query", ["", "?version=1"])
 @pytest.mark.usefixtures("store")
 def test_a_fault_of_the_network_tells_nothing(start_service: StartService, query: str) -> None:
-    """Past routing and through it, an unforeseen exception is a problem with the request's id, and is counted."""
+    """With and without routing, an unforeseen exception becomes a problem with the request's id, and is counted."""
 
     class Broken(FirstPixelEngine):
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

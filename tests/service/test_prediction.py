@@ -23,23 +23,23 @@ def registry(*numbers: int) -> Registry:
 
 
 def test_without_a_number_the_serving_version_answers() -> None:
-    """The newest one that is loaded."""
+    """The newest loaded version answers."""
     assert choose_version(registry(1, 2), None).number == 2
 
 
 def test_a_loaded_version_may_be_asked_by_its_number() -> None:
-    """Whether it serves or not."""
+    """It answers whether or not it serves."""
     assert choose_version(registry(1, 2), 1).number == 1
 
 
 def test_a_version_that_is_not_loaded_is_not_found() -> None:
-    """The problem has its number."""
+    """The problem has the version's number."""
     with pytest.raises(NotFound, match="Version 7 is not loaded"):
         choose_version(registry(1), 7)
 
 
 def test_before_any_version_serves_the_client_is_told_to_come_again() -> None:
-    """The problem says what is waited for."""
+    """The problem says what the service waits for."""
     with pytest.raises(NotReady, match="No version yet"):
         choose_version(registry(), None)
 
@@ -56,11 +56,11 @@ async def at_once() -> dict[str, Any]:
 
 
 class Rows:
-    """What a request holds."""
+    """Stands for the rows that a request holds."""
 
 
 def test_what_the_work_held_goes_when_it_is_refused() -> None:
-    """Neither body nor rows stay in a ring of references, which the garbage collector would find late."""
+    """No reference cycle keeps the body or the rows until the garbage collector runs."""
 
     async def work(_: Rows) -> int:
         await asyncio.sleep(0)
@@ -89,7 +89,7 @@ def test_what_the_work_held_goes_when_it_is_refused() -> None:
 
 
 def test_an_answer_reaches_a_client_that_stays() -> None:
-    """What the work gives is given."""
+    """The result of the work is returned."""
 
     async def work() -> int:
         await asyncio.sleep(0)
@@ -99,7 +99,7 @@ def test_an_answer_reaches_a_client_that_stays() -> None:
 
 
 def test_an_error_of_the_work_is_passed_on() -> None:
-    """As it was raised."""
+    """It is raised unchanged."""
 
     async def work() -> int:
         raise NotFound("nothing here")
@@ -109,7 +109,7 @@ def test_an_error_of_the_work_is_passed_on() -> None:
 
 
 def test_work_for_a_client_that_has_left_is_dropped() -> None:
-    """It is cancelled, and the request ends as one whose client is gone."""
+    """The work is cancelled, and the request ends with 499."""
     dropped = []
 
     async def work() -> int:

@@ -10,14 +10,14 @@ from service.prediction_text import each_prediction, predictions_text
 
 Rows = NDArray[np.float32]
 
-# 127/128 and the like lie in the middle between two numbers of six decimals.
+# Fractions such as 127/128 lie halfway between two numbers of six decimals.
 PROBABILITY = st.one_of(st.floats(0, 1, width=32), st.integers(0, 128).map(lambda of_128: of_128 / 128))
 SOME_ROWS = arrays(np.float32, st.tuples(st.integers(1, 60), st.just(10)), elements=PROBABILITY, fill=PROBABILITY)
 
 
 @given(SOME_ROWS, st.data())
 def test_many_rows_are_written_as_each_by_itself(rows: Rows, data: st.DataObject) -> None:
-    """The same bytes, whether or not the version tells what is a digit."""
+    """The bytes are the same, whether or not the version answers is_digit."""
     tells = st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))
     is_digit = data.draw(st.none() | tells)
 
@@ -26,7 +26,7 @@ def test_many_rows_are_written_as_each_by_itself(rows: Rows, data: st.DataObject
 
 @given(SOME_ROWS)
 def test_what_is_written_are_the_probabilities(rows: Rows) -> None:
-    """The digit is that of the largest, of equal ones the first; numbers are within half a millionth."""
+    """The digit has the largest probability, the first of equal ones; numbers are within half a millionth."""
     predictions = json.loads(b"[" + predictions_text(rows, None) + b"]")
 
     np.testing.assert_allclose([found["probabilities"] for found in predictions], rows, rtol=0, atol=0.501e-6)
@@ -35,7 +35,7 @@ def test_what_is_written_are_the_probabilities(rows: Rows) -> None:
 
 
 def test_certainty_is_written_like_any_number() -> None:
-    """1 has as many numerals as a number below it."""
+    """1 is written with as many numerals as a number below 1."""
     text = predictions_text(np.eye(10, dtype=np.float32).repeat(3, axis=0), [True, False, True] * 10)
 
     predictions = json.loads(b"[" + text + b"]")

@@ -6,12 +6,12 @@ import pytest
 
 from service.preemption import Preemption, give_way
 
-# The system call that these tests make for real is Linux's own: elsewhere `give_way` does nothing.
+# These tests make a real system call that only Linux has; elsewhere `give_way` does nothing.
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a thread a policy of its own")
 
 
 class Story:
-    """A clock to be set, and what the event loop's thread was told."""
+    """A clock that can be set, and what the event loop's thread was told."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -23,7 +23,7 @@ class Story:
 
 
 def test_the_event_loop_gives_way_while_pictures_are_refused() -> None:
-    """It is told once for many refusals, and again when pictures have been taken for a while without any."""
+    """It is told once for many refusals, and again once pictures have been accepted for a while without any."""
     story = Story()
     for _ in range(5):
         story.preemption.picture_was_refused()
@@ -36,7 +36,7 @@ def test_the_event_loop_gives_way_while_pictures_are_refused() -> None:
 
 
 def test_arrays_end_it_at_once() -> None:
-    """Whoever sends arrays does not wait for pictures of others, however many of these are refused."""
+    """A client that sends arrays does not wait for other clients' pictures, however many of them are refused."""
     story = Story()
     story.preemption.picture_was_refused()
     for _ in range(5):
@@ -50,7 +50,7 @@ def test_arrays_end_it_at_once() -> None:
 
 
 def test_nothing_changes_without_refusals() -> None:
-    """Most services never have too many pictures: nothing is asked of the system there."""
+    """Most services never have too many pictures; they never make the system call."""
     story = Story()
     story.preemption.picture_was_taken()
     story.preemption.array_has_come()
@@ -59,7 +59,7 @@ def test_nothing_changes_without_refusals() -> None:
 
 @needs_linux
 def test_only_the_thread_that_asks_gives_way() -> None:
-    """The system is told of one thread, and lets it take that back; the others stay as they are."""
+    """The system changes one thread's policy, and lets that thread undo it; the other threads keep theirs."""
     policies: list[int] = []
 
     def ask() -> None:
@@ -78,7 +78,7 @@ def test_only_the_thread_that_asks_gives_way() -> None:
 
 @needs_linux
 def test_a_policy_that_was_chosen_for_the_service_stays() -> None:
-    """One that is to run only where nothing else does would otherwise get the same share as others."""
+    """A service that is to run only when nothing else does would otherwise get the same share as others."""
     policies: list[int] = []
 
     def ask() -> None:

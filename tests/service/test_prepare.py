@@ -25,7 +25,7 @@ def released(released_store: Path) -> Path:
     return released_store / "digits" / "1"
 
 
-# Tells whoever asks that the machine has 128 cores.
+# A library that reports 128 cores to every caller.
 MANY_CORES = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -54,9 +54,10 @@ def run_prepare(
     most_bytes: int | None = None,
     without_tensorflow: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Prepare a version in a process of its own, as the service does, in so much private memory.
+    """Prepare a version in a separate process, as the service does, with at most `limit_bytes` of private memory.
 
-    It may write files of `most_bytes`, and finds no TensorFlow, but an error in a module of that name in a folder.
+    It may write files of up to `most_bytes`. In the folder `without_tensorflow` a module that raises ImportError
+    takes TensorFlow's place.
     """
     variables = {}
     if without_tensorflow is not None:
@@ -82,7 +83,7 @@ def run_prepare(
 
 @pytest.mark.parametrize("in_golden", [True, False])
 def test_the_score_is_part_of_the_program(released: Path, tmp_path: Path, *, in_golden: bool) -> None:
-    """A version with the output is_digit gets a program that answers both, as TensorFlow does."""
+    """A version with the output is_digit gets a program that gives both outputs, as TensorFlow does."""
     version = write_wrapped(released, tmp_path / "2", in_golden=in_golden)
 
     prepare(version, tmp_path / "cache", "litert")
@@ -97,7 +98,7 @@ def test_the_score_is_part_of_the_program(released: Path, tmp_path: Path, *, in_
 
 @pytest.mark.parametrize("engine", ["litert", "tensorflow"])
 def test_a_threshold_without_the_output_is_rejected(released: Path, tmp_path: Path, engine: str) -> None:
-    """A manifest that states a threshold for what the SavedModel does not answer is wrong."""
+    """A manifest that states a threshold for an output that the SavedModel lacks is wrong."""
     version = write_wrapped(released, tmp_path / "2", has_output=False)
 
     with pytest.raises(VersionRejected, match="states is_digit_threshold, but the SavedModel has no output is_digit"):
@@ -105,7 +106,7 @@ def test_a_threshold_without_the_output_is_rejected(released: Path, tmp_path: Pa
 
 
 def test_the_output_without_a_threshold_is_rejected(released: Path, tmp_path: Path) -> None:
-    """A score that nobody can judge is wrong, too."""
+    """A score without a threshold to judge it by is wrong, too."""
     version = write_wrapped(released, tmp_path / "2", threshold=None)
 
     with pytest.raises(VersionRejected, match="has the output is_digit, but the manifest states no"):
@@ -113,7 +114,7 @@ def test_the_output_without_a_threshold_is_rejected(released: Path, tmp_path: Pa
 
 
 def test_the_process_rejects_damage_without_tensorflow(released: Path, tmp_path: Path) -> None:
-    """`python -m service.prepare` ends with 1 and the reason for a version whose files are not what it says."""
+    """`python -m service.prepare` exits with 1 and the reason if a version's files are not those of its manifest."""
     version = shutil.copytree(released, tmp_path / "1")
     (version / "saved_model.pb").write_bytes(b"damaged")
 
@@ -125,7 +126,7 @@ def test_the_process_rejects_damage_without_tensorflow(released: Path, tmp_path:
 
 @needs_a_failing_file
 def test_a_version_that_cannot_be_read_now_is_postponed(released: Path, tmp_path: Path) -> None:
-    """A disk that fails while the version is prepared postpones it, and leaves nothing in the cache."""
+    """A disk error while a version is prepared postpones it, and leaves nothing in the cache."""
     version = shutil.copytree(released, tmp_path / "1")
     fail(version / MANIFEST_PATH)
 
@@ -137,7 +138,7 @@ def test_a_version_that_cannot_be_read_now_is_postponed(released: Path, tmp_path
 
 @needs_a_failing_file
 def test_the_process_reports_what_is_postponed(released: Path, tmp_path: Path) -> None:
-    """`python -m service.prepare` says so in its line of JSON, and ends with 1."""
+    """`python -m service.prepare` says so in its line of JSON, and exits with 1."""
     version = shutil.copytree(released, tmp_path / "1")
     fail(version / MANIFEST_PATH)
 
@@ -161,13 +162,13 @@ def write_cgroup(root: Path, limit_mib: int, used_mib: int) -> None:
 def test_preparing_takes_no_more_than_its_container_has_left(
     limit_mib: int, used_mib: int, allowed_mib: int, tmp_path: Path
 ) -> None:
-    """Four fifths of what is left, for the whole container is ended when it is over its limit; 3 GiB at most."""
+    """It may take four fifths of what is left, as the whole container is killed if over its limit; 3 GiB at most."""
     write_cgroup(tmp_path, limit_mib, used_mib)
     assert memory_limit_bytes(tmp_path) == pytest.approx(allowed_mib * MIB, abs=1)
 
 
 def test_without_a_container_preparing_takes_3_gib(tmp_path: Path) -> None:
-    """What no graph of ours needs."""
+    """No graph of this project needs that much."""
     assert memory_limit_bytes(tmp_path) == MAX_MEMORY_BYTES
 
 
@@ -183,9 +184,9 @@ def test_a_version_is_prepared_in_a_container_of_2_gib(released: Path, tmp_path:
 
 @pytest.mark.parametrize("limit_mib", [60, 90, 150])
 def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: Path, limit_mib: int) -> None:
-    """Where too little memory is left, nothing is found out about the version: it is tried again later.
+    """Too little memory says nothing about the version: it is tried again later.
 
-    TensorFlow's own modules raise ImportError, SystemError, MemoryError or OSError then, as they come.
+    TensorFlow's own modules then raise any of ImportError, SystemError, MemoryError and OSError.
     """
     ended = run_prepare(released, tmp_path / "cache", limit_mib * MIB)
 
@@ -197,7 +198,7 @@ def test_a_version_that_does_not_fit_is_not_to_blame(released: Path, tmp_path: P
 
 
 def test_without_a_folder_for_temporary_files_a_version_is_postponed(released: Path, tmp_path: Path) -> None:
-    """The converter needs one; that there is none, or that it is full, says nothing about the version."""
+    """The converter needs one; a missing or full folder says nothing about the version."""
     ended = run_prepare(released, tmp_path / "cache", most_bytes=0)
 
     assert ended.returncode == 1
@@ -206,7 +207,7 @@ def test_without_a_folder_for_temporary_files_a_version_is_postponed(released: P
 
 
 def test_a_cache_without_room_is_found_out_before_tensorflow(released: Path, tmp_path: Path) -> None:
-    """What is tried again and again while a disk is full costs a moment each time, and leaves nothing behind."""
+    """Each retry while the disk is full takes only a moment, and leaves nothing behind."""
     half_a_program = 512 * 1024
 
     ended = run_prepare(released, tmp_path / "cache", most_bytes=half_a_program, without_tensorflow=tmp_path)
@@ -219,7 +220,7 @@ def test_a_cache_without_room_is_found_out_before_tensorflow(released: Path, tmp
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="compiles what pretends to be many cores")
 def test_the_cores_of_the_node_take_no_memory(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow counts the node's cores, also in a small container, and makes threads for each of them."""
+    """Even in a small container, TensorFlow counts the node's cores and makes threads for each of them."""
     (tmp_path / "many.c").write_text(MANY_CORES)
     library = tmp_path / "many.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "many.c", "-ldl"], check=True)
@@ -232,7 +233,7 @@ def test_the_cores_of_the_node_take_no_memory(released: Path, tmp_path: Path, mo
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="needs Linux' groups of sessions")
 def test_preparing_gives_way_to_other_sessions(tmp_path: Path) -> None:
-    """Linux shares a core out among sessions first; within its own, a niceness is of no use to others."""
+    """Linux divides a core among sessions first: a niceness within its own session does not help the others."""
     show = "import runpy, sys, atexit; atexit.register(lambda: print(open('/proc/self/autogroup').read())); "
     command = ["service.prepare", str(tmp_path), str(tmp_path), "--background"]
     program = f"{show} sys.argv = {command}; runpy.run_module('service.prepare', run_name='__main__')"

@@ -58,7 +58,7 @@ def test_retry_after_is_a_whole_number_of_seconds(seconds: float, header: str) -
 
 
 def test_without_a_wait_there_is_no_retry_after() -> None:
-    """A problem that waiting does not mend has no Retry-After."""
+    """A problem that waiting does not solve has no Retry-After."""
     assert "Retry-After" not in answered(InvalidInput("No.")).headers
 
 

@@ -62,7 +62,7 @@ def test_a_picture_is_read_whole(client: httpx.Client, media_type: str) -> None:
 
 
 def test_lines_are_parted_by_a_newline(client: httpx.Client) -> None:
-    """Two lines of text."""
+    """A picture of two lines gives two lines of text."""
     assert client.post(PATH, content=picture(40, 190), headers=PNG).json()["text"] == "000\n000"
 
 
@@ -75,7 +75,7 @@ def test_a_form_holds_one_picture(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("media_type", [JSON, BYTES, "text/plain", ""])
 def test_only_pictures_are_read(client: httpx.Client, media_type: str) -> None:
-    """Arrays and the rest are not, and the detail says what is."""
+    """Arrays and other bodies are refused, and the detail says what is accepted."""
     response = client.post(PATH, content=b"{}", headers={"Content-Type": media_type} if media_type else {})
 
     assert "image/png" in assert_problem(response, 415, "unsupported-media-type")["detail"]
@@ -98,7 +98,7 @@ def test_what_cannot_be_read(client: httpx.Client) -> None:
 
 
 def test_what_cannot_be_read_is_pointed_at(client: httpx.Client) -> None:
-    """A picture in a form has a place there, one that is the body is all of it."""
+    """The pointer names the picture's place in a form; it is empty for a picture that is the body."""
     for sent, pointer in (({"files": {"file": b"?"}}, "/file/0"), ({"content": b"?", "headers": PNG}, "")):
         problem = assert_problem(client.post(PATH, **sent), 422, "invalid-input")
         assert problem["errors"] == [{"pointer": pointer, "detail": problem["detail"]}]
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_pointed_at(client: httpx.Client) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_the_digits_of_a_picture_are_bounded(start_service: StartService) -> None:
-    """More digits than one request may hold are too many."""
+    """A picture with more digits than one request may hold is refused."""
     client = start_service(max_instances=2)
 
     response = client.post(PATH, content=picture(60), headers=PNG)
@@ -116,7 +116,7 @@ def test_the_digits_of_a_picture_are_bounded(start_service: StartService) -> Non
 
 @pytest.mark.usefixtures("store")
 def test_digits_are_counted(start_service: StartService) -> None:
-    """The metrics count what the answer says, the requests under their own route."""
+    """The metrics count the digits of the answer, and the request under its own route."""
     client = start_service()
 
     client.post(PATH, content=picture(60), headers=PNG)
@@ -128,7 +128,7 @@ def test_digits_are_counted(start_service: StartService) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_the_deadline_can_be_shortened(start_service: StartService) -> None:
-    """A caller in a hurry is told when its time is over."""
+    """A client's own, shorter deadline holds."""
     client = start_service(FakeLoader(FirstPixelEngine()))
 
     response = client.post(PATH, content=picture(60), headers=PNG | {"X-Request-Timeout-Seconds": "0.0001"})
@@ -138,7 +138,7 @@ def test_the_deadline_can_be_shortened(start_service: StartService) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_deadline_that_passes_in_the_network_is_told_alike(start_service: StartService) -> None:
-    """Who sent one picture is not told to send fewer rows."""
+    """A client that sent one picture is not told to send fewer rows."""
     engine = FirstPixelEngine(gate=threading.Event())
     client = start_service(FakeLoader(engine))
     try:
@@ -152,7 +152,7 @@ def test_a_deadline_that_passes_in_the_network_is_told_alike(start_service: Star
 
 
 def test_a_version_can_be_asked(store: Path, start_service: StartService) -> None:
-    """The version in the query reads, and no other, whichever one serves."""
+    """Only the version in the query reads the picture, whichever one serves."""
     write_version(store, 2)
     client = start_service()
     wait_until(lambda: client.get("/v1/models/digits").json()["serving"] == 2)
@@ -164,7 +164,7 @@ def test_a_version_can_be_asked(store: Path, start_service: StartService) -> Non
 
 
 def test_another_version_does_not_read_in_its_place(client: httpx.Client) -> None:
-    """A version that is not loaded is not found; what is no version is pointed at."""
+    """A version that is not loaded is not found; the problem points at a value that is no version."""
     unknown = client.post(f"{PATH}?version=9", content=picture(60), headers=PNG)
     assert "Version 9" in assert_problem(unknown, 404, "not-found")["detail"]
 
@@ -174,7 +174,7 @@ def test_another_version_does_not_read_in_its_place(client: httpx.Client) -> Non
 
 @pytest.mark.parametrize("name", ["include", "versoin"])
 def test_an_unknown_query_is_pointed_at(client: httpx.Client, name: str) -> None:
-    """Also one that predicting knows; the detail says what there is here."""
+    """This includes a query that only /v1/predict has; the detail lists the valid one."""
     response = client.post(f"{PATH}?{name}=seen", content=picture(60), headers=PNG)
 
     problem = assert_problem(response, 422, "invalid-input")
@@ -183,7 +183,7 @@ def test_an_unknown_query_is_pointed_at(client: httpx.Client, name: str) -> None
 
 
 def test_a_version_twice_is_pointed_at(client: httpx.Client) -> None:
-    """Neither of the two reads."""
+    """Neither of the two versions reads the picture."""
     response = client.post(f"{PATH}?version=1&version=2", content=picture(60), headers=PNG)
 
     problem = assert_problem(response, 422, "invalid-input")
@@ -191,7 +191,7 @@ def test_a_version_twice_is_pointed_at(client: httpx.Client) -> None:
 
 
 def test_an_empty_picture_is_called_empty(client: httpx.Client) -> None:
-    """As the body and in a form; it is not called damaged."""
+    """As the body and in a form, it is not called damaged."""
     for sent, pointer in (({"files": {"file": b""}}, "/file/0"), ({"content": b"", "headers": PNG}, "")):
         problem = assert_problem(client.post(PATH, **sent), 422, "invalid-input")
         assert problem["detail"].startswith("The picture is empty. Send ")
@@ -199,7 +199,7 @@ def test_an_empty_picture_is_called_empty(client: httpx.Client) -> None:
 
 
 def test_no_version_yet(start_service: StartService) -> None:
-    """An empty store is answered with what to do."""
+    """With an empty store the problem says what to do."""
     client = start_service(ready=False)
 
     assert_problem(client.post(PATH, content=picture(60), headers=PNG), 503, "not-ready")
@@ -220,7 +220,7 @@ def test_a_hairline_is_read(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("pillow_format", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pillow_format: str) -> None:
-    """A picture that was taken sideways has its boxes where somebody who looks at it sees the digits."""
+    """In a picture that was taken sideways, the boxes are where a viewer sees the digits."""
     image = Image.new("L", (300, 600), 255)
     ImageDraw.Draw(image).line((50, 100, 130, 100), fill=0, width=10)
     exif = Image.Exif()
@@ -234,7 +234,7 @@ def test_places_are_those_of_the_picture_seen_upright(client: httpx.Client, pill
 
 
 class WidthEngine(FirstPixelEngine):
-    """Takes what is as wide as high for no digit, and what is narrower for a sure 5."""
+    """Takes a row that is as wide as high for no digit, and a narrower one for a sure 5."""
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give each row its probabilities and its score."""
@@ -256,7 +256,7 @@ def touching() -> bytes:
 
 @pytest.mark.usefixtures("store")
 def test_two_digits_that_touch_are_parted(start_service: StartService) -> None:
-    """The answer, its headers and the metrics know three digits; the halves go through the network all at once."""
+    """The answer and the metrics have three digits; all halves go through the network in one batch."""
     engine = WidthEngine(tells_is_digit=True)
     client = start_service(FakeLoader(engine))
 
@@ -279,7 +279,7 @@ def test_two_digits_that_touch_are_parted(start_service: StartService) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_what_is_surely_a_digit_goes_through_the_network_once(start_service: StartService) -> None:
-    """Nothing is cut where nothing is in doubt."""
+    """A digit that is not in doubt is not cut."""
     engine = WidthEngine(tells_is_digit=True)
     client = start_service(FakeLoader(engine))
     before = len(engine.batches)
@@ -290,10 +290,10 @@ def test_what_is_surely_a_digit_goes_through_the_network_once(start_service: Sta
 
 @pytest.mark.usefixtures("store")
 def test_the_deadline_holds_for_the_halves_too(start_service: StartService) -> None:
-    """A network that is slow only then is given up as well."""
+    """A request is also given up if the network is slow only for the halves."""
 
     class SlowOnHalves(WidthEngine):
-        """Waits with the second batch of a request."""
+        """Waits in the second batch of a request."""
 
         def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
             """Run one batch."""
@@ -313,7 +313,7 @@ def test_the_deadline_holds_for_the_halves_too(start_service: StartService) -> N
 
 @pytest.mark.usefixtures("store")
 def test_what_is_no_digit_is_told(start_service: StartService) -> None:
-    """A version that tells says of each digit of the picture whether it is one."""
+    """A version that answers is_digit says for each digit of the picture whether it is one."""
     client = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
 
     answer = client.post(PATH, content=picture(60), headers=PNG).json()

@@ -26,7 +26,7 @@ LIMITS = Limits(max_body_bytes=100_000, max_image_pixels=100_000, max_instances=
 
 
 def picture(ones: int, size: tuple[int, int] = (300, 100)) -> bytes:
-    """So many upright strokes side by side."""
+    """`ones` upright strokes side by side."""
     image = Image.new("L", size, 255)
     for place in range(ones):
         ImageDraw.Draw(image).line((30 + 50 * place, 20, 30 + 50 * place, 80), fill=0, width=8)
@@ -36,7 +36,7 @@ def picture(ones: int, size: tuple[int, int] = (300, 100)) -> bytes:
 
 
 def with_reader(use: Callable[[BodyReader], Coroutine[Any, Any, Answer]]) -> Answer:
-    """Run something that needs a reader with a pool."""
+    """Run a coroutine that needs a reader with a pool."""
 
     async def run() -> Answer:
         async with Pool(limit=10).running() as pool:
@@ -64,7 +64,7 @@ def test_a_body_may_be_the_picture() -> None:
 
 
 def test_a_form_may_hold_the_picture() -> None:
-    """One is taken; of two the second is pointed at."""
+    """One picture is read; of two, the problem points at the second."""
     one = httpx.Request("POST", "http://test", files={"file": picture(1)})
     two = httpx.Request("POST", "http://test", files=[("file", picture(1)), ("file", picture(2))])
 
@@ -76,7 +76,7 @@ def test_a_form_may_hold_the_picture() -> None:
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "text/plain", ""])
 def test_what_is_no_picture_is_refused_unread(content_type: str) -> None:
-    """The problem names the media types that are taken."""
+    """The problem names the media types that are accepted."""
 
     async def unread() -> Message:
         raise AssertionError("the body was read")
@@ -86,7 +86,7 @@ def test_what_is_no_picture_is_refused_unread(content_type: str) -> None:
 
 
 def test_a_body_is_held_until_its_digits_are_found() -> None:
-    """Pictures that wait for a thread count in the bound of all bodies; what is read or given up does not."""
+    """Pictures that wait for a thread count against the bound of all bodies; those read or given up do not."""
     gate = threading.Event()
     headers = {b"content-type": b"image/png"}
     large = picture(1) + bytes(LIMITS.max_body_bytes - 1000)  # nothing looks at what follows a PNG
@@ -139,7 +139,7 @@ def test_what_shows_nothing_is_invalid(content: bytes, reason: str) -> None:
 
 
 def test_digits_are_cut_in_a_thread_for_as_long_as_the_client_stays() -> None:
-    """Even where no more pictures are taken; who leaves is not waited for."""
+    """They are cut even if no more pictures are accepted; the cutting does not outlast the client."""
     found = [FoundDigit(np.zeros(784, np.float32), (0, 0, 60, 40), 0, np.full((40, 60), 255, np.uint8))]
     gate = threading.Event()
 
@@ -161,7 +161,7 @@ def test_digits_are_cut_in_a_thread_for_as_long_as_the_client_stays() -> None:
             assert not cutting.done()
             gate.set()
             cuts, seconds = await cutting
-            assert cuts == [[]]  # of three rows that a request may hold, no two cuts are two
+            assert cuts == [[]]  # the halves do not fit into the three rows that a request may hold
             assert seconds > 0
             await busy
 
@@ -179,7 +179,7 @@ def test_digits_are_cut_in_a_thread_for_as_long_as_the_client_stays() -> None:
 def test_a_wide_digit_that_the_network_does_not_know_is_two(
     width: int, confidence: float, score: float, *, refused: bool
 ) -> None:
-    """Wide alone, unsure alone, or no digit alone, is no reason; the problem tells which digit it is."""
+    """Wide alone, unsure alone or no digit alone is no reason to refuse; the problem names the digit."""
     probabilities = np.array([[0.99] + [0.001] * 9, [confidence] + [(1 - confidence) / 9] * 9], np.float32)
     digits = [digit(50, 100), digit(width, 100)]
     inference = Inference(probabilities, [True, score > 0.9], 0.0, 0.0, [1.0, score])
@@ -192,7 +192,7 @@ def test_a_wide_digit_that_the_network_does_not_know_is_two(
 
 
 def test_an_older_version_tells_touching_digits_by_its_confidence_alone() -> None:
-    """Without a score, a wide digit that the network knows is one."""
+    """Without a score, a wide digit that the network is sure of counts as one."""
     probabilities = np.array([[0.99] + [0.001] * 9], np.float32)
 
     check_touching([digit(150, 100)], Inference(probabilities, None, 0.0, 0.0))

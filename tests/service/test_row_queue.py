@@ -23,7 +23,7 @@ def request_of(version: LoadedVersion, rows: int) -> InferenceRequest:
     inline_rows=st.integers(0, 8),
 )
 def test_each_row_is_taken_once(requests: list[tuple[int, int]], max_batch_size: int, inline_rows: int) -> None:
-    """All rows leave the queue, each in one batch, which has rows of one version and no more than it may."""
+    """Each row leaves the queue in exactly one batch; a batch has rows of one version, and no more than it may."""
 
     async def story() -> None:
         queue = RowQueue(Metrics(), max_batch_size, limit_rows=1000, longest_wait_seconds=math.inf)
@@ -46,7 +46,7 @@ def test_each_row_is_taken_once(requests: list[tuple[int, int]], max_batch_size:
 
 
 def test_the_wait_follows_from_what_batches_took() -> None:
-    """So many rows at the measured time for a row, shared by the batches that run at once."""
+    """It is the number of rows times the measured time for a row, divided by the batches that run at once."""
 
     async def story() -> None:
         queue = RowQueue(Metrics(), max_batch_size=4, limit_rows=1000, longest_wait_seconds=math.inf)
@@ -61,7 +61,7 @@ def test_the_wait_follows_from_what_batches_took() -> None:
 
 
 def test_a_slow_moment_is_not_taken_for_the_rate() -> None:
-    """While bodies arrive, batches take three times as long for a tenth of a second; nobody has to wait for that."""
+    """While bodies arrive, batches take three times as long for a tenth of a second; this hardly changes the wait."""
 
     async def story() -> None:
         queue = RowQueue(Metrics(), max_batch_size=64, limit_rows=1000, longest_wait_seconds=math.inf)
@@ -77,7 +77,7 @@ def test_a_slow_moment_is_not_taken_for_the_rate() -> None:
 
 
 def test_rows_that_are_released_leave_room() -> None:
-    """What nobody waits for any more is not counted, and not taken."""
+    """Rows whose request no longer waits are neither counted nor taken."""
     metrics = Metrics()
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""What every answer tells browsers, whichever route gives it."""
+"""The security headers of every answer, whichever route gives it."""
 
 import platform
 
@@ -28,7 +28,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", [*PATHS, "/v1/predict", "/v1/models/digits/versions/x"])
 def test_every_answer_is_safe_in_a_browser(client: httpx.Client, path: str) -> None:
-    """Each answer, an error too, forbids guessing its type, framing it and running what it does not name; each once."""
+    """Every answer, even an error, forbids type sniffing, framing and all sources that its one policy does not name."""
     headers = client.get(path).headers
     assert {name: headers[name] for name in EVERYWHERE} == EVERYWHERE
     policies = headers.get_list("Content-Security-Policy")
@@ -64,7 +64,7 @@ def test_no_answer_names_what_it_was_made_with(client: httpx.Client, path: str) 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/digits"])
 def test_no_refusal_names_what_it_was_made_with(client: httpx.Client, path: str) -> None:
-    """Nor does an answer to a method that is not possible, and to a body that cannot be read."""
+    """Nor does the answer to a method that is not allowed, or to a body that cannot be read."""
     answers = [
         client.delete(path),
         client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"}),
@@ -74,7 +74,7 @@ def test_no_refusal_names_what_it_was_made_with(client: httpx.Client, path: str)
 
 @pytest.mark.parametrize("request_line", [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
 def test_what_is_no_http_is_not_told_either(client: httpx.Client, request_line: bytes) -> None:
-    """The answer to bytes that are no request names nothing of the inside."""
+    """The answer to bytes that are no request names nothing internal."""
     with connect(client) as connection:
         connection.sendall(request_line)
         assert_names_nothing(connection.recv(65536).decode("latin-1"))

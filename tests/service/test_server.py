@@ -19,7 +19,7 @@ from tests.service.raw_http import connect, read_status, request_head
 from tests.service.running import wait_until
 
 DRAIN_SECONDS = 1.5
-# The drain ends some moment after it should, and a busy machine may take a while from a client's clock to its request.
+# The drain ends a moment late, and on a busy machine a while passes between a client's clock reading and its request.
 MARGIN_SECONDS = 0.5
 ROWS = 200
 
@@ -34,7 +34,7 @@ def process(released_store: Path, program_cache: Path, request: pytest.FixtureRe
 
 
 def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
-    """After SIGTERM readiness is refused at once, every prediction of the drain is answered, and the end is with 0."""
+    """After SIGTERM readiness is refused at once, each prediction of the drain is answered, and the exit code is 0."""
     wait_until(process.ready, READY_SECONDS)
     asked: Queue[tuple[float, str]] = Queue()
 
@@ -49,7 +49,7 @@ def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
             asked.put((began, outcome))
 
     with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as ending:
-        ending.callback(process.process.kill)  # should it not end by itself, the asking ends all the same
+        ending.callback(process.process.kill)  # ends the requests even if the process does not exit by itself
         for _ in range(4):
             pool.submit(keep_asking)
         wait_until(lambda: asked.qsize() >= 4)
@@ -65,7 +65,7 @@ def test_sigterm_drains_and_exits_with_0(process: Process) -> None:
 
 
 def test_what_is_under_way_at_sigterm_is_answered(process: Process) -> None:
-    """A body that is still being sent gets its whole answer, during the drain and when no more are let in."""
+    """A request whose body is still being sent gets its whole answer, during the drain and after the port is closed."""
     wait_until(process.ready, READY_SECONDS)
     headers = ["Content-Type: application/octet-stream", f"Content-Length: {784 * ROWS}"]
     head = request_head("POST", "/v1/predict", headers)
@@ -82,23 +82,23 @@ def test_what_is_under_way_at_sigterm_is_answered(process: Process) -> None:
 
 
 def test_who_still_sends_what_was_refused_has_the_answer_at_the_end_too(process: Process) -> None:
-    """A connection that is kept, and on which a body is under way, ends when that was sent."""
+    """A kept-alive connection with an unfinished body is closed only once the body has been sent."""
     wait_until(process.ready, READY_SECONDS)
     body = bytes(8_000_000)
     headers = ["Content-Type: text/plain", f"Content-Length: {len(body)}"]
     with connect(process.client) as connection:
         connection.sendall(request_head("POST", "/v1/predict", headers))
-        assert connection.recv(1, socket.MSG_PEEK)  # refused by its head
+        assert connection.recv(1, socket.MSG_PEEK)  # refused for its head
         process.process.send_signal(signal.SIGTERM)
         wait_until(lambda: lets_nobody_in(process))
-        time.sleep(MARGIN_SECONDS)  # and all that was open has been told
+        time.sleep(MARGIN_SECONDS)  # by then all open connections have been told
         connection.sendall(body)
         assert read_status(connection) == 415
     assert process.process.wait(timeout=15) == 0
 
 
 def test_who_never_stops_sending_what_was_refused_holds_up_no_exit(process: Process) -> None:
-    """Byte by byte, on a connection that has ended for the service."""
+    """The client sends byte by byte on a connection that the service has ended."""
     wait_until(process.ready, READY_SECONDS)
     headers = ["Content-Type: text/plain", f"Content-Length: {10**15}", "Connection: close"]
     with connect(process.client) as connection:
@@ -113,12 +113,12 @@ def test_who_never_stops_sending_what_was_refused_holds_up_no_exit(process: Proc
                 connection.sendall(b"a")
                 time.sleep(0.05)
         assert process.process.wait(timeout=15) == 0
-    # Less than the time of a request after the drain, when uvicorn would have ended it.
+    # Sooner than a request's time after the drain, when uvicorn would have ended the connection.
     assert DRAIN_SECONDS * 2 < time.monotonic() - started < DRAIN_SECONDS + 8
 
 
 def answered_rows(connection: socket.socket) -> int:
-    """Send the last byte of a body; how many predictions the answer has."""
+    """Send the last byte of a body; return how many predictions the answer has."""
     connection.sendall(bytes(1))
     with contextlib.closing(http.client.HTTPResponse(connection)) as response:
         response.begin()
@@ -127,7 +127,7 @@ def answered_rows(connection: socket.socket) -> int:
 
 
 def lets_nobody_in(process: Process) -> bool:
-    """Whether there is nobody any more to connect to."""
+    """Whether the service refuses new connections."""
     try:
         connect(process.client).close()
     except ConnectionError:
@@ -137,7 +137,7 @@ def lets_nobody_in(process: Process) -> bool:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_ends_preparing_too(released_store: Path, tmp_path: Path, workers: str) -> None:
-    """A server that is stopped while it prepares a version ends in time with 0, and leaves nothing of that behind."""
+    """A server that is stopped while it prepares a version exits in time with 0, and leaves nothing of it behind."""
     temporary, cache = tmp_path / "temporary", tmp_path / "cache"
     temporary.mkdir()
     settings = {"DIGITS_DRAIN_SECONDS": "0.1", "DIGITS_WORKERS": workers, "TMPDIR": str(temporary)}
@@ -154,7 +154,7 @@ def test_sigterm_ends_preparing_too(released_store: Path, tmp_path: Path, worker
 
 
 def test_a_store_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:
-    """A process that waits for its store still answers, and ends with 0 when it is told to."""
+    """A process that waits for its store still answers, and exits with 0 when told to."""
     (tmp_path / "digits").mkdir()
     os.mkfifo(tmp_path / "digits" / "policy.json")  # reading it waits for a writer
     process = Process(tmp_path, tmp_path / "cache", DIGITS_DRAIN_SECONDS="0", DIGITS_WORKERS="1")
@@ -167,7 +167,7 @@ def test_a_store_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:
 
 
 def test_nothing_wakes_a_worker_that_nobody_asks_but_sigterm(released_store: Path, program_cache: Path) -> None:
-    """Between two looks at the store a worker sleeps, and ends as soon as it is told to."""
+    """Between two looks at the store an idle worker sleeps; it ends as soon as it is told to."""
     seldom = {"DIGITS_POLL_SECONDS": "600", "DIGITS_DRAIN_SECONDS": "0", "DIGITS_WORKERS": "2"}
     process = Process(released_store, program_cache, **seldom)
     try:
@@ -195,7 +195,7 @@ def times_asleep(pid: int) -> int:
 def test_a_signal_during_the_start_ends_with_0(
     released_store: Path, program_cache: Path, tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
-    """From the moment the address is told a stop is a good end, though nothing serves yet."""
+    """Once the address is printed, a signal ends the server with 0, even if nothing serves yet."""
     log = tmp_path / "log"
     process = Process(released_store, program_cache, log, DIGITS_WORKERS=workers, DIGITS_DRAIN_SECONDS="0")
     try:
@@ -225,7 +225,7 @@ def test_serving_process_never_imports_tensorflow(process: Process) -> None:
 
 
 def test_as_many_files_may_be_open_as_the_system_allows(released_store: Path, program_cache: Path) -> None:
-    """A shell's usual limit of files, which connections are too, is raised in each process that serves."""
+    """The shell's usual limit on open files, which includes connections, is raised in each process that serves."""
     if not Path("/proc/self/limits").exists():
         pytest.skip("this system does not show a process's limits")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -260,7 +260,7 @@ def test_a_connection_that_asks_for_nothing_is_closed_after_a_request_s_time(
 
 
 def test_killed_server_takes_its_preparing_process_along(released_store: Path, tmp_path: Path) -> None:
-    """A server that is killed while it prepares a version leaves no process behind that goes on with it."""
+    """A server that is killed while it prepares a version leaves no process behind that goes on preparing."""
     cache = tmp_path / "cache"
     process = Process(released_store, cache, DIGITS_DRAIN_SECONDS="0.1")
     try:

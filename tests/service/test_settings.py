@@ -30,14 +30,14 @@ def test_each_field_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_variables_without_the_prefix_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PORT belongs to somebody else."""
+    """PORT may belong to another program."""
     monkeypatch.setenv("PORT", "9000")
 
     assert Settings().port == 8000
 
 
 def test_settings_are_frozen() -> None:
-    """What a service was started with cannot change under it."""
+    """A service's settings cannot change while it runs."""
     with pytest.raises(ValidationError, match="frozen"):
         setattr(Settings(), "port", 1)  # noqa: B010 - mypy knows that a plain assignment is wrong
 
@@ -63,7 +63,7 @@ def test_settings_are_frozen() -> None:
     ],
 )
 def test_values_out_of_bounds_are_rejected(name: str, value: object) -> None:
-    """A value that cannot work is refused at the start, by its name."""
+    """A value that cannot work is refused at the start; the error names the setting."""
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate({name: value})
 
@@ -73,7 +73,7 @@ def test_values_out_of_bounds_are_rejected(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", ["host", "cache", "model_store"])
 @pytest.mark.parametrize("value", ["", " "])
 def test_what_is_set_to_nothing_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be all addresses, or the working directory, where a variable only failed to be filled in."""
+    """A variable that was left unfilled would otherwise mean all addresses, or the working directory."""
     monkeypatch.setenv(f"DIGITS_{name.upper()}", value)
     with pytest.raises(ValidationError, match="is set, but empty") as raised:
         Settings()
@@ -115,7 +115,7 @@ def test_keys_come_from_the_environment_or_from_a_file(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("text", ["", " , ", "schlüssel", "a\x00b", "key # of the shop", "one two", "tab\tbed"])
 def test_keys_that_would_not_guard_are_refused(tmp_path: Path, text: str) -> None:
-    """Keys that are set, but to nothing or to what no header carries, end the start without being shown."""
+    """Keys that are set but empty, or that no header can carry, stop the start; the error does not show them."""
     (tmp_path / "keys").write_text(text)
     for settings in ({"api_keys": text}, {"api_keys_file": tmp_path / "keys"}):
         with pytest.raises(ValidationError, match="DIGITS_API_KEYS") as raised:
@@ -138,7 +138,7 @@ def test_a_comment_in_the_environment_is_no_key() -> None:
 
 
 def test_keys_are_given_once(tmp_path: Path) -> None:
-    """Keys in both places, or in a file that is not there, end the start."""
+    """Keys in both places, or in a file that is not there, stop the start."""
     with pytest.raises(ValidationError, match="not both"):
         Settings.model_validate({"api_keys": "k", "api_keys_file": tmp_path})
     with pytest.raises(ValidationError, match="cannot be read"):
@@ -146,7 +146,7 @@ def test_keys_are_given_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_shows_none_of_it(tmp_path: Path) -> None:
-    """What ends the start says which file is wrong, without a byte of a key."""
+    """The error at the start says which file is wrong, without showing a byte of a key."""
     (tmp_path / "keys").write_bytes(b"key-\xff")
     with pytest.raises(ValidationError, match="DIGITS_API_KEYS_FILE is no text in UTF-8") as raised:
         Settings.model_validate({"api_keys_file": tmp_path / "keys"})

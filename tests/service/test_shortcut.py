@@ -1,4 +1,4 @@
-"""The shortcut of /v1/predict answers as the route does: the same requests, once by each way."""
+"""The shortcut of /v1/predict answers as the route does: the same requests are sent both ways."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.service.running import running_service
 from tests.service.scraping import scrape
 from tests.service.test_predict import BYTES_HEADERS, JSON_HEADERS, PATH, waiting_rows
 
-# The headers that tell a time.
+# The headers that contain a time.
 TIMES = frozenset({"date", "server-timing"})
 ROWS = np.stack([row_of(digit) for digit in (3, 1, 4)])
 LEVELS = np.rint(ROWS * 255).astype(np.uint8).tobytes()
@@ -40,9 +40,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def both_answers(
     client: httpx.Client, content: bytes, headers: dict[str, str], seconds: float = 30
 ) -> list[tuple[int, list[tuple[str, str]], bytes]]:
-    """What the shortcut answers and what the route does, but for the time that each took.
+    """The answers of the shortcut and of the route, without the time that each took.
 
-    A deadline leads past the shortcut; `seconds`, the service's own, changes nothing else.
+    A request with a deadline takes the route; as `seconds` is the service's own deadline, nothing else changes.
     """
     answers = []
     for more in ({}, {"X-Request-Timeout-Seconds": str(seconds)}):
@@ -55,7 +55,7 @@ def both_answers(
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("more", [{}, {"X-Request-Timeout-Seconds": "30"}])
 def test_a_lone_request_passes_the_queue_by(start_service: StartService, more: dict[str, str]) -> None:
-    """Whichever way it comes; its time in the queue is none at all."""
+    """Whichever way it takes, its time in the queue is zero."""
     client = start_service(FakeLoader(FirstPixelEngine(inline_rows=4)))
     answer = client.post(PATH, content=PIXELS, headers=JSON_HEADERS | more)
     assert "queue;dur=0.000," in answer.headers["server-timing"]
@@ -72,7 +72,7 @@ def test_a_lone_request_passes_the_queue_by(start_service: StartService, more: d
         (LEVELS, BYTES),
         (LEVELS * 100, BYTES),
         (picture(), "image/png"),
-        # By its name: its boundary is another in each process that collects the tests.
+        # With an id: its boundary differs in each process that collects the tests.
         pytest.param(*form(("file", picture()), ("file", picture())), id="form"),
     ],
 )
@@ -101,7 +101,7 @@ def test_good_bodies(client: httpx.Client, content: bytes, content_type: str) ->
     ],
 )
 def test_bodies_that_are_refused(client: httpx.Client, status: int, content: bytes, headers: dict[str, str]) -> None:
-    """What is wrong is told in the same words."""
+    """Both ways report an error in the same words."""
     shortcut, route = both_answers(client, content, headers)
 
     assert shortcut[0] == status
@@ -126,7 +126,7 @@ def test_limits(start_service: StartService, status: int, content: bytes, settin
 
 @pytest.mark.usefixtures("store")
 def test_the_queue_is_full(start_service: StartService) -> None:
-    """A row too many is refused, with the same time to come back."""
+    """One row too many is refused, with the same Retry-After."""
     engine = FirstPixelEngine(threading.Event())
     client = start_service(FakeLoader(engine), queue_limit=3, max_instances=3)
     with waiting_rows(client, engine, 3):
@@ -161,7 +161,7 @@ def test_the_deadline_passes(start_service: StartService) -> None:
 
 
 def until_the_end(connection: socket.socket) -> bytes:
-    """What comes until the other side has closed, which resets what it is sent after that: what came before counts."""
+    """All that arrives before the service closes the connection, or resets it because more was sent after that."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while more := connection.recv(65_536):
@@ -173,7 +173,7 @@ def until_the_end(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 @pytest.mark.parametrize("content", [LEVELS, LEVELS[1:]])
 def test_connections_that_end(client: httpx.Client, version: str, connection: str, content: bytes) -> None:
-    """A connection ends after the same answers, and says so in the same way."""
+    """Both ways close the connection after the same answers, and announce it in the same way."""
     received = []
     for more in ([], ["X-Request-Timeout-Seconds: 30"]):
         fields = [f"Content-Type: {BYTES}", f"Content-Length: {len(content)}", f"Connection: {connection}"]
@@ -192,7 +192,7 @@ def test_connections_that_end(client: httpx.Client, version: str, connection: st
 @pytest.mark.parametrize("header_seconds", [0.2, 60])
 @pytest.mark.parametrize("more", [[], ["X-Request-Timeout-Seconds: 30"]])
 def test_idle_connections(tmp_path: Path, more: list[str], header_seconds: float) -> None:
-    """After an answer a connection may be idle for a while, however long a header may take; then it is closed."""
+    """An answered connection is closed after the idle timeout, whatever the timeout of a header is."""
     fields = [f"Content-Type: {BYTES}", "Content-Length: 784", *more]
     with (
         running_service(tmp_path, header_seconds=header_seconds, idle_seconds=1) as client,
@@ -209,7 +209,7 @@ def test_idle_connections(tmp_path: Path, more: list[str], header_seconds: float
 
 
 def test_predictions_sent_together_keep_their_order(client: httpx.Client) -> None:
-    """Whichever way each goes, also one behind another."""
+    """They are answered in order, whichever way each one takes."""
     ways = [[], [], ["X-Request-Timeout-Seconds: 30"], [], ["Connection: close"]]
     sent = [
         request_head("POST", PATH, [f"Content-Type: {BYTES}", "Content-Length: 784", f"X-Request-ID: {at}", *more])

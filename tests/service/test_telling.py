@@ -17,7 +17,7 @@ SILENT, TELLING = 1, 2
 
 @pytest.fixture(scope="module")
 def store(released_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model store with a version that tells, and one that does not."""
+    """A model store with a version that answers is_digit, and one that does not."""
     store, released = tmp_path_factory.mktemp("telling"), released_store / "digits" / "1"
     write_wrapped(released, store / "digits" / str(SILENT), has_output=False, threshold=None)
     write_wrapped(released, store / "digits" / str(TELLING))
@@ -26,7 +26,7 @@ def store(released_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module", params=["litert", "tensorflow"])
 def service(request: pytest.FixtureRequest, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A process that serves the version that tells, and has the other loaded."""
+    """A process that serves the version that answers is_digit, and has the other one loaded."""
     cache = tmp_path_factory.mktemp("cache")
     process = Process(store, cache, DIGITS_WORKERS="1", DIGITS_ENGINE=request.param)
     try:
@@ -42,7 +42,7 @@ def _loaded(service: Process) -> set[int]:
 
 
 def test_each_version_says_what_it_can(service: Process, released_store: Path) -> None:
-    """A version that tells answers `is_digit` as its SavedModel scores; one that does not leaves the member out."""
+    """A version whose SavedModel gives a score answers `is_digit` by it; one without a score leaves the member out."""
     golden = read_golden(released_store / "digits" / "1")
     body = json.dumps({"instances": golden.pixels.tolist()})
     headers = {"Content-Type": "application/json"}
@@ -59,7 +59,7 @@ def test_each_version_says_what_it_can(service: Process, released_store: Path) -
 
 
 def test_what_the_client_saw_is_counted(service: Process, released_store: Path) -> None:
-    """A single image that is none adds one to the counter of the version that told it."""
+    """A single image that is no digit adds one to the counter of the version that answered."""
     golden = read_golden(released_store / "digits" / "1")
     doubtful = golden.pixels[golden.probabilities.max(axis=1).argmin()]
     before = scrape(service.client)

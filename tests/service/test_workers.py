@@ -28,7 +28,7 @@ def service(released_store: Path, program_cache: Path) -> Iterator[Process]:
 
 
 def answered_by_anyone(service: Process) -> bool:
-    """Ask over a connection of its own, so that any worker may be the one that answers."""
+    """Ask over a new connection, so that any worker may answer."""
     headers = {"Content-Type": "application/octet-stream"}
     address = f"{service.client.base_url}/v1/predict"
     return httpx.post(address, content=bytes(784), headers=headers, timeout=20).status_code == 200
@@ -45,7 +45,7 @@ def test_every_scrape_has_the_numbers_of_all_workers(service: Process) -> None:
 
 
 def test_every_scrape_has_the_exemplars_of_all_workers(service: Process) -> None:
-    """A slow request is found under its id in OpenMetrics, whichever worker answered it and whichever is asked."""
+    """OpenMetrics shows a slow request's id, whichever worker answered it and whichever is scraped."""
     address, accept = f"{service.client.base_url}", {"Accept": "application/openmetrics-text; version=1.0.0"}
     for number in range(12):
         httpx.get(f"{address}/v1/models", headers={"X-Request-ID": f"fast-{number}"}, timeout=20)
@@ -80,14 +80,14 @@ def test_killed_worker_is_replaced(service: Process) -> None:
 
 
 def test_workers_find_what_they_need_in_memory(service: Process) -> None:
-    """What serves is imported by the process that forks them, so that a replacement need not."""
+    """The process that forks workers imports the code that serves, so that a replacement need not."""
     assert "ai_edge_litert" in Path(f"/proc/{service.process.pid}/maps").read_text()
     assert "ai_edge_litert" in Path(f"/proc/{service.workers()[0]}/maps").read_text()
     assert len([*Path(f"/proc/{service.process.pid}/task").iterdir()]) == 1  # only then is it safe to fork
 
 
 def test_workers_that_are_killed_again_and_again_refuse_nobody(service: Process) -> None:
-    """Who has served will serve again: connections wait for the replacements, also if those are killed soon, twice."""
+    """A worker that has served will serve again: connections wait for a replacement, also if it is killed, twice."""
     for _ in range(3):
         for worker in service.workers():
             os.kill(worker, signal.SIGKILL)
@@ -105,7 +105,7 @@ def listening_sockets(service: Process) -> int:
 def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
     released_store: Path, program_cache: Path, tmp_path: Path
 ) -> None:
-    """Beside a worker that keeps ending the others get every connection; it is tried ever later, and comes back."""
+    """While a worker keeps ending, the others get every connection; it is retried ever more rarely, and comes back."""
     keys, log = tmp_path / "keys", tmp_path / "log"
     keys.write_text("secret")
     settings = {"DIGITS_WORKERS": "2", "DIGITS_API_KEYS_FILE": str(keys), "DIGITS_DRAIN_SECONDS": "0.2"}
@@ -137,7 +137,7 @@ def test_a_worker_that_cannot_start_is_reported_and_takes_no_connections(
 def test_a_worker_that_never_gets_to_serve_keeps_nobody_from_being_ready(
     released_store: Path, program_cache: Path
 ) -> None:
-    """Once its connections come to the others, readiness does not wait for it."""
+    """Once the other workers get its connections, readiness does not wait for it."""
     service = Process(released_store, program_cache, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
 
     def ready_without_the_second() -> bool:
@@ -145,7 +145,7 @@ def test_a_worker_that_never_gets_to_serve_keeps_nobody_from_being_ready(
             with contextlib.suppress(FileNotFoundError):
                 if Path(f"/proc/{pid}/comm").read_text() == "worker 1\n":
                     os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(httpx.TransportError):  # what waited for the one that was killed
+        with contextlib.suppress(httpx.TransportError):  # a request that waited for the killed worker
             return httpx.get(f"{service.client.base_url}/health/ready", timeout=0.2).status_code == 200
         return False
 
@@ -158,7 +158,7 @@ def test_a_worker_that_never_gets_to_serve_keeps_nobody_from_being_ready(
 def test_a_replacement_without_a_store_leaves_all_to_those_who_serve(
     released_store: Path, program_cache: Path, tmp_path: Path
 ) -> None:
-    """Who has the version in memory answers everything, until the store is there again and so is the other worker."""
+    """The worker with the version in memory answers everything until the store, and so the other worker, is back."""
     store, log = tmp_path / "store", tmp_path / "log"
     shutil.copytree(released_store, store)
     service = Process(store, program_cache, log, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
@@ -179,7 +179,7 @@ def test_a_replacement_without_a_store_leaves_all_to_those_who_serve(
 def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_them(
     released_store: Path, program_cache: Path, tmp_path: Path
 ) -> None:
-    """What has served and ends soon is awaited three times; then the others get every connection until it serves."""
+    """A worker that served but soon ends is awaited three times; then others get all connections until it serves."""
     log = tmp_path / "log"
     service = Process(released_store, program_cache, log, DIGITS_WORKERS="2", DIGITS_DRAIN_SECONDS="0.2")
 
@@ -189,7 +189,7 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
     try:
         wait_until(service.ready, READY_SECONDS)
         other = service.workers()[1]
-        for crashes in range(1, 20):  # four in a row of less than ten seconds: on a busy machine not the first four
+        for crashes in range(1, 20):  # four in a row that end within ten seconds: on a busy machine not the first four
             assert listening_sockets(service) == 2
             (crashing,) = {*service.workers()} - {other}
             os.kill(crashing, signal.SIGKILL)
@@ -205,7 +205,7 @@ def test_a_worker_that_keeps_crashing_takes_no_connections_while_nobody_accepts_
         service.close()
 
 
-# `python -m service` with two workers, which looks for hanging ones so often that a test can wait for it.
+# `python -m service` with two workers, which looks for hanging ones often enough for a test to wait for it.
 IMPATIENT = """
 import functools
 import sys
@@ -222,7 +222,7 @@ sys.exit(Workers(listeners, functools.partial(serve, Settings()), stop_seconds=1
 
 
 def test_a_worker_that_hangs_is_replaced(released_store: Path, program_cache: Path, tmp_path: Path) -> None:
-    """One that is there and does nothing is told of, killed and replaced; those that only have nothing to do stay."""
+    """A worker that hangs is logged, killed and replaced; a worker that is merely idle stays."""
     log = tmp_path / "log"
     service = Process(released_store, program_cache, log, program=IMPATIENT, DIGITS_DRAIN_SECONDS="0.2")
     try:
@@ -239,7 +239,7 @@ def test_a_worker_that_hangs_is_replaced(released_store: Path, program_cache: Pa
 
 
 def test_worker_that_is_asked_to_stop_is_replaced(service: Process) -> None:
-    """SIGTERM to one worker lets it finish, and another follows."""
+    """SIGTERM to one worker lets it finish, and another takes its place."""
     before = service.workers()
     os.kill(before[1], signal.SIGTERM)
     wait_until(lambda: before[1] not in service.workers() and len(service.workers()) == 2)
@@ -255,7 +255,7 @@ def test_workers_end_with_the_process_that_started_them(service: Process) -> Non
 
 
 def _alive(process: int) -> bool:
-    """Whether it still runs: what nobody has waited for yet does not."""
+    """Whether the process still runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""How often others have their turn in the event loop while something runs in it."""
+"""Counts the turns that another task gets in the event loop while some work runs in it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 def turns_of_others(work: Coroutine[Any, Any, Result]) -> tuple[Result, int]:
-    """Run the work in an event loop of its own; gives what came of it, and how many turns another task had."""
+    """Run the work in an event loop of its own; gives its result, and how many turns another task had."""
     turns = 0
 
     async def take_turns() -> None:

@@ -1,4 +1,4 @@
-"""Versions made of the released one, that tell digits from other things or do not, whichever the released one does."""
+"""Versions made from the released one, with or without the output `is_digit`, whether or not that one has it."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from service.versions.manifest import GOLDEN_PATH, MANIFEST_PATH
 
-# Their score is the largest probability: that of most golden images is over this, that of the hard ones below.
+# Their score is the largest probability: above this for most golden images, below it for the hard ones.
 THRESHOLD = 0.9
 
 
@@ -23,14 +23,14 @@ def write_wrapped(
     threshold: float | None = THRESHOLD,
     in_golden: bool = True,
 ) -> Path:
-    """Write a version around the network of the version `released`, numbered by the name of its folder.
+    """Write a version that wraps the network of `released`, numbered by the name of its own folder.
 
     Args:
         released: Folder of a version.
         folder: Where to write; its name is the version's number.
         has_output: Whether the SavedModel has the output `is_digit`.
-        threshold: What the manifest says.
-        in_golden: Whether the golden images have their scores beside them, if there is the output.
+        threshold: The manifest's `is_digit_threshold`.
+        in_golden: Whether the golden images include their scores, if the SavedModel has the output.
     """
     loaded = tf.saved_model.load(str(released))
     signature = loaded.signatures["serving_default"]

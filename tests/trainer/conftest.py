@@ -1,4 +1,4 @@
-"""What the trainer's tests share: small drawn images, and one version trained on them for the whole run."""
+"""Fixtures for the trainer's tests: small drawn images, and one version trained on them for the whole run."""
 
 import io
 from dataclasses import replace
@@ -27,13 +27,13 @@ def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(mnist_npz: Path) -> Dataset:
-    """The same, read."""
+    """The data set in that file."""
     return read(mnist_npz)
 
 
 @pytest.fixture(scope="session")
 def recipe() -> StridedRecipe:
-    """The fast recipe made small enough for a second."""
+    """The fast recipe, made small enough to train in a second."""
     recipe = RECIPES[Profile.FAST]
     assert isinstance(recipe, StridedRecipe)
     return replace(recipe, epochs=3, batch_size=32, filters=(8, 8, 16, 16))
@@ -47,7 +47,7 @@ def progress() -> FittingProgress:
 
 @pytest.fixture(scope="session")
 def trained(recipe: StridedRecipe, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
-    """One version trained and published in earnest, and what it scored; don't change it."""
+    """One version, really trained and published, and its metrics; don't change it."""
     from trainer.training import train  # here, because it imports TensorFlow
 
     store = ModelStore(tmp_path_factory.mktemp("trained"), "digits")

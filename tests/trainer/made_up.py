@@ -1,4 +1,4 @@
-"""Findings about a version that never was, for what is written from them."""
+"""Made-up findings about a version, from which tests write reports and cards."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ GATE: GateFacts = {
 
 
 def full_findings(wrong_share: float = 0.1, recipe: RecipeFacts | None = None) -> Findings:
-    """All that can be known of a version, which reads `wrong_share` of 200 images wrong."""
+    """Everything that can be known about a version, which reads `wrong_share` of 200 images wrong."""
     findings = bare_findings(wrong_share, recipe)
     manifest = findings.manifest
     metrics = manifest["metrics"]
@@ -36,7 +36,7 @@ def full_findings(wrong_share: float = 0.1, recipe: RecipeFacts | None = None) -
 
 
 def bare_findings(wrong_share: float = 0.1, recipe: RecipeFacts | None = None) -> Findings:
-    """The same without all that is optional."""
+    """The same without the optional parts."""
     images, labels = draw_digits(200, 5)
     generator = np.random.default_rng(3)
     wrong = generator.random(len(labels)) < wrong_share

@@ -29,5 +29,5 @@ def rewrite_manifest(store: ModelStore, number: int, **members: Any) -> None:
 
 
 def damage(store: ModelStore, number: int) -> None:
-    """Changes a version's file behind its manifest's back."""
+    """Changes a version's file, so that its manifest no longer matches."""
     (store.folder / str(number) / "saved_model.pb").write_bytes(b"other")

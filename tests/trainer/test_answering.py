@@ -1,4 +1,4 @@
-"""Stored versions answer, or are damaged: no third thing."""
+"""A stored version either answers or is damaged; a fault of the machine is neither."""
 
 import errno
 from collections.abc import Callable
@@ -36,14 +36,14 @@ def test_damaged_file_is_found_before_it_is_loaded(tmp_path: Path) -> None:
 
 
 def test_version_that_tensorflow_refuses_is_damaged(tmp_path: Path) -> None:
-    """A file that is as it was published, but no network, is damage too."""
+    """A file that is as it was published but holds no network is damage too."""
     store = store_of(tmp_path, 1)
     with pytest.raises(DamagedVersionError, match="can't be run"):
         stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32))
 
 
 def running_out(error: Exception) -> Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]:
-    """Runs a version on a machine that lacks something."""
+    """Stands in for running a version, and fails with this error."""
 
     def run(*_: object) -> NDArray[np.float32]:
         raise error
@@ -63,7 +63,7 @@ def running_out(error: Exception) -> Callable[[Path, NDArray[np.float32]], NDArr
     ids=str,
 )
 def test_fault_of_the_machine_is_no_damage(tmp_path: Path, error: Exception) -> None:
-    """If memory or files run out, nothing is said against the version, so that no gate passes over it."""
+    """If memory or files run out or a disk fails, the version is not called damaged, so that no gate skips it."""
     store = store_of(tmp_path, 1)
     with pytest.raises(MachineError, match=r"version 1 can't be run on this machine now.* --resume"):
         stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32), running_out(error))
@@ -73,7 +73,7 @@ def test_fault_of_the_machine_is_no_damage(tmp_path: Path, error: Exception) -> 
     "error", [tf.errors.DataLossError(None, None, "truncated"), OSError("SavedModel file does not exist"), ValueError()]
 )
 def test_fault_of_the_version_is_damage(tmp_path: Path, error: Exception) -> None:
-    """Whatever else comes of running a version is its own."""
+    """Any other error in running a version is the version's own fault."""
     store = store_of(tmp_path, 1)
     with pytest.raises(DamagedVersionError, match="can't be run"):
         stored_probabilities(store.folder / "1", np.zeros((1, 784), np.float32), running_out(error))
@@ -87,7 +87,7 @@ def test_fault_of_the_version_is_damage(tmp_path: Path, error: Exception) -> Non
     ],
 )
 def test_answers_that_are_no_probabilities_are_damage(tmp_path: Path, name: str, outputs: object) -> None:
-    """A network that answers with something else than ten numbers an image can't be compared with."""
+    """A network that does not answer with ten numbers for each image can't be compared with."""
     store = ModelStore(tmp_path, name.replace(" ", "-"))
     store.prepare()
     module = tf.Module()
@@ -103,7 +103,7 @@ def test_answers_that_are_no_probabilities_are_damage(tmp_path: Path, name: str,
 
 
 def test_golden_images_are_asked(trained: tuple[Path, Metrics]) -> None:
-    """A version that answers them as it did is sound; one that answers otherwise, or with another form, is not."""
+    """A version that answers them as it did is sound; one that answers differently, or in another form, is not."""
     folder, _ = trained
     assert trouble_of(folder) is None
     otherwise = trouble_of(folder, lambda _, pixels: np.full((len(pixels), 10), 0.1, np.float32))
@@ -112,7 +112,7 @@ def test_golden_images_are_asked(trained: tuple[Path, Metrics]) -> None:
 
 
 def test_golden_images_that_are_none_are_trouble(tmp_path: Path) -> None:
-    """A file of that name that was published with something else in it; and other damage comes first."""
+    """A file of that name with other content is reported; other damage is reported first."""
     store = store_of(tmp_path, 2)
     assert trouble_of(store.folder / "1") == "its golden images can't be read"
     damage(store, 2)

@@ -1,4 +1,4 @@
-"""Arrays from a file: as they were written, or one error, whatever became of the file."""
+"""Arrays are read from a file as they were written, or one kind of error is raised, whatever happened to the file."""
 
 import contextlib
 import struct
@@ -43,7 +43,7 @@ DAMAGED = {
 
 
 def write(path: Path, names: tuple[str, ...], content: bytes) -> Path:
-    """Writes members of these names that all have the same content, as whole as a ZIP can be."""
+    """Writes a valid ZIP whose members, of these names, all have the same content."""
     path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
@@ -54,7 +54,7 @@ def write(path: Path, names: tuple[str, ...], content: bytes) -> Path:
 @pytest.mark.parametrize("kind", DAMAGED)
 @pytest.mark.filterwarnings("ignore:.*created on Python 2")
 def test_no_sort_of_damage_gets_through(tmp_path: Path, kind: str) -> None:
-    """Images give the one error that names the file, and a checkpoint is as good as none."""
+    """For images the one error names the file; a damaged checkpoint counts as none."""
     with pytest.raises(DataError, match=r"mnist\.npz"):
         read(write(tmp_path / "mnist.npz", ARRAY_NAMES, DAMAGED[kind]))
     write(tmp_path / "run" / "checkpoint.npz", ("history", "state_0"), DAMAGED[kind])
@@ -62,7 +62,7 @@ def test_no_sort_of_damage_gets_through(tmp_path: Path, kind: str) -> None:
 
 
 def test_what_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
-    """The bound is on all arrays that are asked for, by what the archive says of them."""
+    """The bound is on all requested arrays together, by the sizes that the archive states."""
     half = MAX_BYTES // 2 + 1
     path = write(tmp_path / "arrays.npz", ("one", "two"), b"")
     content = bytearray(path.read_bytes())
@@ -75,7 +75,7 @@ def test_what_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
 
 
 def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
-    """All of them, or those that are asked for; one that is not there is named."""
+    """All arrays are read, or only those asked for; one that is missing is named."""
     arrays = {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array("text"), "c": np.zeros((0, 3), np.uint8)}
     np.savez(tmp_path / "arrays.npz", allow_pickle=False, **arrays)
     found = read_arrays(tmp_path / "arrays.npz")

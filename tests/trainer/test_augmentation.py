@@ -1,4 +1,4 @@
-"""The variation of images: nothing where nothing is asked for, bounded and repeatable where it is."""
+"""The variation of images changes nothing unless asked to, and is bounded and repeatable."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def still(recipe: StridedRecipe) -> StridedRecipe:
 
 
 def vary(images: NDArray[np.uint8], seed: int, recipe: StridedRecipe) -> NDArray[np.float32]:
-    """Varies images, as images."""
+    """Varies images and returns them as images again, float32 [N, 28, 28]."""
     varied = augment(tf.constant(images), tf.constant([0, seed]), recipe).numpy()
     return np.asarray(varied.reshape(-1, SIDE, SIDE))
 
@@ -41,7 +41,7 @@ def spread(images: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def test_no_variation_changes_nothing(dataset: Dataset, recipe: StridedRecipe) -> None:
-    """With everything off, what comes out is what went in, scaled to 0 to 1."""
+    """With everything off, the images are only scaled to 0 to 1."""
     images = dataset.x_train[:20]
     np.testing.assert_allclose(vary(images, 1, still(recipe)), images / 255, atol=1e-6)
 
@@ -113,7 +113,7 @@ def test_size_keeps_its_bound_on_each_axis(recipe: StridedRecipe) -> None:
 
 
 def test_wobble_is_as_strong_as_asked(recipe: StridedRecipe) -> None:
-    """A dot wanders by what the spline leaves of its knots' deviation, half, in either direction alike."""
+    """A dot wanders by half of the knots' deviation, which is what the spline leaves, in both directions alike."""
     images = np.zeros((400, SIDE, SIDE), np.uint8)
     images[:, 13:15, 13:15] = 255
     varied = vary(images, 1, replace(still(recipe), elastic_pixels=1.2))
@@ -134,7 +134,7 @@ def test_only_the_asked_share_gets_another_pen(dataset: Dataset, recipe: Strided
 
 
 def test_any_image_of_a_batch_may_get_another_pen(dataset: Dataset, recipe: StridedRecipe) -> None:
-    """Outliers are the last ones: were it always the first that change, a thick pen would mean a digit."""
+    """Outliers are the last ones: if only the first images ever changed, a thick pen would mean a digit."""
     images = dataset.x_train[:40]
     pens = replace(still(recipe), thickness_fraction=0.5)
     changed = [np.abs(vary(images, seed, pens) - images / 255).max(axis=(1, 2)) > 0.01 for seed in range(20)]

@@ -1,4 +1,4 @@
-"""The temperature: it finds what was hidden, and is the best there is. The threshold: it lets 99 % through."""
+"""The temperature: the hidden one is found, and no other is better. The threshold: it lets 99 % through."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def draw(temperature: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np
 @settings(max_examples=10)
 @given(temperature=st.floats(0.3, 3.0), seed=st.integers(0, 1000))
 def test_hidden_temperature_is_found(temperature: float, seed: int) -> None:
-    """Labels drawn at a temperature give it back, within what 4,000 of them can tell."""
+    """The temperature at which labels were drawn is found again, as precisely as 4,000 of them allow."""
     logits, labels = draw(temperature, seed)
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
 
@@ -47,14 +47,14 @@ def test_no_other_temperature_is_better(seed: int, factor: float) -> None:
 
 
 def test_all_right_stays_within_bounds() -> None:
-    """With no error to learn from, the temperature stops at its bound in place of zero."""
+    """With no error to learn from, the temperature stops at its bound instead of zero."""
     logits = 5 * np.eye(10, dtype=np.float32)
     assert fit_temperature(logits, np.arange(10, dtype=np.uint8)) == pytest.approx(0.05, rel=0.1)
 
 
 @pytest.mark.parametrize("images", [100, 1_000, 5_000])
 def test_threshold_accepts_99_of_100_digits(images: int) -> None:
-    """It is the highest that at least 99 % reach, and one of those that were seen."""
+    """It is the highest value that at least 99 % of the digits reach, and one of their own values."""
     is_digit = (np.random.default_rng(0).permutation(images) / images).astype(np.float32)
     threshold = choose_threshold(is_digit)
     assert threshold in is_digit

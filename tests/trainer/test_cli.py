@@ -1,4 +1,4 @@
-"""The commands, as people and compose run them: exit codes, last lines, nothing half done."""
+"""The commands, as people and Compose run them: exit codes, last lines, and nothing left half done."""
 
 import contextlib
 import os
@@ -44,9 +44,9 @@ def trainer(home: Path, *arguments: str, **variables: str) -> subprocess.Complet
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
-    """Presses Ctrl-C until the process ends, for two minutes at the most, and returns what it still said.
+    """Presses Ctrl-C until the process ends, for two minutes at the most, and returns the rest of its standard error.
 
-    Python loses one that comes while an object is being destroyed ("Exception ignored in ...").
+    Python loses a Ctrl-C that comes while an object is being destroyed ("Exception ignored in ...").
     """
     for _ in range(24):
         process.send_signal(signal.SIGINT)
@@ -103,7 +103,7 @@ def test_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: 
 
 
 def test_refused_version_is_not_published(tmp_path: Path, mnist_npz: Path) -> None:
-    """Below the quality gate a run ends with 3 and the numbers; the released model serves on."""
+    """A run that fails the quality gate ends with 3 and the numbers; the released model keeps serving."""
     store = ModelStore(tmp_path / "models", "digits")
     command = ["bootstrap", "--profile", "tutorial", "--min-accuracy", "1"]
     done = trainer(tmp_path, *command, "--data", str(mnist_npz), "--store", str(store.root))
@@ -129,7 +129,7 @@ def test_forced_version_is_published_and_says_so(tmp_path: Path, mnist_npz: Path
 
 
 def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
-    """Ctrl-C in training ends with 130 and one line; nothing is published, and --resume goes on where it was."""
+    """Ctrl-C in training ends with 130 and one line; nothing is published, and --resume continues from there."""
     store = tmp_path / "models"
     command = ["train", "--profile", "fast", "--epochs", "40", "--data", str(mnist_npz), "--store", str(store)]
     with subprocess.Popen(
@@ -165,7 +165,7 @@ def test_interrupted_run_goes_on(tmp_path: Path, mnist_npz: Path) -> None:
 def test_only_what_was_kept_is_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, way_out: str, to_continue: str
 ) -> None:
-    """Refused or interrupted, a run names --resume only where epochs are kept, which the tutorial's are not."""
+    """A refused or interrupted run names --resume only if its epochs are kept, which the tutorial's are not."""
     gates: list[Gate] = []
 
     def interrupted(*arguments: object, **_: object) -> None:
@@ -182,7 +182,7 @@ def test_only_what_was_kept_is_promised(
 
 
 def test_bootstrap_without_data_serves_the_released_model(tmp_path: Path) -> None:
-    """With no data to be had, the released model is published, the reason is said, and all is well."""
+    """Without data, the released model is published, the reason is given, and the command succeeds."""
     done = trainer(tmp_path, "bootstrap", "--store", str(tmp_path / "models"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("released")
@@ -230,10 +230,10 @@ def test_bootstrap_twice_trains_once(tmp_path: Path, mnist_npz: Path, dataset: D
 
 
 def test_bootstrap_trains_another_seed_that_is_asked_for(tmp_path: Path, mnist_npz: Path, dataset: Dataset) -> None:
-    """A store is not up to date for who names a seed that no version has."""
+    """If a seed is named that no version has, the store is not up to date."""
     store = store_with_default(tmp_path / "models", dataset, seed=5)
     run = Run(store.run_folder(_run_key(recipe_for(Profile.DEFAULT), dataset, 0)))
-    with run.taken():  # so it comes to training, which takes a minute, and no further
+    with run.taken():  # so that it goes as far as training, which would take a minute, and no further
         done = trainer(tmp_path, "bootstrap", "--seed", "0", "--store", str(store.root), "--data", str(mnist_npz))
     assert done.returncode == 0, done.stderr
     assert "up to date" not in done.stdout

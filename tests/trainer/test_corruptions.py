@@ -1,4 +1,4 @@
-"""Corruptions: seeded, and each does what it is named for and nothing else."""
+"""Corruptions: seeded, and each does what its name says and nothing else."""
 
 import re
 
@@ -42,7 +42,7 @@ def test_there_are_fifteen() -> None:
 
 
 def test_each_says_how_strong_it_is() -> None:
-    """In a few words with a figure, which no two share."""
+    """Each strength is a few words with a figure, and no two are the same."""
     assert set(STRENGTHS) == set(CORRUPTIONS)
     assert len(set(STRENGTHS.values())) == 15
     for words in STRENGTHS.values():
@@ -52,7 +52,7 @@ def test_each_says_how_strong_it_is() -> None:
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_image_changes(name: str, images: Images) -> None:
-    """Images stay uint8 [N, 28, 28], and each of them is another than before."""
+    """Images stay uint8 [N, 28, 28], and each of them changes."""
     corrupted = corrupt(name, images)
     assert corrupted.dtype == np.uint8
     assert corrupted.shape == images.shape
@@ -61,7 +61,7 @@ def test_every_image_changes(name: str, images: Images) -> None:
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_images_are_left_as_they_are(name: str, images: Images) -> None:
-    """What is passed in is not changed, and may be read-only."""
+    """The images that are passed in are not changed, and may be read-only."""
     kept = images.copy()
     kept.flags.writeable = False
     corrupt(name, kept)
@@ -70,7 +70,7 @@ def test_images_are_left_as_they_are(name: str, images: Images) -> None:
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_seed_decides(name: str, images: Images) -> None:
-    """The same seed corrupts in the same way, another in another, where there is chance at all."""
+    """The same seed gives the same result; another seed gives another one, if the corruption is random at all."""
     assert np.array_equal(corrupt(name, images), corrupt(name, images))
     chance = name not in {"scale", "brightness", "stripe", "canny_edges"}
     assert np.array_equal(corrupt(name, images, seed=2), corrupt(name, images)) is not chance
@@ -93,7 +93,7 @@ def test_any_bytes_will_do(name: str, seed: int) -> None:
 
 
 def test_shot_noise_is_where_ink_is(images: Images) -> None:
-    """The black ground stays black, and full white shines through in thirds."""
+    """The black ground stays black, and full white turns into multiples of a third."""
     assert not corrupt("shot_noise", images)[images == 0].any()
     white = corrupt("shot_noise", np.full((100, 28, 28), 255, np.uint8))
     assert set(np.unique(white)) == {0, 85, 170, 255}
@@ -110,7 +110,7 @@ def test_impulse_noise_is_salt_and_pepper() -> None:
 
 
 def test_glass_blur_loses_no_light(images: Images) -> None:
-    """Pixels change places only: the light stays, within what bytes round off, and so does its centre."""
+    """Pixels only change places: the total light stays, up to rounding to bytes, and so does its centre."""
     blurred = corrupt("glass_blur", images)
     assert mass(blurred) == pytest.approx(mass(images), rel=0.02)
     assert np.abs(centre(blurred) - centre(images)).mean() < 0.5
@@ -126,7 +126,7 @@ def test_motion_blur_smears_sideways(images: Images) -> None:
 
 @pytest.mark.parametrize("name", ["shear", "rotate"])
 def test_leaning_and_turning_keep_ink(name: str, images: Images) -> None:
-    """The ink keeps its area, nearly, and half of the images lean the other way."""
+    """The ink nearly keeps its area, and half of the images lean the other way."""
     changed = corrupt(name, images)
     assert mass(changed) == pytest.approx(mass(images), rel=0.05)
     rows, columns = np.mgrid[0:28, 0:28] - 13.5
@@ -135,7 +135,7 @@ def test_leaning_and_turning_keep_ink(name: str, images: Images) -> None:
 
 
 def test_shear_leans_by_two_fifths_of_the_height() -> None:
-    """An upright line leans to the left or to the right, by 0.4 a row, about its middle."""
+    """An upright line leans to the left or to the right about its middle, by 0.4 pixels a row."""
     line = np.zeros((50, 28, 28), np.uint8)
     line[:, 6:22, 13:15] = 255
     leaning = corrupt("shear", line).astype(float)
@@ -173,7 +173,7 @@ def test_brightness_adds_the_same_everywhere(images: Images) -> None:
 
 
 def test_translate_keeps_the_ink(images: Images) -> None:
-    """Every byte of ink is there still, three pixels off in both directions, in all four corners alike."""
+    """All ink is kept, moved by three pixels in both directions, towards each of the four corners."""
     within = np.pad(images[:, 3:25, 3:25], [(0, 0), (3, 3), (3, 3)])
     shifted = corrupt("translate", within)
     assert np.array_equal(mass(shifted), mass(within))
@@ -183,7 +183,7 @@ def test_translate_keeps_the_ink(images: Images) -> None:
 
 
 def test_stripe_turns_the_sides_into_their_negative(images: Images) -> None:
-    """Seven columns at each side are inverted, the 14 between them untouched; twice is as before."""
+    """Seven columns at each side are inverted, the 14 between them untouched; applied twice it restores the image."""
     striped = corrupt("stripe", images)
     assert np.array_equal(striped[:, :, 7:21], images[:, :, 7:21])
     assert np.array_equal(striped[:, :, :7], 255 - images[:, :, :7])
@@ -191,7 +191,7 @@ def test_stripe_turns_the_sides_into_their_negative(images: Images) -> None:
 
 
 def test_fog_leaves_a_quarter_of_the_contrast() -> None:
-    """Ink is a quarter lighter than the ground at the same place, and the ground is grey and uneven."""
+    """Ink is lighter than the ground at the same place by a quarter of white, and the ground is grey and uneven."""
     ground, ink = (corrupt("fog", np.full((50, 28, 28), value, np.uint8)) for value in (0, 255))
     assert ink.astype(int) - ground == pytest.approx(64, abs=1.01)
     assert ground.mean() > 60
@@ -216,16 +216,16 @@ def test_lines_only_add_ink(name: str, images: Images) -> None:
 
 
 def test_dotted_line_has_gaps() -> None:
-    """Two columns in turn are drawn on and left out, from the left edge to the right."""
+    """From the left edge to the right, two columns are left out and two are drawn on, in turn."""
     lines = corrupt("dotted_line", np.zeros((30, 28, 28), np.uint8))
     inked = lines.any(axis=1)
     assert np.array_equal(inked, np.tile(np.arange(28) // 2 % 2 == 1, (30, 1)))
 
 
 def test_zigzag_goes_up_and_down() -> None:
-    """Its brightest row turns around again and again, within two pixels of its middle."""
+    """Its brightest row turns around again and again, within two pixels of the line's middle, which may slope."""
     lines = corrupt("zigzag", np.zeros((200, 28, 28), np.uint8))
-    whole = lines[(lines.max(axis=1)[:, 2:26] > 100).all(axis=1)]  # those that nowhere leave the image
+    whole = lines[(lines.max(axis=1)[:, 2:26] > 100).all(axis=1)]  # lines that stay inside the image
     rows = whole.argmax(axis=1)[:, 2:26].astype(int)
     turns = np.count_nonzero(np.diff(np.sign(np.diff(rows, axis=1)), axis=1), axis=1)
     assert len(whole) > 50

@@ -14,7 +14,7 @@ from trainer.versions.manifest import Metrics
 
 
 def test_compiled_program_answers_as_the_saved_model(trained: tuple[Path, Metrics]) -> None:
-    """What is timed is the network with its weights: it answers the same."""
+    """The program that is timed is the network with its weights: it gives the same answers."""
     folder, _ = trained
     pixels = np.random.default_rng(0).random((4, 784), np.float32)
     interpreter = Interpreter(model_content=_compile(folder), num_threads=1)
@@ -37,7 +37,7 @@ def test_time_is_that_of_one_image(trained: tuple[Path, Metrics]) -> None:
 
 
 def test_bigger_networks_cost_more(tmp_path: Path) -> None:
-    """A network with a thousand times the work takes longer, and one that is very slow is timed all the same."""
+    """A network with 500 times the work takes longer, and even a very slow one is timed."""
     cheap = microseconds_per_image(_dense(tmp_path / "cheap", width=8))
     assert microseconds_per_image(_dense(tmp_path / "dear", width=4_000)) > 2 * cheap
 

@@ -1,4 +1,4 @@
-"""Where images are looked for, and what is made of the files found there."""
+"""Where images are looked for, and how the files found there are read."""
 
 import gzip
 import zipfile
@@ -46,13 +46,13 @@ def test_reads_keras_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", ["-", "."])
 @pytest.mark.parametrize(("pack", "suffix"), [(bytes, ""), (gzip.compress, ".gz")])
 def test_reads_idx_folders(tmp_path: Path, separator: str, pack: Callable[[bytes], bytes], suffix: str) -> None:
-    """A folder of the four IDX files does as well, under either spelling, gzipped or not."""
+    """A folder of the four IDX files works as well, under either spelling, gzipped or not."""
     write_idx_folder(tmp_path, separator, pack, suffix)
     assert_holds(read(tmp_path), draw_arrays())
 
 
 def test_digests_tell_arrays_from_their_container(tmp_path: Path) -> None:
-    """The same arrays have the same digests however they are packed; one other pixel has another."""
+    """The same arrays have the same digests however they are packed; one changed pixel changes its array's digest."""
     write_idx_folder(tmp_path, "-", bytes, "")
     packed = read(write_npz(tmp_path / "mnist.npz"))
     assert read(tmp_path).sha256 == packed.sha256
@@ -80,7 +80,7 @@ ARRAYS = draw_arrays()
     ],
 )
 def test_refuses_other_arrays(tmp_path: Path, arrays: dict[str, NDArray[np.generic]], complaint: str) -> None:
-    """Arrays of the wrong shape, type, number or range stop with a message that says which and how."""
+    """Arrays of the wrong shape, type, number or range are refused with a message that says what is wrong."""
     with pytest.raises(DataError, match=complaint):
         read(write_npz(tmp_path / "mnist.npz", **arrays))
 
@@ -138,7 +138,7 @@ def test_damaged_idx_file_is_named(tmp_path: Path) -> None:
 
 
 def test_given_path_is_the_only_one_tried(tmp_path: Path) -> None:
-    """What the user names and isn't there fails, although a cache would have images."""
+    """A path that the user names must exist, even if a cache has images."""
     cache = tmp_path / "keras" / "datasets"
     cache.mkdir(parents=True)
     write_npz(cache / "mnist.npz")
@@ -168,7 +168,7 @@ def test_else_the_file_is_fetched_into_the_own_cache(tmp_path: Path) -> None:
 
 
 def test_no_source_at_all_is_told_apart(tmp_path: Path) -> None:
-    """If the download fails too, the error says that there is no data, which `bootstrap` forgives."""
+    """If the download fails too, the error says that there is no data, which `bootstrap` accepts."""
 
     def fail(path: Path) -> None:
         raise DataUnavailableError(f"put mnist.npz at {path}")

@@ -1,4 +1,4 @@
-"""The download: whole or not at all, and never without a bound."""
+"""The download: whole or not at all, and bounded in size and time."""
 
 import hashlib
 import threading
@@ -19,7 +19,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 @contextmanager
 def served(content: bytes, *, promised: int | str | None = None, hang: bool = False) -> Iterator[Origin]:
-    """Serves bytes on the loopback, perhaps fewer than promised, or hanging after them."""
+    """Serves bytes on the loopback interface, perhaps with another length promised, or hanging after them."""
     finished = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def assert_unavailable(path: Path, origin: Origin, reason: str) -> None:
 
 
 def test_whole_file_arrives(tmp_path: Path) -> None:
-    """The file comes whole, under its own name only, with progress up to the last byte."""
+    """The file arrives whole, under its own name only, with progress up to the last byte."""
     path = tmp_path / "digits" / "mnist.npz"
     told: list[tuple[int, int]] = []
     with served(CONTENT) as origin:
@@ -85,7 +85,7 @@ def test_file_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
 
 
 def test_damaged_file_in_the_cache_is_replaced(tmp_path: Path) -> None:
-    """The cache is Digits' own, so a damaged file in it is fetched anew."""
+    """The cache is Digits' own, so a damaged file in it is fetched again."""
     path = tmp_path / "mnist.npz"
     path.write_bytes(CONTENT[:-1])
     with served(CONTENT) as origin:
@@ -100,14 +100,14 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
 
 
 def test_short_content_is_refused(tmp_path: Path) -> None:
-    """A connection that closes too early leaves no half file."""
+    """A connection that closes too early leaves no partial file."""
     with served(CONTENT[:1000], promised=len(CONTENT)) as origin:
         assert_unavailable(tmp_path / "digits" / "mnist.npz", origin, "SHA-256|Incomplete")
 
 
 @pytest.mark.parametrize("promised", ["", "many", "-3"])
 def test_length_that_is_no_number_is_not_believed(tmp_path: Path, promised: str) -> None:
-    """Whatever a proxy makes of the header, the whole file is taken, or the user is told; nothing else is raised."""
+    """Whatever a proxy does to Content-Length, the whole file is taken or the user is told; nothing else is raised."""
     path = tmp_path / "digits" / "mnist.npz"
     told: list[int] = []
     with served(CONTENT, promised=promised) as origin:
@@ -118,20 +118,20 @@ def test_length_that_is_no_number_is_not_believed(tmp_path: Path, promised: str)
 
 @pytest.mark.parametrize("promised", [None, ""], ids=["said", "not said"])
 def test_endless_content_is_refused(tmp_path: Path, promised: str | None) -> None:
-    """More bytes than the limit are refused, by the header already, or as they come."""
+    """More bytes than the limit are refused: at once if the header states them, else as they arrive."""
     with served(CONTENT * 3, promised=promised) as origin:
         assert_unavailable(tmp_path / "digits" / "mnist.npz", origin, "more than")
 
 
 def test_silent_server_is_given_up(tmp_path: Path) -> None:
-    """A server that stops in the middle is waited for only so long."""
+    """The wait for a server that falls silent midway is bounded."""
     with served(CONTENT[:1000], promised=len(CONTENT), hang=True) as origin:
         impatient = replace(origin, silence_seconds=0.2)
         assert_unavailable(tmp_path / "digits" / "mnist.npz", impatient, "timed out")
 
 
 def test_slow_download_is_given_up(tmp_path: Path) -> None:
-    """Bytes that keep coming don't make the whole last beyond its deadline."""
+    """Even if bytes keep coming, the download ends at its deadline."""
     with served(CONTENT) as origin:
         impatient = replace(origin, deadline_seconds=0.0)
         assert_unavailable(tmp_path / "digits" / "mnist.npz", impatient, "longer than")

@@ -72,7 +72,7 @@ def test_one_bin_bounds_calibration_error(sample: tuple[NDArray[np.float32], NDA
 
 
 def test_wrong_answers_are_those_with_another_likeliest_digit() -> None:
-    """The likeliest digit counts, however unsure."""
+    """The likeliest digit is the answer, however unsure."""
     labels = np.array([3, 4, 5], np.uint8)
     probabilities = np.full((3, 10), 0.09, np.float32)
     probabilities[[0, 1, 2], [3, 5, 5]] = 0.19
@@ -88,12 +88,12 @@ def test_certain_and_right_is_perfect() -> None:
 
 
 def test_certain_and_wrong_is_finite() -> None:
-    """A probability of zero for the right digit costs much, but a number."""
+    """A probability of zero for the right digit gives a large but finite loss."""
     assert 20 < negative_log_likelihood(np.eye(10, dtype=np.float32), np.full(10, 3, np.uint8)) < 30
 
 
 def test_confidence_above_one_by_rounding_is_counted() -> None:
-    """A row whose largest probability rounds to just over 1 still is in the last bin."""
+    """A row whose largest probability rounds to just over 1 is still in the last bin."""
     probabilities = np.zeros((1, 10), np.float32)
     probabilities[0, 4] = np.nextafter(np.float32(1), np.float32(2))
     assert baseline(probabilities)["confidence_counts"][-1] == 1

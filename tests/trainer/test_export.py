@@ -1,4 +1,4 @@
-"""What is published: the signature, the golden images, and a program that LiteRT can make of it."""
+"""What is published: the signature, the golden images, and nothing of this machine."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_probabilities_are_calibrated_logits(trained: tuple[Path, Metrics], data
 
 
 def test_golden_images_come_true(trained: tuple[Path, Metrics], dataset: Dataset) -> None:
-    """The 64 golden images are of the test set, of every digit, and the SavedModel answers them as written."""
+    """The 64 golden images are test images, include every digit, and the SavedModel gives their stored answers."""
     folder, _ = trained
     with np.load(folder / GOLDEN_PATH) as golden:
         pixels, probabilities, labels = golden["pixels"], golden["probabilities"], golden["labels"]
@@ -68,7 +68,7 @@ def test_nothing_of_this_machine_is_published(trained: tuple[Path, Metrics]) -> 
 
 
 def test_disk_that_takes_no_network_is_an_os_error(tmp_path: Path) -> None:
-    """What TensorFlow can't write is told as any other disk's failure is."""
+    """If TensorFlow can't write, the error is an OSError, as for any other failure of a disk."""
     (tmp_path / "file").touch()
     network = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
     with pytest.raises(OSError, match="can't be written to"):

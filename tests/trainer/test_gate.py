@@ -24,7 +24,7 @@ def wrong(*indices: int, images: int = 1_000) -> NDArray[np.bool_]:
 
 
 def unheard(warning: str) -> None:
-    """Is told of no warning."""
+    """Takes warnings, and fails because none is expected."""
     pytest.fail(warning)
 
 
@@ -46,7 +46,7 @@ def answers(*indices: int) -> NDArray[np.float32]:
     ],
 )
 def test_known_p_values(one: int, other: int, p_value: float) -> None:
-    """Small cases have the value that counting on paper gives."""
+    """Small cases have the value that was worked out on paper."""
     assert mcnemar_p_value(one, other) == p_value
 
 
@@ -61,7 +61,7 @@ def test_p_value_is_the_binomial_sum(one: int, other: int) -> None:
 
 @given(fewer=COUNTS, more=COUNTS)
 def test_p_value_falls_as_the_split_grows_uneven(fewer: int, more: int) -> None:
-    """One more error of the worse network makes chance a less likely reason."""
+    """One more error of the worse network makes chance a less likely explanation."""
     fewer, more = sorted((fewer, more))
     assert mcnemar_p_value(more + 1, fewer) <= mcnemar_p_value(more, fewer)
 
@@ -74,7 +74,7 @@ def test_p_value_of_a_whole_test_set_is_a_number() -> None:
 
 
 def test_first_version_needs_only_its_accuracy() -> None:
-    """With nothing to compare with, exactly the least accuracy passes and one error more does not."""
+    """With no version to compare with, exactly the minimum accuracy passes and one error more does not."""
     facts, reasons = judge(wrong(*range(10)), None, 0.99)
     assert not reasons
     assert facts == {
@@ -112,7 +112,7 @@ def test_significantly_worse_is_refused(only_new: int, only_compared: int, passe
 
 
 def test_both_reasons_are_given() -> None:
-    """A version that fails twice is told both, with the numbers."""
+    """If a version fails for both reasons, both are given, with the numbers."""
     _, reasons = judge(wrong(*range(50)), Compared(3, wrong()), 0.99)
     assert len(reasons) == 2
     assert "50 test images are read wrong by the new one only, 0 by version 3 only" in reasons[1]
@@ -137,7 +137,7 @@ class FakeStore:
 
 
 def test_newest_version_is_asked(tmp_path: Path) -> None:
-    """Only the newest version is compared with, whatever older ones can do."""
+    """Only the newest version is compared with, however good older ones are."""
     fake = FakeStore(tmp_path, {9: answers(), 10: answers(*range(100))})
     facts = Gate(unheard, 0.9).check(answers(*range(100, 150)), LABELS, fake.store, fake.ask)
     assert fake.asked == [10]
@@ -145,7 +145,7 @@ def test_newest_version_is_asked(tmp_path: Path) -> None:
 
 
 def test_damaged_version_is_passed_over_with_a_warning(tmp_path: Path) -> None:
-    """The newest version that can answer is compared with, and the others are named."""
+    """The newest version that can answer is compared with, and warnings name the damaged ones."""
     fake = FakeStore(tmp_path, {1: answers(), 2: None, 3: None})
     warnings: list[str] = []
     facts = Gate(warnings.append).check(answers(), LABELS, fake.store, fake.ask)
@@ -157,7 +157,7 @@ def test_damaged_version_is_passed_over_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_fault_of_the_machine_ends_the_run(tmp_path: Path) -> None:
-    """A newest version that this machine can't run now is not passed over: nothing is published without comparing."""
+    """If this machine can't run the newest version now, it is not skipped: nothing is published without comparing."""
     fake = FakeStore(tmp_path, {1: answers(*range(500)), 2: answers()})
 
     def ask(folder: Path) -> NDArray[np.float32]:
@@ -187,7 +187,7 @@ def test_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_refusal_for_accuracy_names_the_option_that_decides(tmp_path: Path) -> None:
-    """Who trains the tutorial, which promises less than the gate asks for, reads by which option it passes."""
+    """The tutorial promises less than the gate asks for: the refusal names the option with which it passes."""
     fake = FakeStore(tmp_path, {})
     with pytest.raises(GateRefusedError, match=r"accuracy 98\.80% .* is below --min-accuracy, 99\.00%"):
         Gate(unheard).check(answers(*range(12)), LABELS, fake.store, fake.ask)

@@ -8,14 +8,14 @@ from trainer.interruption import Interruption
 
 
 class Tensor:
-    """Is destroyed at the instant of a Ctrl-C, whose exception Python loses then."""
+    """Raises Ctrl-C while it is being destroyed, so that Python loses the exception."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
 def test_ctrl_c_comes_at_once() -> None:
-    """As without it: the exception is raised where the program is."""
+    """The exception is raised where the program is, as without `Interruption`."""
     with pytest.raises(KeyboardInterrupt), Interruption():
         signal.raise_signal(signal.SIGINT)
 
@@ -32,7 +32,7 @@ def test_ctrl_c_that_python_loses_ends_the_next_step() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_that_python_loses_after_the_last_step_prevents_publication() -> None:
-    """No step follows while a version is measured, so it is looked at once more before it is published."""
+    """No step follows while a version is measured, so a lost Ctrl-C is checked for once more before publication."""
     with Interruption() as interruption:
         Tensor()
         with pytest.raises(KeyboardInterrupt):
@@ -40,7 +40,7 @@ def test_ctrl_c_that_python_loses_after_the_last_step_prevents_publication() -> 
 
 
 def test_ctrl_c_comes_too_late_for_what_is_published() -> None:
-    """From the publication on it raises nothing; a comparison in between is ended by the next try to publish."""
+    """From publication on Ctrl-C raises nothing, unless another comparison comes in between: the next try raises it."""
     with Interruption() as interruption:
         interruption.publishing()
         signal.raise_signal(signal.SIGINT)
@@ -49,7 +49,7 @@ def test_ctrl_c_comes_too_late_for_what_is_published() -> None:
 
 
 def test_afterwards_ctrl_c_is_what_it_was() -> None:
-    """The handler from before is back."""
+    """The previous handler is restored."""
     before = signal.getsignal(signal.SIGINT)
     with Interruption():
         assert signal.getsignal(signal.SIGINT) != before

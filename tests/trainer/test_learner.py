@@ -1,4 +1,4 @@
-"""A learner: the same from the same seed, and from where it was interrupted."""
+"""A learner is reproducible from its seed and from where it was interrupted."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def full_recipe(recipe: StridedRecipe) -> StridedRecipe:
 
 @pytest.fixture(scope="module")
 def images(full_recipe: StridedRecipe, dataset: Dataset) -> TrainingImages:
-    """What it learns from, made once, because 12,000 outliers take seconds; don't change it."""
+    """The images it learns from, made once, because 12,000 outliers take seconds; don't change them."""
     return gather(full_recipe, dataset, seed=3)
 
 
@@ -30,7 +30,7 @@ def make_learner(recipe: StridedRecipe, images: TrainingImages) -> Learner:
 
 
 def indices(number: int) -> NDArray[np.int32]:
-    """The images of a step."""
+    """The indices of a step's images."""
     return np.random.default_rng(number).permutation(500)[:32].astype(np.int32)
 
 
@@ -42,7 +42,7 @@ def test_loss_falls(full_recipe: StridedRecipe, images: TrainingImages) -> None:
 
 
 def test_resumed_learner_ends_where_the_other_ends(full_recipe: StridedRecipe, images: TrainingImages) -> None:
-    """Four steps, and two, a restart and two more, end in the same weights, bit for bit."""
+    """Two steps, a restart and two more end in the same weights as four steps, bit for bit."""
     through, interrupted, resumed = (make_learner(full_recipe, images) for _ in range(3))
     for number in range(1, 5):
         through.step(indices(number), number)

@@ -1,4 +1,4 @@
-"""The networks: their cost is what it is said to be, and folding changes no answer."""
+"""The networks: their cost is as documented, and folding changes no answer."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from trainer.profiles import RECIPES, Profile, StridedRecipe
     [(Profile.FAST, 99_130, 1_614_592), (Profile.DEFAULT, 193_307, 3_185_376)],
 )
 def test_cost(profile: Profile, parameters: int, operations: int) -> None:
-    """A served network has as many parameters and multiplications as its layers multiply out to."""
+    """A served network has as many parameters and multiplications as counted by hand from its layers."""
     network = build(RECIPES[profile], seed=0)
     assert (network.count_params(), multiply_accumulates(network)) == (parameters, operations)
 

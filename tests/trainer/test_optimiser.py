@@ -11,7 +11,7 @@ from trainer.profiles import StridedRecipe
 
 
 def test_rate_warms_up_and_anneals(recipe: StridedRecipe) -> None:
-    """The rate rises in a line to its peak, then falls without a jump to zero at the last step."""
+    """The rate rises linearly to its peak, then falls smoothly to zero at the last step."""
     optimiser = AdamW(replace(recipe, warm_up_fraction=0.2, peak_learning_rate=1.0), [], total_steps=100)
     rates = np.array([float(optimiser.learning_rate(tf.constant(float(step)))) for step in range(1, 101)])
     np.testing.assert_allclose(rates[:20], np.arange(1, 21) / 20, rtol=1e-5)
@@ -20,7 +20,7 @@ def test_rate_warms_up_and_anneals(recipe: StridedRecipe) -> None:
 
 
 def test_first_step_has_the_size_of_the_rate(recipe: StridedRecipe) -> None:
-    """Adam's first step is the rate against the gradient's sign, however small the gradient."""
+    """Adam's first step has the size of the rate, against the gradient's sign, however small the gradient."""
     optimiser_recipe = replace(recipe, warm_up_fraction=0.1, peak_learning_rate=0.1)
     variable = tf.Variable([1.0, 1.0, 1.0])
     optimiser = AdamW(optimiser_recipe, [variable], total_steps=10)
@@ -29,7 +29,7 @@ def test_first_step_has_the_size_of_the_rate(recipe: StridedRecipe) -> None:
 
 
 def test_steps_keep_their_size_while_the_gradient_does(recipe: StridedRecipe) -> None:
-    """Both moments remember, and are corrected for having begun at zero: each step has the size of the rate."""
+    """Both moments are corrected for starting at zero: under a constant gradient each step has the size of the rate."""
     optimiser_recipe = replace(recipe, warm_up_fraction=0.1, peak_learning_rate=0.1)
     variable = tf.Variable([1.0])
     optimiser = AdamW(optimiser_recipe, [variable], total_steps=10)

@@ -24,7 +24,7 @@ from trainer.versions.manifest import read
 def test_profile_reaches_its_floor(
     profile: str, floor: float, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A profile reaches its accuracy; its seconds are shown, since they depend on who else is computing."""
+    """A profile reaches its accuracy; its time is only shown, since it depends on the machine's other work."""
     assert "DIGITS_MNIST" in os.environ, "DIGITS_MNIST must name MNIST for this test"
     started = time.monotonic()
     subprocess.run(

@@ -58,7 +58,7 @@ def test_download_tells_how_far_it_is() -> None:
 
 
 def test_resumed_run_says_where_it_goes_on() -> None:
-    """A resumed run names the epoch that it goes on after, and takes the time left from its own epochs."""
+    """A resumed run names the epoch after which it continues, and estimates the time left from its own epochs."""
     output = io.StringIO()
     with FittingProgress(Console(file=output, width=20, soft_wrap=True)) as progress:
         progress.start(epochs=4, steps_per_epoch=3, finished=3)
@@ -70,7 +70,7 @@ def test_resumed_run_says_where_it_goes_on() -> None:
 
 
 def test_resuming_without_a_checkpoint_is_said() -> None:
-    """Who asked to go on is told that there is nothing to go on from."""
+    """A run that is to be resumed but has no checkpoint says so."""
     output = io.StringIO()
     with FittingProgress(Console(file=output), resume=True) as progress:
         progress.start(4, 10, 0)

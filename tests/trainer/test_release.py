@@ -1,4 +1,4 @@
-"""The released model gets into an empty store, quickly, and into no other."""
+"""The released model goes into an empty store, quickly, and into no other."""
 
 import shutil
 import subprocess
@@ -39,7 +39,7 @@ class RivalDisk(Disk):
 
 
 def test_two_at_once_release_it_once(tmp_path: Path) -> None:
-    """Of two that found the store empty the second leaves it to the first, in place of a version 2."""
+    """If two releases find the store empty, the second gives way instead of publishing a version 2."""
     store = ModelStore(tmp_path, "digits", RivalDisk())
     assert release(store) is None
     assert store.versions() == [1]
@@ -47,7 +47,7 @@ def test_two_at_once_release_it_once(tmp_path: Path) -> None:
 
 
 def test_damaged_release_is_refused(tmp_path: Path) -> None:
-    """A released model that its manifest doesn't describe is not published."""
+    """A released model that doesn't match its manifest is not published."""
     released = tmp_path / "released"
     shutil.copytree(RELEASED_FOLDER, released)
     (released / "fingerprint.pb").write_bytes(b"other")

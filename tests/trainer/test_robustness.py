@@ -1,4 +1,4 @@
-"""Robustness: the right images are asked for, and the shares are counted as said."""
+"""Robustness: versions are asked about the right images, and the shares are counted as documented."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ IMAGES, LABELS = draw_digits(40, seed=9)
 
 
 class Knower:
-    """Says 0 of all but the clean images, and takes an image for a digit the more, the lighter it is."""
+    """Reads the clean images right and all others as 0; an image's `is_digit` is its mean lightness."""
 
     def __init__(self) -> None:
         self.asked: list[NDArray[np.float32]] = []
@@ -34,7 +34,7 @@ def mute(pixels: NDArray[np.float32]) -> Answers:
 
 @pytest.mark.parametrize(("images", "step", "taken"), [(10_000, 5, 2_000), (4_100, 2, 2_050), (100, 1, 100)])
 def test_sample_is_of_the_whole_test_set(images: int, step: int, taken: int) -> None:
-    """What is corrupted is spread over all writers of the test set, which are not the same in its halves."""
+    """The sample is spread over the whole test set, because its halves have different writers."""
     rows = sample(np.arange(images))
     assert len(rows) == taken
     assert set(np.diff(rows)) == {step}
@@ -55,13 +55,13 @@ def test_every_corruption_is_asked_for() -> None:
 
 
 def test_errors_are_shares_of_the_images() -> None:
-    """Who always says 0 is wrong about all other digits: nine tenths."""
+    """A version that always says 0 is wrong about all other digits: nine tenths."""
     errors = corruption_errors(mute, IMAGES, LABELS, seed=0)
     assert set(errors.values()) == {0.9}
 
 
 def test_accepted_from_the_threshold_on() -> None:
-    """All are accepted at 0, none above 1, and those in between are counted, kind by kind."""
+    """With a threshold of 0 all are accepted, above 1 none, and in between they are counted, kind by kind."""
     knower = Knower()
     assert set(non_digits_accepted(knower, 0.0, IMAGES, seed=0, count=20).values()) == {1.0}
     assert set(non_digits_accepted(knower, 1.1, IMAGES, seed=0, count=20).values()) == {0.0}

@@ -1,4 +1,4 @@
-"""A run's folder: whole or not there, for people to follow and for a killed run to go on from."""
+"""A run's folder: whole or not there, for people to follow the run and for a killed run to continue from."""
 
 from pathlib import Path
 
@@ -32,13 +32,13 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 
 def test_nothing_saved_is_nothing_found(tmp_path: Path) -> None:
-    """A run that never saved has nothing to go on from."""
+    """A run that never saved has nothing to continue from."""
     assert Run(tmp_path / "run").resume() is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 500])
 def test_damaged_checkpoint_is_none(tmp_path: Path, size: int) -> None:
-    """A checkpoint that is cut short is as good as none."""
+    """A checkpoint that is cut short counts as none."""
     run = Run(tmp_path / "run")
     run.save(Checkpoint([EPOCH], STATE))
     path = tmp_path / "run" / "checkpoint.npz"
@@ -47,7 +47,7 @@ def test_damaged_checkpoint_is_none(tmp_path: Path, size: int) -> None:
 
 
 def test_metrics_are_a_line_an_epoch(tmp_path: Path) -> None:
-    """`metrics.jsonl` has a line for each epoch so far, and none of a run that it was resumed from twice."""
+    """`metrics.jsonl` has one line for each epoch so far, even if a resumed run saves an epoch again."""
     run = Run(tmp_path / "run")
     for epochs in (1, 2, 2):
         run.save(Checkpoint([EPOCH] * epochs, STATE))
@@ -77,7 +77,7 @@ def test_run_that_failed_stays_if_it_can_go_on(tmp_path: Path) -> None:
 
 
 def test_two_never_share_a_run(tmp_path: Path) -> None:
-    """Who comes second is told what to do, and the first is not disturbed; afterwards the run is free again."""
+    """The second process is told what to do, and the first is not disturbed; afterwards the run is free again."""
     first, second = Run(tmp_path / "run"), Run(tmp_path / "run")
     with first.taken():
         first.save(Checkpoint([EPOCH], STATE))

@@ -12,7 +12,7 @@ from trainer.runtime import training_precision
     [("fpu avx2 avx512_bf16 sse", "mixed_bfloat16"), ("fpu avx2 avx512f", "float32")],
 )
 def test_precision_follows_the_flags(tmp_path: Path, flags: str, precision: str) -> None:
-    """Only a processor that says it multiplies bfloat16 is asked to."""
+    """bfloat16 is used only on a processor that says it multiplies it."""
     (tmp_path / "cpuinfo").write_text(f"flags\t: {flags}\n")
     assert training_precision(tmp_path / "cpuinfo") == precision
 

@@ -57,7 +57,7 @@ def test_damaged_versions_are_marked(tmp_path: Path) -> None:
 
 
 def test_policy_that_leads_nowhere_is_told(tmp_path: Path) -> None:
-    """The list comes with a warning if policy.json is unusable, or pins what can't serve."""
+    """The list comes with a warning if policy.json is unusable, or pins a version that can't serve."""
     store = store_of(tmp_path, 1)
     (store.folder / "policy.json").write_text("{")
     done = run(store, "versions")
@@ -71,7 +71,7 @@ def test_policy_that_leads_nowhere_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", [{"files": {}}, {"created": 1763844000}, {"metrics": []}, []])
 def test_manifest_of_any_form_is_listed(tmp_path: Path, document: Any) -> None:
-    """Whatever JSON a manifest is, the list comes, and the version before serves."""
+    """Whatever JSON a manifest holds, the versions are listed, and the previous one serves."""
     store = store_of(tmp_path, 2)
     path = store.folder / "2" / MANIFEST_PATH
     whole = json.loads(path.read_text())
@@ -83,7 +83,7 @@ def test_manifest_of_any_form_is_listed(tmp_path: Path, document: Any) -> None:
 
 
 def test_prune_in_doubt_removes_nothing(tmp_path: Path) -> None:
-    """A pin that leads nowhere ends it with 1 and the reason."""
+    """A pin on a missing version ends `prune` with 1 and the reason."""
     store = store_of(tmp_path, 3)
     (store.folder / "policy.json").write_text('{"serve": 99}')
     done = run(store, "prune", "--keep", "1")
@@ -94,7 +94,7 @@ def test_prune_in_doubt_removes_nothing(tmp_path: Path) -> None:
 
 
 def test_serve_version_writes_the_policy(tmp_path: Path) -> None:
-    """A number pins that version, and `latest` lets go of it."""
+    """A number pins that version, and `latest` removes the pin."""
     store = store_of(tmp_path, 2)
     done = run(store, "serve-version", "1")
     assert (done.exit_code, done.stdout) == (0, "will serve    version 1\n")
@@ -119,7 +119,7 @@ def test_serve_version_writes_the_policy(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_change_nothing(tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
-    """What can't be done ends with 1, what can't be meant with 2, each with the reason; the store stays."""
+    """A request that can't be met ends with 1, wrong usage with 2, each with the reason; the store stays as it is."""
     store = store_of(tmp_path, 2)
     done = run(store, *arguments)
     assert done.exit_code == code
@@ -128,7 +128,7 @@ def test_mistakes_change_nothing(tmp_path: Path, arguments: list[str], code: int
 
 
 def test_empty_store_is_an_error(tmp_path: Path) -> None:
-    """Where there is no version the way to one is named."""
+    """Without a version the error names the command that provides one."""
     done = run(ModelStore(tmp_path, "digits"), "versions")
     assert done.exit_code == 1
     assert "python -m trainer release" in done.stderr

@@ -28,7 +28,7 @@ def test_every_epoch_is_there_at_once(tmp_path: Path) -> None:
 
 
 def test_log_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
-    """What TensorFlow can't write ends the run in one line, as any other disk does."""
+    """If TensorFlow can't write, the run ends with one line, as for any other failure of a disk."""
     folder = tmp_path
     while len(str(folder)) < 3_850:
         folder /= "l" * 200

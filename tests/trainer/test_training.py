@@ -62,7 +62,7 @@ def test_version_brings_what_tells_about_it(trained: tuple[Path, Metrics]) -> No
 
 
 def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) -> None:
-    """Corruptions are measured for every version; non-digits only for one that tells them."""
+    """Corruptions are measured for every version; non-digits only for one that tells them from digits."""
     folder, metrics = trained
     assert len(metrics["corruption_errors"]) == 15
     assert metrics["is_digit_threshold"] is None
@@ -72,7 +72,7 @@ def test_version_is_measured_beyond_clean_digits(trained: tuple[Path, Metrics]) 
 
 @pytest.mark.parametrize("error", [ConverterError("no such operation"), ValueError(), tf.errors.InternalError])
 def test_network_that_cannot_be_timed_is_not_lost(tmp_path: Path, error: Exception | type[Exception]) -> None:
-    """Whatever compiler or interpreter raise, a finished training goes on without a time."""
+    """Whatever the compiler or the interpreter raises, a finished training goes on without a time."""
 
     def fail(_: Path) -> float:
         raise error if isinstance(error, Exception) else error(None, None, "no such operation")
@@ -116,7 +116,7 @@ class RivalDisk(Disk):
 def test_version_that_came_meanwhile_is_compared_with(
     trained: tuple[Path, Metrics], recipe: StridedRecipe, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """What is published while a version is measured is compared with, and report and card say so."""
+    """A version published while another is measured is compared with, and the other's report and card say so."""
     store = ModelStore(tmp_path, "digits", RivalDisk(trained[0]))
     store.prepare()
     console = Console(file=io.StringIO())
@@ -133,7 +133,7 @@ def test_version_that_came_meanwhile_is_compared_with(
 def test_worse_than_what_came_meanwhile_is_not_published(
     trained: tuple[Path, Metrics], recipe: StridedRecipe, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """A version that is refused beside the one that came meanwhile leaves that one the latest."""
+    """If a version is worse than one published meanwhile, it is refused, and that one stays the latest."""
     store = ModelStore(tmp_path, "digits", RivalDisk(trained[0]))
     store.prepare()
     gate = Gate(lambda _: None, min_accuracy=0)
@@ -144,7 +144,7 @@ def test_worse_than_what_came_meanwhile_is_not_published(
 
 
 def test_comparing_ends(tmp_path: Path) -> None:
-    """Whoever is overtaken each time is told how to go on, with nothing published."""
+    """A trainer that is overtaken each time is told how to go on, with nothing published."""
     store = store_of(tmp_path, 1)
     compared = []
 
@@ -171,7 +171,7 @@ class Listening(FittingProgress):
 
 
 def test_loss_of_an_epoch_is_that_of_all_its_steps(dataset: Dataset, recipe: StridedRecipe, tmp_path: Path) -> None:
-    """What is noted of an epoch is the mean over its steps, not how the last batch happened to go."""
+    """The loss noted for an epoch is the mean over its steps, not that of the last batch."""
     with Listening(Console(file=io.StringIO())) as progress:
         fitted = fit(replace(recipe, epochs=2), dataset, 3, progress, Run(tmp_path / "run"))
     steps = len(progress.losses) // 2
@@ -182,14 +182,14 @@ def test_loss_of_an_epoch_is_that_of_all_its_steps(dataset: Dataset, recipe: Str
 
 
 class Copying(FittingProgress):
-    """Progress that keeps what a run had on the disk at one instant: all that a kill would leave of it."""
+    """Progress that copies a run's files at one instant: all that a kill would leave of it."""
 
     def __init__(self, console: Console, run: Run, kept: Run) -> None:
         super().__init__(console)
         self._run, self._kept = run, kept
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Copies the run's folder when the second of three epochs is over and saved is only the first."""
+        """Copies the run's folder when the second of three epochs is over but only the first is saved."""
         super().epoch(metrics)
         if metrics["epoch"] == 2:
             shutil.copytree(self._run.folder, self._kept.folder)
@@ -237,7 +237,7 @@ def test_tutorial_goes_through_keras_fit(dataset: Dataset, progress: FittingProg
 def test_divergence_is_an_error(
     dataset: Dataset, recipe: StridedRecipe, progress: FittingProgress, tmp_path: Path
 ) -> None:
-    """A loss that is no number stops the run with the reason and what can be done; nothing is published of it."""
+    """A loss that is not a number stops the run with the reason and what to do about it; nothing is published."""
     advice = "in epoch 1: try another --seed, or a lower peak_learning_rate in trainer/profiles.py"
     with progress, pytest.raises(DivergedError, match=advice):
         fit(replace(recipe, peak_learning_rate=1e30, epochs=1), dataset, 0, progress, Run(tmp_path / "run"))

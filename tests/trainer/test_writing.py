@@ -1,4 +1,4 @@
-"""What can't be written says where, whoever writes: a machine may have several disks, and one of them is full."""
+"""Write errors name the file, whatever writes it: a machine may have several disks, and only one of them is full."""
 
 import errno
 import resource
@@ -24,7 +24,7 @@ from trainer.writing import written_to
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """A disk on which no file gets more bytes than these; to who writes it looks like one that is full."""
+    """Limits each file to `size` bytes; to the code that writes it looks like a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -71,7 +71,7 @@ def test_full_disk_is_named(tmp_path: Path, write: Callable[[Path], None], file:
 
 
 def test_metrics_beside_a_version_are_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last thing that is written into a version before its manifest."""
+    """The metrics are the last file that is written into a version before its manifest."""
     for name in ("write_report", "write_card"):
         monkeypatch.setattr(
             f"trainer.training.{name}", lambda folder, _: (folder / "assets.extra").mkdir(exist_ok=True)
@@ -90,6 +90,6 @@ def test_metrics_beside_a_version_are_named_too(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_place_is_told_once(error: Exception, said: str) -> None:
-    """A place that the error names stays; where it has no number or is of another kind, it gets a sentence."""
+    """An error keeps the place that it names; one without a number or of another kind gets a sentence that names it."""
     with pytest.raises(OSError, match=said), written_to(Path("here"), ZeroDivisionError):
         raise error

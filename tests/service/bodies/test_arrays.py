@@ -29,7 +29,7 @@ batches = arrays.arrays(
 
 
 def from_json(sent: Any) -> NDArray[np.float32]:
-    """What the service makes of a JSON body."""
+    """The rows that the service reads from a JSON body."""
     body = sent.encode() if isinstance(sent, str) else json.dumps(sent).encode()
     return rows_from_json(body, MAX_INSTANCES)
 
@@ -48,7 +48,7 @@ def pointed_at(sent: Any) -> str:
 
 
 def with_value(value: Any, at: int = 5) -> list[Any]:
-    """A row of which one number is something else."""
+    """A row in which one number is something else."""
     return [*HALF[:at], value, *HALF[at + 1 :]]
 
 
@@ -78,7 +78,7 @@ def test_grids_equal_flat_rows(sent: NDArray[np.float64]) -> None:
 @settings(max_examples=15)
 @given(arrays.arrays(np.uint8, (3, PIXELS), fill=st.integers(0, 255)))
 def test_levels_mean_the_same_as_bytes_and_as_numbers(levels: NDArray[np.uint8]) -> None:
-    """0-255 as JSON, 0-255 as raw bytes and 0-1 as JSON are one picture."""
+    """0-255 as JSON, 0-255 as raw bytes and 0-1 as JSON are the same picture."""
     as_levels = from_json({"instances": levels.tolist(), "max_value": 255})
     as_numbers = from_json({"instances": (levels / 255).tolist()})
     as_bytes = rows_from_bytes(levels.tobytes(), MAX_INSTANCES)
@@ -101,7 +101,7 @@ def test_the_ends_of_the_range_belong_to_it(value: int, limits: dict[str, int]) 
 
 @pytest.mark.parametrize("length", [0, 1, 783, 785])
 def test_a_wrong_length_is_told(length: int) -> None:
-    """The problem has the length that was found and the one that is expected."""
+    """The problem has the actual length and the expected one."""
     problem = refused({"pixels": [0.5] * length})
 
     assert problem.errors[0].pointer == "/pixels"
@@ -162,7 +162,7 @@ def test_the_pointer_is_in_terms_of_what_was_sent(row: int, column: int, *, grid
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400])
 @pytest.mark.parametrize("member", ["pixels", "instances"])
 def test_what_is_not_finite_is_refused(number: str, member: str) -> None:
-    """NaN and infinity, also by way of a number too large for a float, are pointed at."""
+    """The problem points at NaN and infinity, also if they come from a number too large for a float."""
     values = json.dumps(with_value("HERE")).replace('"HERE"', number)
     body = f'{{"pixels": {values}}}' if member == "pixels" else f'{{"instances": [{values}]}}'
 
@@ -213,13 +213,13 @@ def test_another_structure_is_pointed_at(sent: Any, pointer: str) -> None:
 
 
 def test_pointers_are_escaped() -> None:
-    """A made-up member's name is written as RFC 6901 asks: `~` is `~0`, `/` is `~1`."""
+    """An unknown member's name is escaped as RFC 6901 requires: `~` is `~0`, `/` is `~1`."""
     assert pointed_at({"pixels": HALF, "a/b~c": 1}) == "/a~1b~0c"
 
 
 @pytest.mark.parametrize("name", ["list[x", "k" * 10_000])
 def test_a_made_up_member_is_named_in_bounds(name: str) -> None:
-    """Any name is pointed at, but an answer does not grow with a name of ten thousand letters."""
+    """The problem points at any name, but an answer does not grow with a name of ten thousand letters."""
     problem = refused({"pixels": HALF, name: 1})
 
     assert problem.errors[0].pointer.startswith(f"/{name[:6]}")
@@ -236,7 +236,7 @@ def test_what_is_not_json_is_malformed(body: str) -> None:
 @settings(max_examples=100)
 @given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
 def test_any_bytes_are_refused_with_a_problem(body: bytes) -> None:
-    """Whatever arrives, it is a problem of the client's and not a crash."""
+    """Whatever arrives, the answer is a problem and not a crash."""
     with pytest.raises(Problem) as raised:
         rows_from_json(body, MAX_INSTANCES)
 
@@ -290,7 +290,7 @@ def outcome_of(read: Callable[[bytes, int], NDArray[np.float32]], body: bytes) -
 
 
 def first_wrong(instances: list[str]) -> object:
-    """What pydantic says of the first image of a batch that is no image, whatever its range; None if all are."""
+    """Pydantic's problem with the first element of a batch that is no image, ranges aside; None if all are images."""
     for index in range(len(instances)):
         batch = f'{{"instances":[{",".join(instances[: index + 1])}],"max_value":255}}'.encode()
         try:
@@ -304,14 +304,14 @@ def first_wrong(instances: list[str]) -> object:
 
 
 def instances_in(body: bytes) -> list[str]:
-    """The JSON of each image of a batch, if it is one."""
+    """The JSON of each image of the body, if it is a batch."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return [json.dumps(instance) for instance in json.loads(body)["instances"]]
     return []
 
 
 def as_grid(row: list[Any]) -> list[list[Any]]:
-    """Values in rows of 28; what is left over is a shorter one."""
+    """Values in rows of 28; the last one may be shorter."""
     return [row[at : at + SIDE] for at in range(0, len(row), SIDE)]
 
 
@@ -362,9 +362,9 @@ NUMBERS: st.SearchStrategy[object] = st.one_of(
     ),
 )
 def test_the_short_way_and_pydantic_agree(values: list[object], length: int, rows: int, members: str) -> None:
-    """Whatever is sent, going past pydantic gives the same rows or the same problem as going through it.
+    """Whatever is sent, bypassing pydantic gives the same rows or the same problem as using it.
 
-    Of several problems of a batch it may be that of the first image that is wrong.
+    If a batch has several problems, it may be that of the first wrong image.
     """
     sent = (values + [0.25] * length)[:length]
     text = members
@@ -378,14 +378,14 @@ def test_the_short_way_and_pydantic_agree(values: list[object], length: int, row
 
 
 def spaced(text: str, space: str, at: int) -> str:
-    """The text with white space behind one of the signs behind which JSON allows it."""
+    """The text with white space after one of the characters after which JSON allows it."""
     places = [place for place, letter in enumerate(text, 1) if letter in "{}[]:,"]
     place = places[at % len(places)]
     return text[:place] + space + text[place:]
 
 
 def without_pydantic(body: str) -> NDArray[np.float32]:
-    """What is made of a body that is read without pydantic."""
+    """The rows of a body, which fails the test if it asks pydantic."""
     return rows_from_json(body.encode(), MAX_INSTANCES, validate=lambda text: pytest.fail(f"asked: {text[:50]!r}"))
 
 
@@ -401,7 +401,7 @@ def test_white_space_does_not_send_a_batch_the_long_way() -> None:
 @settings(max_examples=20)
 @given(sent=batches, indent=st.sampled_from([None, 1, "\t"]), alone=st.booleans())
 def test_grids_need_no_pydantic(sent: NDArray[np.float64], indent: int | str | None, *, alone: bool) -> None:
-    """28 rows of 28 numbers are read as 784 are, alone and beside those, however they are indented."""
+    """28 rows of 28 numbers are read like 784 numbers, alone and beside them, however they are indented."""
     grids = sent.reshape(-1, SIDE, SIDE).tolist()
     instances = grids if alone else [*sent.tolist()[:2], *grids[2:]]
 
@@ -437,7 +437,7 @@ WRONG_IMAGES = [
 
 
 def with_numbers(text: str) -> str:
-    """The text with numbers for the names."""
+    """The text with numbers in place of the names."""
     text = text.replace("GRID", GRID).replace("LINE", "0.5," * 27 + "0.5")
     return text.replace("ROW", json.dumps(HALF)).replace("SHORT", json.dumps(HALF[1:]))
 
@@ -476,14 +476,14 @@ def with_numbers(text: str) -> str:
     ),
 )
 def test_a_batch_read_row_by_row_is_json(rows: list[str], separator: str, space: str, at: int, document: str) -> None:
-    """Only what pydantic takes is taken, wherever brackets, commas and white space stand."""
+    """Only what pydantic accepts is accepted, wherever brackets, commas and white space stand."""
     written = [with_numbers(row) for row in rows if row]
     text = spaced(document.replace("ROWS", separator.join(rows)).replace("GRID", GRID), space, at)
     expected = outcome_of(_validated_rows, body := with_numbers(text).encode())
     assert outcome_of(rows_from_json, body) in (expected, first_wrong(written))
 
 
-# A hundred images, 300 kB, of which each part that pydantic may see holds few.
+# A hundred images, 300 kB; each part that pydantic may see holds only a few of them.
 MANY = [json.dumps(HALF)] * 60 + [json.dumps(HALF_GRID)] * 40
 MOST_BYTES = 70_000
 
@@ -512,7 +512,7 @@ WRONG_NUMBERS: list[Any] = [None, "0.5", True, float("nan"), {}, 10**400, 2, "]]
     + [json.dumps({"pixels": HALF}), "null", "[]", "[[]]", json.dumps(HALF[1:]), json.dumps(HALF_GRID[1:])],
 )
 def test_of_a_large_batch_pydantic_sees_only_what_is_wrong(wrong: str, at: int) -> None:
-    """It holds up all other threads while it reads: it is given one image of many, and says the same as of all."""
+    """It holds up all other threads while it reads, so it is given one image of many; the problem is the same."""
     images = [*MANY[:at], wrong, *MANY[at + 1 :]]
     body = f'{{"instances": [{", ".join(images)}]}}'
 
@@ -538,7 +538,7 @@ def test_of_a_large_batch_pydantic_sees_only_what_is_wrong(wrong: str, at: int) 
     ],
 )
 def test_around_a_large_batch_pydantic_sees_only_what_is_wrong(body: str) -> None:
-    """Other members, too many images and JSON that breaks off are told without reading all images again."""
+    """Other members, too many images and JSON that breaks off are reported without reading all images again."""
     body = body.replace("IMAGES", ", ".join(MANY))
 
     found, seen_bytes = seen_by_pydantic(body)
@@ -548,7 +548,7 @@ def test_around_a_large_batch_pydantic_sees_only_what_is_wrong(body: str) -> Non
 
 
 def test_values_without_max_value_need_no_pydantic() -> None:
-    """A batch in 0 to 255 that does not say so, or one image of far too many values, is told by simdjson's arrays."""
+    """A batch in 0 to 255 that does not say so, or one image of far too many values, needs only simdjson's arrays."""
     with pytest.raises(InvalidInput, match=r"/instances/1/27/27: is 200; values lie in \[0, 1\]"):
         without_pydantic(json.dumps({"instances": [HALF, [*HALF_GRID[:-1], [0.5] * 27 + [200]]]}))
     with pytest.raises(InvalidInput, match="/pixels: must have 784 values, has 7840"):
@@ -556,7 +556,7 @@ def test_values_without_max_value_need_no_pydantic() -> None:
 
 
 def test_of_several_wrong_images_the_first_is_told() -> None:
-    """Whatever is wrong with them; what is out of range only when all else is right."""
+    """The first one is told whatever is wrong; a value out of range is told only if all else is right."""
     missing, short, high = with_value(None), HALF[1:], with_value(2)
 
     assert pointed_at({"instances": [high, HALF, short, missing]}) == "/instances/2"
@@ -569,7 +569,7 @@ def test_of_several_wrong_images_the_first_is_told() -> None:
     ("image", "place"), [(with_value(2), "5"), ([*HALF_GRID[:9], [2] * SIDE, *HALF_GRID[10:]], "9/0")]
 )
 def test_a_value_out_of_range_is_told_wherever_it_is_in_a_large_batch(at: int, image: list[Any], place: str) -> None:
-    """The place is that of the first, and what is wrong otherwise comes before it."""
+    """The place is that of the first such value; any other error takes precedence."""
     images = [HALF] * at + [image] + [HALF, HALF_GRID, with_value(3)] * 70
 
     with pytest.raises(InvalidInput, match=f"/instances/{at}/{place}: is 2;"):
@@ -582,7 +582,7 @@ def test_a_value_out_of_range_is_told_wherever_it_is_in_a_large_batch(at: int, i
 
 @pytest.mark.parametrize("wide", [0, 150])
 def test_a_large_batch_is_read_into_its_rows(wide: int) -> None:
-    """Besides the pixels reading takes little memory, and they take no more room, however unlike images are."""
+    """Reading takes little memory beside the pixels, which take no extra room however much images differ."""
     levels = np.arange(300 * PIXELS).reshape(300, PIXELS) % 256
     texts = [",".join([f"{level}.{'0' * 9 * (at < wide)}0" for level in row]) for at, row in enumerate(levels)]
     body = f'{{"instances":[[{"],[".join(texts)}]],"max_value":255}}'.encode()
@@ -607,7 +607,7 @@ def test_a_large_batch_is_read_into_its_rows(wide: int) -> None:
 def test_the_place_where_a_large_batch_is_no_json_is_told(
     data: st.DataObject, indent: int | None, sign: str | None
 ) -> None:
-    """Line and column are those in the body, though pydantic sees a part of it."""
+    """Line and column are those in the body, although pydantic sees only a part of it."""
     text = json.dumps({"instances": [json.loads(image) for image in MANY[55:75]]}, indent=indent)
     at = data.draw(st.integers(0, len(text) - 1))
     body = (text[:at] if sign is None else text[:at] + sign + text[at:]).encode()

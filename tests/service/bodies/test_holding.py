@@ -18,7 +18,7 @@ def held(memory: BodyMemory, size_bytes: int, deadline: float = 0.0) -> HeldBody
 
 @given(st.lists(st.integers(1, 50), max_size=20))
 def test_memory_is_full_exactly_at_its_limit(sizes: list[int]) -> None:
-    """A body is refused when it and those that are held have more bytes than may be, and only then."""
+    """A body is refused if and only if its bytes and those of the held bodies exceed the limit together."""
     memory, size_bytes = BodyMemory(limit_bytes=100), 0
     for size in sizes:
         if size_bytes + size > 100:
@@ -30,7 +30,7 @@ def test_memory_is_full_exactly_at_its_limit(sizes: list[int]) -> None:
 
 
 def test_a_body_is_counted_once_while_it_grows() -> None:
-    """What it has grown to counts, not the sum of its sizes; a refused growth changes nothing."""
+    """Its current size counts, not the sum of its sizes; a refused growth changes nothing."""
     memory = BodyMemory(limit_bytes=100)
     body = held(memory, 30)
 
@@ -42,7 +42,7 @@ def test_a_body_is_counted_once_while_it_grows() -> None:
 
 
 def test_a_body_counts_until_its_last_user_lets_go() -> None:
-    """Whoever lets go first, the bytes are there for the others."""
+    """Whichever user lets go first, the others still have the bytes."""
     memory = BodyMemory(limit_bytes=100)
     body = held(memory, 100)
 
@@ -56,14 +56,14 @@ def test_a_body_counts_until_its_last_user_lets_go() -> None:
 
 
 def retry_after_seconds(memory: BodyMemory, size_bytes: int) -> int:
-    """What a body that is refused is told."""
+    """The Retry-After of a refused body."""
     with pytest.raises(QueueFull) as refused:
         held(memory, size_bytes)
     return int(refused.value.headers["Retry-After"])
 
 
 def test_a_refusal_tells_when_the_first_of_the_others_has_to_be_over() -> None:
-    """Before any body was given back, the soonest deadline says when there is room at the latest."""
+    """Before any body has been released, the soonest deadline tells when there is room at the latest."""
     memory = BodyMemory(limit_bytes=100, clock=lambda: 1000.0)
     held(memory, 50, deadline=1009.5)
     held(memory, 10, deadline=1007.4)
@@ -77,7 +77,7 @@ def test_a_refusal_tells_when_the_first_of_the_others_has_to_be_over() -> None:
 
 @pytest.mark.parametrize("held_seconds", [0.2, 2.0, 7.0])
 def test_a_refusal_tells_when_there_is_room(held_seconds: float) -> None:
-    """Bodies that come one by one, each held for about as long: what is told is about what happens."""
+    """If bodies come one by one and each is held for about as long, the wait is about as long as the refusal says."""
     clock = Clock(1000.0)
     memory = BodyMemory(limit_bytes=100, clock=clock)
     shares = itertools.cycle([1.1, 0.9, 1.0, 0.95, 1.05, 1.0])
@@ -99,7 +99,7 @@ def test_a_refusal_tells_when_there_is_room(held_seconds: float) -> None:
 
 
 def test_a_body_that_takes_long_is_not_expected_past_its_deadline() -> None:
-    """Of stalled bodies a refusal tells ever more, but no longer than they may last."""
+    """While bodies stall, refusals tell ever longer waits, but none beyond the deadline of these bodies."""
     clock = Clock(1000.0)
     memory = BodyMemory(limit_bytes=100, clock=clock)
     held(memory, 100, deadline=1010).let_go()

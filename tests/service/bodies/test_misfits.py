@@ -1,4 +1,4 @@
-"""What is told of a JSON body that does not fit says what was sent there, and what to send instead."""
+"""The problem with a JSON body that does not fit says what was sent there, and what to send instead."""
 
 import codecs
 import json
@@ -21,7 +21,7 @@ KERAS = [[[0.5]] * 28] * 28  # 28 x 28 x 1
 
 
 def malformed(body: bytes) -> str:
-    """What is told of a body that is no JSON."""
+    """The problem's detail for a body that is no JSON."""
     with pytest.raises(MalformedBody) as raised:
         rows_from_json(body, 5)
     return raised.value.detail
@@ -29,13 +29,13 @@ def malformed(body: bytes) -> str:
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\r\n\t "])
 def test_an_empty_body_is_called_empty(body: bytes) -> None:
-    """With what to send; white space is nothing either."""
+    """The detail says what to send; white space counts as empty."""
     assert malformed(body) == f"The body is empty; {SEND}."
 
 
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
 def test_a_byte_order_mark_is_named(mark: bytes) -> None:
-    """Nobody sees it, and the rest is right: the parser's reason would not help."""
+    """The mark is invisible and the rest is right, so the parser's reason would not help."""
     body = mark + json.dumps({"pixels": HALF}).encode()
 
     assert malformed(body) == "The body begins with a byte order mark; send JSON in UTF-8 without one."
@@ -50,7 +50,7 @@ def test_a_byte_order_mark_is_named(mark: bytes) -> None:
     ],
 )
 def test_what_is_no_json_keeps_the_reason(body: bytes, reason: str) -> None:
-    """The parser's, with its place; and what to send."""
+    """The detail has the parser's reason with its place, and what to send."""
     assert malformed(body) == f"The body is not JSON: {reason}; {SEND}."
 
 
@@ -87,7 +87,7 @@ def test_what_is_no_json_keeps_the_reason(body: bytes, reason: str) -> None:
     ],
 )
 def test_what_does_not_fit_is_told_what_belongs_there(sent: Any, pointer: str, detail: str) -> None:
-    """By the place, and by what was sent in it."""
+    """The problem has the place, what was sent there, and what belongs there."""
     problem = refused(sent)
 
     assert problem.errors[0].pointer == pointer
@@ -100,11 +100,11 @@ def test_what_does_not_fit_is_told_what_belongs_there(sent: Any, pointer: str, d
     [(HALF_GRID[1:], "27 rows"), ([[0.5]] * 784, "784 rows"), (HALF[1:], "783"), ([0.5] * 28, "28")],
 )
 def test_rows_are_not_called_values(instance: list[Any], has: str) -> None:
-    """784 rows of one number each are told from 784 numbers."""
+    """784 rows of one number each are distinguished from 784 numbers."""
     assert refused({"instances": [instance]}).errors[0].detail == f"must have 784 values or 28 rows of 28, has {has}"
 
 
-# Of 16 MB, which is what a body may have.
+# 16 MB, about the largest body that is allowed.
 HARMFUL_BYTES = 16_000_000
 HARMFUL = {
     "lists under another name": ('{"x":[', "[],", "[]]}"),
@@ -126,7 +126,7 @@ HARMFUL = {
 
 @pytest.mark.parametrize(("head", "unit", "tail"), HARMFUL.values(), ids=HARMFUL)
 def test_what_is_made_to_harm_is_refused_by_a_part_of_it(head: str, unit: str, tail: str) -> None:
-    """Read by pydantic, it would hold up all other threads for seconds, and take a gigabyte."""
+    """If pydantic read all of it, it would hold up all other threads for seconds, and take a gigabyte."""
     body = (head + unit * (HARMFUL_BYTES // len(unit)) + tail).encode()
     seen_bytes = 0
 
@@ -158,7 +158,7 @@ def test_what_is_made_to_harm_is_refused_by_a_part_of_it(head: str, unit: str, t
     ],
 )
 def test_of_a_large_body_is_told_what_its_beginning_tells(beginning: str, detail: str) -> None:
-    """Or else what is read of that size."""
+    """If its beginning is not wrong, the detail says what is read of that size."""
     body = f"{beginning}{', '.join([json.dumps(HALF)] * 100)}]}}".encode()
 
     with pytest.raises((InvalidInput, MalformedBody)) as raised:
@@ -169,7 +169,7 @@ def test_of_a_large_body_is_told_what_its_beginning_tells(beginning: str, detail
 @pytest.mark.parametrize("indent", [None, 4])
 @pytest.mark.parametrize("comes_first", [False, True])
 def test_a_large_plain_batch_is_read(indent: int | None, *, comes_first: bool) -> None:
-    """Indented or not, the full ink before or behind the images."""
+    """It may be indented or not, with max_value before or after the images."""
     batch: dict[str, Any] = {"instances": [HALF, HALF_GRID] * 60}
     full_ink = {"max_value": 255}
     body = json.dumps({**full_ink, **batch} if comes_first else {**batch, **full_ink}, indent=indent).encode()

@@ -13,7 +13,7 @@ CONTENT_TYPE = b"multipart/form-data; boundary=edge"
 
 
 def form_of(*parts: tuple[str, bytes]) -> bytes:
-    """A form of parts with these headers' lines and contents."""
+    """A form whose parts have these header lines and contents."""
     return (
         b"".join(b"--edge\r\n%b\r\n\r\n%b\r\n" % (head.encode(), content) for head, content in parts) + b"--edge--\r\n"
     )
@@ -48,7 +48,7 @@ def pictures_of(content: bytes, content_type: bytes = CONTENT_TYPE) -> list[tupl
     )
 )
 def test_pictures_are_taken_byte_for_byte(sent: list[tuple[str, str, bytes]]) -> None:
-    """In whatever pieces the form is read, and however much what is in it looks like a boundary."""
+    """This holds in whatever pieces the form is read, and however much its contents look like a boundary."""
     sent.append(("file", "", b"last"))
     content = form_of(*[(disposition(name, file_name), picture) for name, file_name, picture in sent])
 
@@ -56,7 +56,7 @@ def test_pictures_are_taken_byte_for_byte(sent: list[tuple[str, str, bytes]]) ->
 
 
 def test_other_headers_of_a_part_are_left_out() -> None:
-    """In any order, in any case; the header that names the part is the one that counts."""
+    """Headers may come in any order and any case; only the one that names the part counts."""
     heads = [
         "Content-Type: image/png\r\ncontent-disposition: form-data; name=file",
         disposition("files") + "\r\nX-Y: z",
@@ -67,13 +67,13 @@ def test_other_headers_of_a_part_are_left_out() -> None:
 
 @pytest.mark.parametrize("head", ["Content-Type: image/png", "Content-Disposition: form-data", "no header", ": x"])
 def test_a_part_without_a_name_is_malformed(head: str) -> None:
-    """A part must say which field it is, by a header that is one; also behind one that does."""
+    """Every part must name its field in a valid header, also a part after one that does."""
     with pytest.raises(MalformedBody, match=r"multipart form|has no name"):
         pictures_of(form_of((disposition("file"), b"p"), (head, b"p")))
 
 
 def test_a_boundary_that_is_too_long_is_malformed() -> None:
-    """Of 256 letters at most, as the parser has it."""
+    """The parser allows 256 characters at most."""
     edge = b"e" * 300
     content = form_of((disposition("file"), b"p")).replace(b"edge", edge)
 
@@ -82,7 +82,7 @@ def test_a_boundary_that_is_too_long_is_malformed() -> None:
 
 
 def test_others_have_their_turn_while_a_form_of_many_parts_is_read() -> None:
-    """Each part costs, however small it is: a few hundred are read at a time."""
+    """Each part takes time, however small it is: a few hundred are read at a time."""
     parts = 4_000
     content = form_of(*[(disposition("file"), b"p")] * parts)
     pictures, turns = turns_of_others(form_pictures(content, CONTENT_TYPE, parts))
@@ -92,23 +92,23 @@ def test_others_have_their_turn_while_a_form_of_many_parts_is_read() -> None:
 
 
 class Counted(bytes):
-    """A form that knows how much of it was looked at in one go."""
+    """A form that records how much of it was searched at once."""
 
     most = 0
 
     def __contains__(self, part: object) -> bool:
-        """Whether it is in all of it."""
+        """Refuse to search all of the form."""
         raise AssertionError(f"looked for {part!r} in all of it")
 
     def count(self, part: Any, start: Any = 0, end: Any = None, /) -> int:
-        """How often it is in a part of it."""
+        """Count in a slice of the form, and record the slice's size."""
         assert end is not None, "counted in all of it"
         self.most = max(self.most, end - start)
         return super().count(part, start, end)
 
 
 def test_nothing_is_looked_for_in_a_whole_form() -> None:
-    """In sixteen megabytes of hyphens it would hold up all others for a tenth of a second."""
+    """Searching sixteen megabytes of hyphens would hold up all other requests for a tenth of a second."""
     content = Counted(form_of((disposition("file"), b"-" * 1_000_000)))
 
     pictures, turns = turns_of_others(form_pictures(content, CONTENT_TYPE, 1))
@@ -120,7 +120,7 @@ def test_nothing_is_looked_for_in_a_whole_form() -> None:
 
 @pytest.mark.parametrize("behind", [b"", b"--edge", b"\r\n--edge--\r\n", b"x" * 20_000])
 def test_what_stands_behind_the_closing_boundary_is_left_out(behind: bytes) -> None:
-    """The form is whole by then, however much follows."""
+    """The form is complete by then, however much follows."""
     assert pictures_of(form_of((disposition("file"), b"p")) + behind) == [("file", b"p")]
 
 
@@ -134,14 +134,14 @@ def test_a_closing_boundary_inside_a_line_closes_nothing() -> None:
 
 @pytest.mark.parametrize("content", [b"\r\n--edge-" * 20_000, b"--edge" * 20_000])
 def test_what_looks_like_a_boundary_counts_as_a_part(content: bytes) -> None:
-    """The parser goes letter by letter there: it is refused before much of it is parsed."""
+    """The parser goes byte by byte there, so the form is refused before much of it is parsed."""
     with pytest.raises(TooLarge, match=r"may have 10000 parts, this one has \d+ or more; send"):
         pictures_of(form_of((disposition("file"), content)))
 
 
 @pytest.mark.parametrize("padding", range(65_400, 65_530))
 def test_a_boundary_between_two_pieces_is_counted_once(padding: int) -> None:
-    """Wherever the pieces end."""
+    """This holds wherever the pieces end."""
     content = form_of((disposition("note"), bytes(padding)), *[(disposition("file"), b"p")] * 3)
 
     assert len(asyncio.run(form_pictures(content, CONTENT_TYPE, 4))) == 3

@@ -53,7 +53,7 @@ def form(*files: tuple[str, Any], **fields: str) -> tuple[bytes, str]:
 
 
 def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
-    """A body in these pieces, from a client that stays; with `end` an empty last one comes after that."""
+    """A body in these pieces, from a client that stays; with `end`, an empty last piece comes once that is set."""
     left = [*pieces, b""] if end else list(pieces)
 
     async def receive() -> Message:
@@ -67,7 +67,7 @@ def in_pieces(*pieces: bytes, end: asyncio.Event | None = None) -> Receive:
 
 
 def test_only_too_many_whole_rows_are_refused_by_the_header() -> None:
-    """Bytes that are no more whole rows than there may be are for the body to judge, which tells what they lack."""
+    """Bytes with no more whole rows than allowed are admitted: reading the body tells what they lack."""
     reader = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1))
     headers = {b"content-type": BYTES.encode(), b"content-length": b"%d" % (4 * 784 - 1)}
 
@@ -98,7 +98,7 @@ def test_the_pictures_of_a_form_keep_their_order() -> None:
 @pytest.mark.parametrize("charset", ["", "; charset=utf-8"])
 @pytest.mark.parametrize("content", [bytes(range(256)) * 8_192, "é\r\n\r\n".encode() * 9, b"\xef\xbb\xbf\xff", b"\r\n"])
 def test_a_part_needs_no_file_name(content: bytes, charset: str) -> None:
-    """A part named file is a picture, whoever made the form; it is taken byte for byte, over a megabyte too."""
+    """A part named file is a picture even without a file name; it is taken byte for byte, also over a megabyte."""
     disposition = b'Content-Disposition: form-data; name="%b"\r\n\r\n'
     parts = [b"--b\r\n" + disposition % name + content + b"\r\n" for name in (b"file", b"note", b"files")]
     body = Body(FORM, b"".join(parts) + b"--b--\r\n", f"{FORM}; boundary=b{charset}".encode())
@@ -136,7 +136,7 @@ def test_a_bad_picture_in_a_form_is_pointed_at() -> None:
 def test_of_several_pictures_the_detail_names_the_one_that_is_wrong(
     wrong: bytes, kind: type[Problem], said: str
 ) -> None:
-    """As of arrays, by its pointer; the one picture of a form needs no name."""
+    """The detail names it by its pointer, as for arrays; the only picture of a form needs no name."""
     with pytest.raises(kind) as of_several:
         rows_of(*form(("file", picture()), ("files", wrong)))
     with pytest.raises(kind) as alone:
@@ -150,7 +150,7 @@ def test_of_several_pictures_the_detail_names_the_one_that_is_wrong(
 
 @pytest.mark.parametrize("sent", [(b"", "image/png"), form(("file", b""))], ids=["body", "form"])
 def test_an_empty_picture_is_called_empty(sent: tuple[bytes, str]) -> None:
-    """Not damaged: nothing was sent, and saving it again would not help."""
+    """It is not called damaged: nothing was sent, and saving it again would not help."""
     with pytest.raises(InvalidInput) as raised:
         rows_of(*sent)
 
@@ -168,7 +168,7 @@ TOO_LARGE_ADVICE = [
 
 @pytest.mark.parametrize(("media_type", "advice"), TOO_LARGE_ADVICE)
 def test_a_body_over_the_limit_is_told_what_its_kind_can_do(media_type: str, advice: str) -> None:
-    """By its header, in one piece or in several; a picture cannot be sent as an array."""
+    """The advice is the same by its header, in one piece or in several; a picture cannot be sent as an array."""
     reader = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1))
     announced = Announced(media_type, media_type.encode())
     size = LIMITS.max_body_bytes + 1
@@ -185,7 +185,7 @@ def test_a_body_over_the_limit_is_told_what_its_kind_can_do(media_type: str, adv
 
 
 def test_too_many_parts_are_refused_before_they_are_parsed() -> None:
-    """A form over the limit is too large, whatever its parts hold: they are not called pictures."""
+    """A form with too many parts is too large, whatever they hold; the detail does not call them pictures."""
     with pytest.raises(TooLarge, match="may have 3 parts, this one has 4"):
         rows_of(*form(("file", picture()), *[("note", b"")] * 3))
 
@@ -200,7 +200,7 @@ def test_a_form_cut_short_is_malformed(kept: float) -> None:
 
 
 def test_a_form_without_boundary_is_malformed() -> None:
-    """A Content-Type set by hand lacks the boundary; the problem says who makes it."""
+    """A Content-Type set by hand lacks the boundary; the problem says to let the HTTP client make it."""
     with pytest.raises(MalformedBody, match="names no boundary; let the HTTP client make the header"):
         rows_of(form(("file", picture()))[0], FORM)
 
@@ -225,7 +225,7 @@ def test_a_form_without_boundary_is_malformed() -> None:
     )
 )
 def test_any_form_is_refused_with_a_problem(pieces: list[bytes]) -> None:
-    """Whatever is sent as a form, it is a problem of the client's and not a crash."""
+    """Whatever is sent as a form, the answer is a problem and not a crash."""
     with pytest.raises(Problem) as raised:
         rows_of(b"".join(pieces) + b"\r\n--b--\r\n", f"{FORM}; boundary=b")
 
@@ -253,7 +253,7 @@ def test_a_picture_over_the_pixel_limit_is_too_large() -> None:
 
 
 def test_large_json_is_read_like_small_json() -> None:
-    """What is parsed in a thread gives the same rows, and the same problems, as what is parsed at once."""
+    """JSON that is parsed in a thread gives the same rows, and the same problems, as JSON in the event loop."""
     instance = "[" + ",".join(["0.5"] * 784) + "]"
     padding = " " * 70_000
 
@@ -266,7 +266,7 @@ def test_large_json_is_read_like_small_json() -> None:
 
 
 def test_a_large_body_is_in_memory_once() -> None:
-    """The parts that it comes in are not kept until the last one is there."""
+    """The pieces in which it arrives are not all kept until the last one is there."""
     piece, pieces = 64 * 1024, 64
     left = list(range(pieces))
 
@@ -290,7 +290,7 @@ def test_a_large_body_is_in_memory_once() -> None:
 
 
 def test_all_bodies_together_have_a_bound() -> None:
-    """What clients have sent and is not rows yet is bounded; a client that leaves and a body that is done make room."""
+    """Bytes that are not rows yet are bounded in total; a client that leaves and a body that is done make room."""
     part = bytes(LIMITS.max_body_bytes - 1000)
     whole = asyncio.Event()
 
@@ -308,7 +308,7 @@ def test_all_bodies_together_have_a_bound() -> None:
             await settle()
             with pytest.raises(QueueFull) as refused:
                 await read()
-            assert 30 < int(refused.value.headers["Retry-After"]) <= 90  # when the eight have to be over
+            assert 30 < int(refused.value.headers["Retry-After"]) <= 90  # the deadline of the eight
             reading[0].cancel()
             await settle()
             reading.append(read())
@@ -320,11 +320,11 @@ def test_all_bodies_together_have_a_bound() -> None:
             reader.release(bodies[0])
             assert len((await read()).content) == len(part)
 
-    asyncio.run(asyncio.wait_for(story(), 60))  # without the bound a body would wait for the test
+    asyncio.run(asyncio.wait_for(story(), 60))  # without the bound the test would hang
 
 
 def test_the_rows_of_a_batch_are_kept_whatever_else_is() -> None:
-    """A form of a batch is not refused when it has been decoded, because others hold all the memory; more rows are."""
+    """Even if others hold all the memory, a decoded form of one batch is not refused; one with more rows is."""
     batch, more, most = (np.zeros((count, 784), np.float32) for count in (64, 65, 8 * LIMITS.max_body_bytes // 3136))
 
     async def story() -> None:
@@ -342,7 +342,7 @@ def test_the_rows_of_a_batch_are_kept_whatever_else_is() -> None:
 
 
 def test_stalled_large_bodies_lock_out_no_small_one() -> None:
-    """One image is read in whatever pieces it comes while others hold all the memory that there is for large bodies."""
+    """One image is read, in whatever pieces, while others hold all the memory for large bodies."""
     headers, never = {b"content-type": BYTES.encode()}, asyncio.Event()
 
     async def story() -> None:
@@ -397,7 +397,7 @@ def test_arrays_do_not_wait_behind_pictures(content: bytes, media_type: str) -> 
 
 
 async def until_full(pool: Pool) -> None:
-    """Let others run until the pool takes no more."""
+    """Let other tasks run until the pool accepts no more calls."""
     with contextlib.suppress(QueueFull):
         while True:
             pool.check_room()
@@ -405,7 +405,7 @@ async def until_full(pool: Pool) -> None:
 
 
 def test_a_form_is_not_refused_in_the_middle() -> None:
-    """What has begun goes on: its later pictures are decoded though the pool has no room for new requests."""
+    """Once begun it goes on: its later pictures are decoded although the pool has no room for new requests."""
     gate = threading.Event()
     content, content_type = form(*[("file", picture())] * 3)
     body = Body(FORM, content, content_type.encode())
@@ -426,14 +426,14 @@ def test_a_form_is_not_refused_in_the_middle() -> None:
 
 
 def test_bytes_are_rows() -> None:
-    """Raw bytes are a batch of 784 each."""
+    """Raw bytes are a batch of images of 784 bytes each."""
     rows = rows_of(bytes(784) + b"\xff" * 784, BYTES)
 
     np.testing.assert_array_equal(rows, np.repeat([[0.0], [1.0]], 784, axis=1))
 
 
 def test_only_pictures_that_are_refused_make_the_event_loop_give_way() -> None:
-    """Threads that decode are not interrupted for refusals alone; an array is answered at once."""
+    """Refusals alone do not interrupt the threads that decode; an array is answered at once."""
     told: list[bool] = []
     preemption = Preemption(lambda *, gives_way: told.append(gives_way))
     reader = BodyReader(LIMITS, Pool(limit=0), Pool(limit=1), preemption=preemption)
@@ -459,7 +459,7 @@ def test_only_pictures_that_are_refused_make_the_event_loop_give_way() -> None:
     ],
 )
 def test_headers_announce_how_many_rows_there_are_at_least(content_type: str, length: int, rows: int) -> None:
-    """Never more than a request may have; JSON's numbers are taken for as long as they may be."""
+    """Never more than a request may have; numbers in JSON are assumed to be as long as they may be."""
     headers = {b"content-type": content_type.encode(), b"content-length": b"%d" % length}
 
     assert BodyReader(LIMITS, Pool(limit=1), Pool(limit=1)).announced_rows(headers) == rows

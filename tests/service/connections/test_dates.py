@@ -23,7 +23,7 @@ END = ["Connection: close"]
 FIXDATE = re.compile(
     rb"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT"
 )
-# The clock's second in which it was written, and how long it took to come here on a busy machine.
+# The clock's second in which the date was written, and how long it takes to arrive on a busy machine.
 MOST_SECONDS = 2.0
 
 
@@ -35,7 +35,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def dates_of(received: bytes) -> list[bytes]:
-    """The date of each answer, all of which have one."""
+    """The date of each answer; each must have exactly one."""
     heads = re.findall(rb"HTTP/1\.1 \d+ [^\r]*\r\n.*?\r\n\r\n", received, re.DOTALL)
     assert heads
     found = [re.findall(rb"\r\ndate: ([^\r]*)\r\n", head, re.IGNORECASE) for head in heads]
@@ -44,7 +44,7 @@ def dates_of(received: bytes) -> list[bytes]:
 
 
 def age_seconds(date: bytes) -> float:
-    """How long ago that was; its form is right."""
+    """How long ago the date was; it must have the right format."""
     assert FIXDATE.fullmatch(date)
     return time.time() - parsedate_to_datetime(date.decode()).timestamp()
 
@@ -70,7 +70,7 @@ def read_some(connection: socket.socket) -> bytes:
     ],
 )
 def test_every_answer_has_its_date(client: httpx.Client, sent: bytes, status: int) -> None:
-    """Once, as HTTP writes dates, and right: whichever way the answer goes, a refusal of the connection's own too."""
+    """Each answer has one correct date in HTTP's format, whichever way it takes, even if the connection refuses."""
     with connect(client) as connection:
         connection.sendall(sent)
         received = everything_from(connection)
@@ -81,7 +81,7 @@ def test_every_answer_has_its_date(client: httpx.Client, sent: bytes, status: in
 
 
 def test_the_date_moves_on(client: httpx.Client) -> None:
-    """Each answer on a connection that is kept has the date of its own writing, on the short way and on uvicorn's."""
+    """Each answer on a kept-alive connection has the date of its own writing, by the shortcut and by uvicorn."""
     with connect(client) as connection:
         for _ in range(3):
             for sent in (PREDICTION, request_head("GET", "/health", [])):
@@ -92,7 +92,7 @@ def test_the_date_moves_on(client: httpx.Client) -> None:
 
 
 def test_requests_sent_together_have_a_date_each(client: httpx.Client) -> None:
-    """Whichever way each goes."""
+    """This holds whichever way each takes."""
     sent = PREDICTION * 3 + request_head("GET", "/health", []) + PREDICTION + request_head("HEAD", "/", END)
     with connect(client) as connection:
         connection.sendall(sent)
@@ -100,7 +100,7 @@ def test_requests_sent_together_have_a_date_each(client: httpx.Client) -> None:
 
 
 def test_who_is_told_to_go_on_has_the_date_with_the_answer(client: httpx.Client) -> None:
-    """100 Continue has no headers; what follows it has its date."""
+    """100 Continue has no headers; the answer after it has a date."""
     head = request_head("POST", "/v1/predict", [OCTETS, "Content-Length: 784", "Expect: 100-continue", *END])
     with connect(client) as connection:
         connection.sendall(head)
@@ -113,7 +113,7 @@ def test_who_is_told_to_go_on_has_the_date_with_the_answer(client: httpx.Client)
 
 
 def test_an_answer_that_takes_long_has_the_date_of_its_end() -> None:
-    """Not that of its request."""
+    """It is not the date of its request."""
 
     async def slow(scope: Scope, _: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -140,7 +140,7 @@ def test_a_date_is_made_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_uvicorn_is_given_the_date_when_it_writes() -> None:
-    """What uvicorn adds an answer's headers to gives the date first, and keeps nothing."""
+    """The list to which uvicorn adds an answer's headers gives the date first, and keeps nothing."""
 
     async def story() -> None:
         first, own = DateFirst(Dates()), [(b"a", b"b")]

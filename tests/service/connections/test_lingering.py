@@ -39,7 +39,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_who_sends_all_before_it_reads_has_its_answer(
     client: httpx.Client, path: str, media_type: str, size: int, status: int
 ) -> None:
-    """Python's own client writes its whole body, whatever comes back, and then looks for the reason."""
+    """Python's own client writes its whole body, whatever comes back, and only then reads the answer."""
     url = str(client.base_url.join(path))
     for _ in range(3):
         request = urllib.request.Request(url, data=bytes(size), headers={"Content-Type": media_type})
@@ -50,7 +50,7 @@ def test_who_sends_all_before_it_reads_has_its_answer(
 
 
 def test_a_body_in_chunks_that_gets_too_large_has_its_answer(client: httpx.Client) -> None:
-    """It is refused amid what comes, and sent to its end all the same."""
+    """It is refused while it arrives, and the client sends it to its end all the same."""
     connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=WAIT_SECONDS)
     headers = {"Content-Type": OCTETS, "Transfer-Encoding": "chunked", "Connection": "close"}
     with contextlib.closing(connection):
@@ -68,7 +68,7 @@ def test_a_body_in_chunks_that_gets_too_large_has_its_answer(client: httpx.Clien
     ids=["amid a body", "too long", "another version"],
 )
 def test_what_is_no_http_has_its_answer(client: httpx.Client, nonsense: bytes, status: int) -> None:
-    """However much of it comes."""
+    """This holds however many bytes come."""
     with connect(client) as connection:
         connection.sendall(nonsense)
         connection.sendall(bytes(8 * MEGABYTE))
@@ -76,7 +76,7 @@ def test_what_is_no_http_has_its_answer(client: httpx.Client, nonsense: bytes, s
 
 
 def test_of_very_many_requests_sent_together_those_taken_have_their_answers(client: httpx.Client) -> None:
-    """The connection ends with them, and not before the last of them has arrived."""
+    """The connection ends after these answers, and not before the last of them has arrived."""
     with connect(client) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\n\r\n" * 300_000)
         received = everything_from(connection)
@@ -85,7 +85,7 @@ def test_of_very_many_requests_sent_together_those_taken_have_their_answers(clie
 
 
 def test_bytes_without_end_are_cut_off(client: httpx.Client) -> None:
-    """However fast they come."""
+    """This holds however fast they come."""
     with connect(client) as connection:
         connection.sendall(request_head("POST", "/v1/predict", REFUSED))
         assert everything_from(connection).startswith(b"HTTP/1.1 415")
@@ -99,7 +99,7 @@ def test_bytes_without_end_are_cut_off(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("path", ["/health/live", "/nothing"])
 def test_who_has_sent_all_is_not_waited_for(client: httpx.Client, path: str) -> None:
-    """A connection whose last request is whole is closed with its answer, whether the client closes or not."""
+    """A connection whose last request is complete is closed with its answer, whether or not the client closes."""
 
     def is_closed() -> bool:
         try:
@@ -118,13 +118,13 @@ class ResetLine(Line):
     """A connection that the client has reset."""
 
     def write_eof(self) -> None:
-        """Say that no more will come, and find out."""
+        """Half-close the connection, and find out that it was reset."""
         super().write_eof()
         raise OSError
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop in which time passes when a test says so."""
+    """An event loop in which time passes only when a test says so."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -149,10 +149,10 @@ def loop() -> Iterator[Loop]:
 
 
 class TestBounds:
-    """How long a client is listened to that has had its answer."""
+    """How long a client that has had its answer is still read from."""
 
     def test_silence(self, loop: Loop) -> None:
-        """One that sends nothing for two seconds is closed."""
+        """The connection of a client that sends nothing for two seconds is closed."""
         line = Line(asyncio.Protocol())
         lingering = Lingering(line, loop, Turns())
         assert line.is_ended
@@ -164,7 +164,7 @@ class TestBounds:
         assert not line.is_open
 
     def test_dripping(self, loop: Loop) -> None:
-        """One that sends a byte again and again is closed after five seconds."""
+        """The connection of a client that sends a byte again and again is closed after five seconds."""
         line = Line(asyncio.Protocol())
         lingering = Lingering(line, loop, Turns())
         for _ in range(9):
@@ -175,7 +175,7 @@ class TestBounds:
         assert not line.is_open
 
     def test_haste(self, loop: Loop) -> None:
-        """Those who send all the time are read from in turn, and together no faster than one may be alone."""
+        """Clients that send all the time are read from in turn, together no faster than one alone."""
         turns, mebibyte = Turns(), bytes(1024 * 1024)
         lines = [Line(asyncio.Protocol()) for _ in range(4)]
         for line in lines:
@@ -187,7 +187,7 @@ class TestBounds:
         assert seen == [[True] * read + [False] * (4 - read) for read in range(5)]
 
     def test_more_than_a_quarter_of_a_gigabyte(self, loop: Loop) -> None:
-        """One that sends more than a quarter of a gigabyte is closed."""
+        """The connection of a client that sends more than a quarter of a gigabyte is closed."""
         line = Line(asyncio.Protocol())
         lingering, mebibyte = Lingering(line, loop, Turns()), bytes(1024 * 1024)
         for _ in range(256):
@@ -197,23 +197,23 @@ class TestBounds:
         assert not line.is_open
 
     def test_one_that_has_reset_the_connection(self, loop: Loop) -> None:
-        """It is gone before it can be told that no more will come: nobody else's trouble."""
+        """A client that is gone before the service can half-close the connection causes no error."""
         line = ResetLine(asyncio.Protocol())
         Lingering(line, loop, Turns())
         assert line.is_ended
 
 
 class TestTurns:
-    """When those who throw away what they read may read on."""
+    """When connections whose bytes are thrown away may read on."""
 
     def test_time_in_which_nobody_read_is_not_made_up_for(self) -> None:
-        """After a pause the next one waits for as long as ever."""
+        """After a pause the next connection waits for as long as ever."""
         turns = Turns()
         assert turns.next_seconds(2**28, 10.0) == 11.0
         assert turns.next_seconds(2**27, 20.0) == 20.5
 
     def test_a_small_piece_takes_time_as_well(self) -> None:
-        """To be woken up does, however little there is to read."""
+        """Waking up takes time, however little there is to read."""
         turns = Turns()
         first, second = turns.next_seconds(1, 0.0), turns.next_seconds(1, 0.0)
         assert 0 < first < second

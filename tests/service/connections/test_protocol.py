@@ -33,14 +33,14 @@ from tests.service.test_pool import settle
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
-# Of the service that is in a hurry; the pauses between the bytes that are dripped are a tenth of it.
+# The header timeout of the `hurried` service; the pauses between dripped bytes are a tenth of it.
 HEADER_SECONDS, PAUSE_SECONDS = 0.5, 0.05
 MANY_ROWS, LARGE_ANSWER_BYTES, TURN_SECONDS = 2000, 200_000, 0.2
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back over a bare connection."""
+    """An answer that came back over a bare connection."""
 
     status: int
     headers: dict[str, str]
@@ -49,20 +49,20 @@ class Answer:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    """A service whose connections speak as the real server's do."""
+    """A service whose connections use the real server's protocol."""
     with running_service(tmp_path) as client:
         yield client
 
 
 @pytest.fixture
 def hurried(tmp_path: Path) -> Iterator[httpx.Client]:
-    """A service that waits for a header for a moment only."""
+    """A service with a short header timeout."""
     with running_service(tmp_path, header_seconds=HEADER_SECONDS) as client:
         yield client
 
 
 def seconds_until_closed(connection: socket.socket, dripped: bytes) -> float:
-    """Send it again and again, if it is anything, until the other side closes; how long that took."""
+    """Send `dripped`, if not empty, again and again until the service closes; return how long that took."""
     started = time.monotonic()
     connection.settimeout(PAUSE_SECONDS)
     while time.monotonic() < started + WAIT_SECONDS:
@@ -78,7 +78,7 @@ def seconds_until_closed(connection: socket.socket, dripped: bytes) -> float:
 
 
 def connect_narrowly(client: httpx.Client) -> socket.socket:
-    """A connection of small packets and buffers, so that the system keeps little of an answer that is not read."""
+    """A connection with small packets and buffers, so that the system buffers little of an unread answer."""
     connection = socket.socket()
     connection.settimeout(WAIT_SECONDS)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -105,7 +105,7 @@ def read_answer(connection: socket.socket) -> Answer:
     "sent", [TLS_HELLO, b"BREW / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\0\0\r\n"]
 )
 def test_bytes_that_are_no_http_are_a_problem_and_counted(client: httpx.Client, sent: bytes) -> None:
-    """The answer is like every other, the connection ends with it, and the counters have it once."""
+    """The answer is like every other problem, the connection closes after it, and it is counted once."""
     with connect(client) as connection:
         connection.sendall(sent)
         answer = read_answer(connection)
@@ -132,7 +132,7 @@ CHUNKED = [OCTETS, "Transfer-Encoding: chunked", "X-Request-ID: mine"]
 def test_nonsense_amid_a_body_is_the_answer_to_its_request(
     client: httpx.Client, nonsense: bytes, *, at_once: bool
 ) -> None:
-    """A chunk that is none is a malformed body: its request gets 400, once, under its id, and the connection ends."""
+    """An invalid chunk is a malformed body: its request gets 400, once, under its id, and the connection closes."""
     begun = request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\n"
     with connect(client) as connection:
         connection.sendall(begun + nonsense if at_once else begun)
@@ -153,7 +153,7 @@ def test_nonsense_amid_a_body_is_the_answer_to_its_request(
 
 
 def test_nonsense_in_a_body_that_nobody_reads_is_told_as_well(client: httpx.Client) -> None:
-    """Also a path that would answer without the body says that it was none."""
+    """Even a path that would answer without the body reports that the body is malformed."""
     with connect(client) as connection:
         connection.sendall(request_head("GET", "/health/live", CHUNKED) + b"no length\r\n")
         assert read_answer(connection).status == 400
@@ -163,7 +163,7 @@ def test_nonsense_in_a_body_that_nobody_reads_is_told_as_well(client: httpx.Clie
 
 
 def test_nonsense_amid_a_queued_body_is_not_the_answer_to_another(client: httpx.Client) -> None:
-    """An earlier request of the connection has its own answer first, and then the one with the nonsense its 400."""
+    """An earlier request of the connection gets its own answer first, then the one with the nonsense gets its 400."""
     with connect(client) as connection:
         connection.sendall(ROW + request_head("POST", "/v1/predict", CHUNKED) + b"no length\r\n")
         assert re.findall(rb"HTTP/1.1 (\d+)", everything_from(connection)) == [b"200", b"400"]
@@ -176,7 +176,7 @@ def test_nonsense_amid_a_queued_body_is_not_the_answer_to_another(client: httpx.
 @pytest.mark.parametrize(
     ("sent", "statuses"),
     [
-        (ROW + b"\0", [200]),  # a length that was counted in letters
+        (ROW + b"\0", [200]),  # a length that was counted in characters
         (request_head("POST", "/v1/predict", [OCTETS]) + bytes(784), [422]),
         (request_head("GET", "/health/live", []) + b"JUNK\0", [204]),
         (request_head("GET", "/health/live", []) * 3 + ROW + b"JUNK\0", [204, 204, 204, 200]),
@@ -185,7 +185,7 @@ def test_nonsense_amid_a_queued_body_is_not_the_answer_to_another(client: httpx.
 def test_a_whole_request_is_answered_whatever_is_behind_it(
     client: httpx.Client, sent: bytes, statuses: list[int]
 ) -> None:
-    """What was counted is what the client sees, the last with the word that the connection ends."""
+    """The client gets an answer to each whole request; the last one says that the connection closes."""
     for _ in range(5):
         with connect(client) as connection:
             connection.sendall(sent)
@@ -197,7 +197,7 @@ def test_a_whole_request_is_answered_whatever_is_behind_it(
 
 
 def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx.Client) -> None:
-    """Without nonsense the end of a connection is what it was."""
+    """Without nonsense, the end of a connection amid a body means that the client is gone."""
     with connect(client) as connection:
         connection.sendall(request_head("POST", "/v1/predict", CHUNKED) + b"4\r\nabcd\r\n")
         wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)
@@ -216,7 +216,7 @@ def test_a_client_that_leaves_amid_a_body_is_still_counted_as_gone(client: httpx
 def test_a_connection_keeps_nothing_of_a_body_that_was_refused(
     client: httpx.Client, headers: list[str], part: bytes, status: int
 ) -> None:
-    """What has come of a body that nobody reads is forgotten with the answer, though the connection stays open."""
+    """The received part of a body that nobody reads is freed with the answer, although the connection stays open."""
     head = request_head("POST", "/v1/predict", headers)
     with ExitStack() as connections:
         tracemalloc.start()
@@ -232,7 +232,7 @@ def test_a_connection_keeps_nothing_of_a_body_that_was_refused(
 
 
 def test_of_a_large_file_no_copies_wait_for_who_does_not_read(client: httpx.Client) -> None:
-    """However many clients ask for one and read nothing, memory holds it once."""
+    """However many clients ask for a file and do not read it, memory holds it once."""
     path, clients = "/docs/swagger-ui-bundle.js", 20
     size = len(client.get(path).content)
     head = request_head("GET", path, [])
@@ -250,7 +250,7 @@ def test_of_a_large_file_no_copies_wait_for_who_does_not_read(client: httpx.Clie
 
 
 def test_an_answer_comes_in_one_piece(client: httpx.Client) -> None:
-    """Headers and body leave together, so that whoever waits for them is woken up once."""
+    """Headers and body are sent together, so that the waiting client is woken up once."""
     head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Content-Length: 0"])
     with connect(client) as connection:
         for _ in range(50):
@@ -279,7 +279,7 @@ PICTURE = picture()
 def test_a_client_that_will_send_no_more_gets_its_answer(
     client: httpx.Client, sent: bytes, statuses: list[int]
 ) -> None:
-    """It may end its side of the connection with its last request, as `nc -N` does; then the connection ends."""
+    """It may half-close the connection after its last request, as `nc -N` does; the answer then ends the connection."""
     for _ in range(20):
         with connect(client) as connection:
             connection.sendall(sent)
@@ -289,7 +289,7 @@ def test_a_client_that_will_send_no_more_gets_its_answer(
 
 
 def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client) -> None:
-    """Each is whole and comes in its turn, the last one before the connection ends."""
+    """Each is complete and comes in order, the last one before the connection closes."""
     heads = [request_head("GET", path, []) for path in ("/health", "/nothing")]
     last = request_head("GET", "/health", ["Connection: close"])
     with connect(client) as connection:
@@ -301,7 +301,7 @@ def test_answers_to_requests_sent_together_keep_their_order(client: httpx.Client
 
 
 def test_of_very_many_requests_sent_together_the_first_are_answered(client: httpx.Client) -> None:
-    """All that are taken have their answers, the last of which says that the connection ends; the rest cost nothing."""
+    """Accepted requests are all answered; the last answer says that the connection closes. The rest cost nothing."""
     with connect(client) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\n\r\n" * 600)
         received = everything_from(connection)
@@ -317,7 +317,7 @@ def test_of_very_many_requests_sent_together_the_first_are_answered(client: http
 
 
 def test_as_many_requests_as_clients_pipeline_are_answered_again_and_again(client: httpx.Client) -> None:
-    """Sixteen at once, the last with a body that comes later, keep their connection."""
+    """Sixteen pipelined requests, the last with a body that comes later, keep their connection."""
     row = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
     with connect(client) as connection:
         for _ in range(3):
@@ -330,7 +330,7 @@ def test_as_many_requests_as_clients_pipeline_are_answered_again_and_again(clien
 
 
 def test_a_request_is_alone_if_no_other_came_in_its_turn() -> None:
-    """Of those that come to two connections in one turn of the loop none is alone; one that comes later is."""
+    """Of requests that arrive on two connections in one turn of the event loop none is alone; a later one is."""
     alone: list[bool] = []
 
     async def app(scope: Scope, _: Receive, send: Send) -> None:
@@ -359,7 +359,7 @@ def test_a_request_is_alone_if_no_other_came_in_its_turn() -> None:
 
 
 def test_while_requests_are_queued_no_more_is_read() -> None:
-    """An answer makes no room for more than it answers: what is queued is what came in one piece."""
+    """An answer makes room only for what it answers: no more requests are queued than came in one piece."""
 
     async def app(_: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -390,15 +390,15 @@ def test_while_requests_are_queued_no_more_is_read() -> None:
 
 
 class LongTurns(Turns):
-    """Long enough to be seen on a machine that lets a test wait."""
+    """Turns that are long enough to be seen on a machine that delays a test."""
 
     def next_seconds(self, size_bytes: int, now_seconds: float) -> float:
-        """When the next piece may be read: never sooner than in so long."""
+        """When the next piece may be read: never sooner than in `TURN_SECONDS`."""
         return max(super().next_seconds(size_bytes, now_seconds), now_seconds + TURN_SECONDS)
 
 
 def test_what_comes_of_an_answered_body_is_read_in_turns() -> None:
-    """While a client sends what was refused others go on; with its end the connection is as before."""
+    """While a client sends a refused body, others go on; after the body's end the connection is read as before."""
 
     async def refuse(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -435,9 +435,9 @@ MANY_CHUNKS = 60_000  # some fifteen turns, and nearly as many as may wait to be
 
 @pytest.mark.parametrize("is_behind", [False, True])
 def test_a_flood_of_chunks_is_read_between_others(*, is_behind: bool) -> None:
-    """Whatever a client sends at once, others have their turn before it is parsed, and nothing of it is lost.
+    """However much a client sends at once, others get their turn before all of it is parsed, and none of it is lost.
 
-    Nor is more read from a client while its body waits to be read.
+    No more is read from the client while its body waits to be read.
     """
     gate, seen = asyncio.Event(), bytearray()
 
@@ -479,7 +479,7 @@ def test_a_flood_of_chunks_is_read_between_others(*, is_behind: bool) -> None:
 
 
 def test_a_flood_from_who_has_left_is_not_parsed() -> None:
-    """What is left of it goes with the connection."""
+    """The unparsed rest is dropped with the connection."""
 
     async def app(_: Scope, receive: Receive, __: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -503,7 +503,7 @@ def test_a_flood_from_who_has_left_is_not_parsed() -> None:
 
 
 class SlowDates(Dates):
-    """As on a machine that lets others go on amid a refusal."""
+    """Dates as on a machine that runs others in the middle of a refusal."""
 
     def line(self, now_seconds: float) -> bytes:
         """The date, after more than a turn."""
@@ -512,7 +512,7 @@ class SlowDates(Dates):
 
 
 def test_what_was_refused_is_read_on_although_its_refusal_took_long() -> None:
-    """Who still sends would see a reset in place of the answer if nothing more were read."""
+    """A client that still sends would see a reset instead of the answer if no more were read."""
 
     async def story() -> None:
         config = uvicorn.Config(lambda: None, log_config=None, access_log=False, ws="none")
@@ -530,7 +530,7 @@ def test_what_was_refused_is_read_on_although_its_refusal_took_long() -> None:
 
 
 def test_behind_an_unanswered_request_a_head_without_end_is_not_read_on() -> None:
-    """While the answer is being made nothing more is kept of it, it is read in turns, and the answer comes."""
+    """While the answer is made, no more of the head is kept and it is read in turns; then the answer comes."""
 
     async def story() -> None:
         answering = asyncio.Event()
@@ -573,7 +573,7 @@ IN_ONE = ({"type": WHOLE, "status": 200, "headers": [], "body": b""},)
 def test_an_answer_that_finds_nobody_is_counted_as_that(
     messages: tuple[dict[str, Any], ...], status: int, *, leaves: bool
 ) -> None:
-    """Whichever way it goes, also where another request of the connection waits behind it."""
+    """This holds whichever way the answer takes, also if another request of the connection waits behind it."""
     metrics = Metrics()
 
     async def story() -> None:
@@ -607,7 +607,7 @@ def test_an_answer_that_finds_nobody_is_counted_as_that(
 
 @pytest.mark.parametrize(("begun", "dripped"), [(b"", b""), (b"GET /", b"a"), (b"", b"\r\n")])
 def test_a_connection_that_never_has_a_header_is_closed(hurried: httpx.Client, begun: bytes, dripped: bytes) -> None:
-    """Whether it sends nothing, a header without end, or empty lines."""
+    """This holds whether it sends nothing, a header without end, or empty lines."""
     with connect(hurried) as connection:
         connection.sendall(begun)
         assert HEADER_SECONDS / 2 < seconds_until_closed(connection, dripped) < HEADER_SECONDS * 8
@@ -622,7 +622,7 @@ def test_a_connection_that_never_has_a_header_is_closed(hurried: httpx.Client, b
     ],
 )
 def test_after_an_answer_what_never_ends_is_cut_off(hurried: httpx.Client, first: bytes, dripped: bytes) -> None:
-    """The next header has as long as the first one, and so has a body that was refused."""
+    """The next header has the same timeout as the first one, and so has a refused body."""
     with connect(hurried) as connection:
         connection.sendall(first)
         assert read_answer(connection).status in (204, 415)
@@ -630,7 +630,7 @@ def test_after_an_answer_what_never_ends_is_cut_off(hurried: httpx.Client, first
 
 
 def test_who_sends_slowly_what_was_refused_has_its_answer(hurried: httpx.Client) -> None:
-    """The rest of a body has the time of a header, and then the connection ends without a loss."""
+    """The rest of a refused body has the time of a header; the connection then ends without losing the answer."""
     part = bytes(100_000)
     head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", f"Content-Length: {20 * len(part)}"])
     with connect(hurried) as connection:
@@ -642,7 +642,7 @@ def test_who_sends_slowly_what_was_refused_has_its_answer(hurried: httpx.Client)
 
 
 def test_a_connection_that_is_used_stays(hurried: httpx.Client) -> None:
-    """However long it is there: the time is that of one header, and between requests it may be idle."""
+    """It stays however long it exists: the timeout is for one header, and between requests it may be idle."""
     with connect(hurried) as connection:
         for _ in range(3):
             connection.sendall(request_head("GET", "/health/live", []))
@@ -656,7 +656,7 @@ def test_a_connection_that_is_used_stays(hurried: httpx.Client) -> None:
 
 @pytest.mark.parametrize("ending", [[], ["Connection: close"]])
 def test_an_answer_that_nobody_reads_is_cut_off(hurried: httpx.Client, ending: list[str]) -> None:
-    """Its connection ends although the client is there, also where the service itself wants to close it."""
+    """Its connection ends although the client is still there, also if the service itself wants to close it."""
     with connect_narrowly(hurried) as connection:
         ask_for_much(connection, ending)
         time.sleep(HEADER_SECONDS * 4)
@@ -665,7 +665,7 @@ def test_an_answer_that_nobody_reads_is_cut_off(hurried: httpx.Client, ending: l
 
 
 def test_an_answer_that_is_read_slowly_arrives(hurried: httpx.Client) -> None:
-    """However long it takes: some of it is read all the time."""
+    """It arrives however long it takes, as the client keeps reading some of it."""
     with connect_narrowly(hurried) as connection:
         ask_for_much(connection)
         response = http.client.HTTPResponse(connection)
@@ -679,7 +679,7 @@ def test_an_answer_that_is_read_slowly_arrives(hurried: httpx.Client) -> None:
 
 
 def test_a_body_has_the_time_of_its_request(hurried: httpx.Client) -> None:
-    """What comes after a header is not cut off: a body that is late has an answer of its own."""
+    """The header timeout does not cut off what comes after a header: a late body has an answer of its own."""
     head = request_head("POST", "/v1/predict", ["Content-Type: application/octet-stream", "Content-Length: 784"])
     with connect(hurried) as connection:
         connection.sendall(head)

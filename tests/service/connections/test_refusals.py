@@ -1,4 +1,4 @@
-"""What is said of bytes that are no request."""
+"""What the answer to bytes that are no request says."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def refused(client: httpx.Client, sent: bytes) -> str:
-    """The detail of the problem that those bytes are answered with: 400 and the end of the connection."""
+    """The detail of the problem that answers the bytes; it must have status 400 and close the connection."""
     with connect(client) as connection:
         connection.sendall(sent)
         response = http.client.HTTPResponse(connection)
@@ -42,7 +42,7 @@ def post(*headers: str) -> bytes:
 
 
 def get(target: str = "/", method: str = "GET", version: str = "HTTP/1.1") -> bytes:
-    """A request line with those parts, and what a head needs behind it."""
+    """A request line with those parts, and the rest of a head."""
     return f"{method} {target} {version}\r\nHost: test\r\n\r\n".encode("latin-1")
 
 
@@ -86,7 +86,7 @@ def get(target: str = "/", method: str = "GET", version: str = "HTTP/1.1") -> by
     ],
 )
 def test_what_is_wrong_with_a_request_is_told(client: httpx.Client, sent: bytes, words: str) -> None:
-    """The detail names the part of the head that the parser objects to, and speaks of TLS only where it is that."""
+    """The detail names the part of the head that the parser objects to, and mentions TLS only for TLS."""
     detail = refused(client, sent)
 
     assert detail.startswith(f"{NO_REQUEST}: ")
@@ -95,7 +95,7 @@ def test_what_is_wrong_with_a_request_is_told(client: httpx.Client, sent: bytes,
 
 
 def test_tls_is_told(client: httpx.Client) -> None:
-    """A client that was given https:// in the place of http:// learns that."""
+    """A client that uses https:// instead of http:// is told so."""
     assert refused(client, TLS_HELLO) == f"{NO_REQUEST} but TLS; send one without TLS, to http://."
 
 
@@ -112,12 +112,12 @@ def test_tls_is_told(client: httpx.Client) -> None:
     ],
 )
 def test_nothing_that_was_sent_is_repeated(client: httpx.Client, sent: bytes) -> None:
-    """Whichever part of the head it stands in."""
+    """This holds for every part of the head."""
     assert "fish" not in refused(client, sent)
 
 
 def test_the_last_objection_is_told(client: httpx.Client) -> None:
-    """Behind requests that were answered, on the same connection, and where a head comes in parts."""
+    """This holds after answered requests on the same connection, and for a head that comes in parts."""
     with connect(client) as connection:
         connection.sendall(request_head("GET", "/health/live", []))
         assert connection.recv(4096).startswith(b"HTTP/1.1 204")
@@ -128,11 +128,11 @@ def test_the_last_objection_is_told(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("kind", [HttpParserError, HttpParserCallbackError])
 def test_an_objection_that_is_not_known_is_not_repeated(kind: type[HttpParserError]) -> None:
-    """Another release of the parser may say anything, the bytes themselves among it."""
+    """Another release of the parser may say anything, even the bytes themselves."""
     assert no_http(kind("swordfish"), b"GE").detail == f"{NO_REQUEST}; send one."
 
 
 def test_tls_amid_a_head_is_none() -> None:
-    """The record's first bytes mean it only where a method should be."""
+    """The first bytes of a TLS record mean TLS only where a method should be."""
     assert "TLS" not in no_http(HttpParserInvalidURLError("Invalid char in url path"), TLS_HELLO[:2]).detail
     assert "TLS" in no_http(HttpParserInvalidMethodError("Invalid method encountered"), TLS_HELLO[:2]).detail

@@ -28,7 +28,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def answer_from(connection: socket.socket) -> http.client.HTTPResponse:
-    """The next answer, of which nothing else may be behind yet; its body has been read."""
+    """The next answer, with its body read; no other answer may have come behind it yet."""
     response = http.client.HTTPResponse(connection)
     response.begin()
     response.read()
@@ -44,7 +44,7 @@ def test_a_wish_for_another_protocol_costs_no_body(client: httpx.Client, *, at_o
             connection.sendall(head + bytes(PIXELS_BYTES))
         else:
             connection.sendall(head)
-            wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)  # and this one
+            wait_until(lambda: scrape(client).value("digits_http_requests_in_progress") == 2)  # with the scrape
             connection.sendall(bytes(PIXELS_BYTES))
         assert answer_from(connection).status == 200
         connection.sendall(LEAVE)
@@ -52,7 +52,7 @@ def test_a_wish_for_another_protocol_costs_no_body(client: httpx.Client, *, at_o
 
 
 def test_what_is_sent_behind_such_a_wish_is_answered(client: httpx.Client) -> None:
-    """Requests that are sent together are all answered, one for another protocol or without a body among them."""
+    """Requests that are sent together are all answered, even if some ask for another protocol and have no body."""
     websocket = request_head("GET", "/health/live", ["Connection: Upgrade", "Upgrade: websocket"])
     with connect(client) as connection:
         connection.sendall(websocket + websocket + LEAVE)
@@ -78,11 +78,11 @@ def test_a_head_has_a_bound(client: httpx.Client, begun: bytes, more: bytes, sta
             connection.sendall(more)
             sent_bytes += len(more)
         assert everything_from(connection).startswith(b"HTTP/1.1 %d" % status)
-    assert sent_bytes < 15_000_000  # what the system keeps on its way among them
+    assert sent_bytes < 15_000_000  # including what the system buffers
 
 
 def test_a_long_head_is_told(client: httpx.Client) -> None:
-    """The answer is a problem that says how long it may be, and it is counted."""
+    """The answer is a problem that says how long a head may be, and it is counted."""
     before = scrape(client).value("digits_rejected_total", reason="head-too-long")
     with connect(client) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
@@ -101,7 +101,7 @@ def test_a_long_head_is_told(client: httpx.Client) -> None:
 @pytest.mark.parametrize("size_bytes", [65_536, 70_000, 200_000])
 @pytest.mark.parametrize("begun", [b"GET /", b"GET /?a=", b"GET http://test/"])
 def test_a_long_path_is_too_long_a_head(client: httpx.Client, begun: bytes, size_bytes: int) -> None:
-    """Also one that ends, and that is only found when it is taken apart: it is not called no path."""
+    """Even one that ends, and is found only when it is parsed: the problem is its length, not an invalid path."""
     with connect(client) as connection:
         connection.sendall(begun + b"a" * size_bytes + b" HTTP/1.1\r\nHost: test\r\n\r\n")
         received = everything_from(connection)
@@ -112,7 +112,7 @@ def test_a_long_path_is_too_long_a_head(client: httpx.Client, begun: bytes, size
 
 
 def test_a_chunk_line_behind_a_refusal_is_no_head(client: httpx.Client) -> None:
-    """What is too long within a body that was refused unread is told as a body's fault."""
+    """A chunk line that is too long, in a body that was refused unread, is reported as a malformed body."""
     head = request_head("POST", "/v1/predict", ["Content-Type: text/plain", "Transfer-Encoding: chunked"])
     with connect(client) as connection:
         connection.sendall(head)
@@ -125,7 +125,7 @@ def test_a_chunk_line_behind_a_refusal_is_no_head(client: httpx.Client) -> None:
 
 
 def test_a_head_that_is_not_too_long_is_read(client: httpx.Client) -> None:
-    """In many pieces, and again and again on one connection."""
+    """This holds in many pieces, and again and again on one connection."""
     headers = [f"X-{number}: {'a' * 1000}" for number in range(50)]
     with connect(client) as connection:
         for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_head_that_is_not_too_long_is_read(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("trailer", [b"Content-Type: text/plain", b"X-Request-ID: forged", b"Content-Encoding: gzip"])
 def test_trailers_are_no_headers(client: httpx.Client, trailer: bytes) -> None:
-    """What stands behind a chunked body changes nothing, also where it comes together with the head."""
+    """A trailer after a chunked body changes nothing, even if it comes together with the head."""
     with connect(client) as connection:
         connection.sendall(CHUNKED + CHUNK + b"0\r\n" + trailer + b"\r\n\r\n")
         response = answer_from(connection)
@@ -146,7 +146,7 @@ def test_trailers_are_no_headers(client: httpx.Client, trailer: bytes) -> None:
 
 
 def test_a_body_that_was_refused_before_it_was_sent_is_not_waited_for(client: httpx.Client) -> None:
-    """A client that asked whether to send it, and may not, is told that the connection ends."""
+    """A client that asked whether to send its body, and may not, is told that the connection closes."""
     headers = ["Content-Type: text/plain", "Content-Length: 9", "Expect: 100-continue"]
     asked = request_head("POST", "/v1/predict", headers)
     with connect(client) as connection:
@@ -160,14 +160,14 @@ def test_a_body_that_was_refused_before_it_was_sent_is_not_waited_for(client: ht
     "target", ["http://test", "HTTP://test:80", "http://test?a=/b", "http://test/", "http://test/?a"]
 )
 def test_a_target_in_absolute_form_may_have_no_path(client: httpx.Client, target: str) -> None:
-    """Clients write it so for a proxy, and a server must understand it (RFC 9112, 3.2.2)."""
+    """Clients use this form for a proxy, and a server must understand it (RFC 9112, 3.2.2)."""
     with connect(client) as connection:
         connection.sendall(request_head("GET", target, ["Connection: close"]))
         assert b"<!doctype html>" in everything_from(connection)
 
 
 def test_a_client_of_http_1_0_is_not_told_to_go_on(client: httpx.Client) -> None:
-    """It knows of no answer before the answer, whatever headers it was given to send."""
+    """HTTP/1.0 has no interim answers, whatever headers the client sends."""
     headers = [OCTETS, f"Content-Length: {PIXELS_BYTES}", "Expect: 100-continue"]
     asked = request_head("POST", "/v1/predict", headers).replace(b"HTTP/1.1", b"HTTP/1.0")
     with connect(client) as connection:
@@ -186,7 +186,7 @@ def test_a_client_of_http_1_0_is_not_told_to_go_on(client: httpx.Client) -> None
     ],
 )
 def test_a_connection_that_ends_early_leaves_nothing_behind(client: httpx.Client, sent: bytes) -> None:
-    """Nothing of it waits in a ring of references until the garbage collector looks."""
+    """No reference cycle keeps any of it until the garbage collector runs."""
 
     def connections() -> int:
         return sum(isinstance(thing, HttpToolsProtocol) for thing in gc.get_objects())

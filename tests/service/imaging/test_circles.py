@@ -11,21 +11,21 @@ LINE = (20, 20, 180, 180)  # left, top, right, bottom
 
 
 def marked(*inside: tuple[tuple[int, int], tuple[int, int]], opening: int = 0) -> list[bool]:
-    """Which strokes, the line itself first, are marked by a line around straight ones; it leaves some degrees open."""
+    """Which strokes a line around straight ones marks, the line itself first; `opening` degrees of it are open."""
     image = Image.new("1", (200, 200))
     ImageDraw.Draw(image).arc(LINE, opening - 90, 270, fill=1, width=5)
     return marked_by_highest(image, *inside)
 
 
 def marked_by_rest_of_box(*points: tuple[int, int], digit: tuple[tuple[int, int], tuple[int, int]]) -> list[bool]:
-    """Which strokes, the line through the points first, are marked by that line on a page of 200 x 200."""
+    """Which strokes a line through the points marks on a page of 200 x 200, the line itself first."""
     image = Image.new("1", (200, 200))
     ImageDraw.Draw(image).line(points, fill=1, width=5)
     return marked_by_highest(image, digit)
 
 
 def marked_by_highest(image: Image.Image, *inside: tuple[tuple[int, int], tuple[int, int]]) -> list[bool]:
-    """Draw straight strokes, and tell which are marked by the highest of all, that one first."""
+    """Draw straight strokes, and tell which strokes the highest of all marks, that one first."""
     for stroke in inside:
         ImageDraw.Draw(image).line(stroke, fill=1, width=6)
     strokes = connected_strokes(np.asarray(image))
@@ -45,12 +45,12 @@ def marked_by_highest(image: Image.Image, *inside: tuple[tuple[int, int], tuple[
     ],
 )
 def test_the_rim_closes_what_is_left_of_a_box(points: tuple[tuple[int, int], ...]) -> None:
-    """Of a box that was not quite cut off two or three sides are left, from rim to rim; a 1 in it may lean."""
+    """A box that was not quite cut off has two or three sides left, from rim to rim; a 1 in it may lean."""
     assert marked_by_rest_of_box(*points, digit=((125, 50), (85, 135))) == [False, True]
 
 
 def test_a_digit_cropped_to_its_edges_marks_nothing() -> None:
-    """The bar across a 7, which a pen has skipped before, lies between the 7 and the rim; so does the slash of a 0."""
+    """The detached bar across a 7 lies between the 7 and the rim; so does the slash of an open 0."""
     seven = ((0, 2), (197, 2), (90, 199))
     assert marked_by_rest_of_box(*seven, digit=((20, 100), (110, 100))) == [False, False]
     open_zero = ((90, 2), (2, 60), (2, 140), (100, 197), (197, 140), (197, 60), (120, 2))
@@ -59,21 +59,21 @@ def test_a_digit_cropped_to_its_edges_marks_nothing() -> None:
 
 @pytest.mark.parametrize("opening", [0, 2])
 def test_all_that_a_line_goes_around_is_marked(opening: int) -> None:
-    """A digit in two strokes, of which one is small, also where the line's ends do not quite meet."""
+    """Both strokes of a digit are marked, though one is small, and even where the line's ends do not quite meet."""
     assert marked(((80, 60), (80, 140)), ((100, 60), (120, 60)), opening=opening) == [False, True, True]
 
 
 def test_a_line_that_is_open_marks_nothing() -> None:
-    """A 6 or a bracket goes around nothing."""
+    """A line as open as a 6 or a bracket encloses nothing."""
     assert marked(((80, 60), (80, 140)), opening=60) == [False, False]
 
 
 def test_a_dot_is_not_marked() -> None:
-    """It is a part of the zero around it."""
+    """A dot is a part of the zero around it."""
     assert marked(((100, 90), (100, 110))) == [False, False]
 
 
 def test_a_slash_is_not_marked() -> None:
-    """A straight stroke far aslant is a part of the zero around it, an upright one a 1."""
+    """A strongly slanted straight stroke is a part of the zero around it; an upright one is a 1."""
     assert marked(((145, 80), (55, 120))) == [False, False]
     assert marked(((110, 50), (90, 150))) == [False, True]

@@ -61,7 +61,7 @@ class TestDecoding:
     @pytest.mark.parametrize("bits", [9, 10, 12, 14])
     @pytest.mark.parametrize("pillow_format", ["PNG", "TIFF"])
     def test_fewer_bits_in_sixteen(self, pillow_format: str, bits: int) -> None:
-        """Scanners and cameras write 10 or 12 bits into 16 as they are: they are scaled by the range they use."""
+        """Scanners and cameras store 10 or 12 bits unscaled in 16: such samples are scaled by the range they use."""
         deep = Image.fromarray(np.asarray(inverted(drawn()), dtype=np.uint16) << (bits - 8))
         assert difference(cleaned(encoded(deep, pillow_format)), cleaned(drawn())) < 0.02
 
@@ -73,7 +73,7 @@ class TestDecoding:
             cleaned(Image.fromarray(np.clip(noise, 0, 65535).astype(np.uint16)))
 
     def test_floats_of_any_size(self) -> None:
-        """Samples as far apart as float32 allows are scaled like others: their difference is no float32."""
+        """Samples as far apart as float32 allows are scaled like others, though their difference exceeds float32."""
         most = np.finfo(np.float32).max
         far_apart = (np.asarray(drawn(), dtype=np.float64) / 127.5 - 1) * most
         picture = encoded(Image.fromarray(far_apart.astype(np.float32)), "TIFF")
@@ -110,7 +110,7 @@ class TestDecoding:
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
     def test_a_very_large_picture(self, mode: str) -> None:
-        """Of most, pixels are left out; the row is that of the small picture, in every mode."""
+        """In most modes pixels are left out; in every mode the row is that of the small picture."""
         big = inverted(drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=60))
         small = big.resize((360, 100), Image.Resampling.BOX)
         sent = Image.fromarray(257 * np.asarray(big, np.uint16)) if mode == "I;16" else big.convert(mode)
@@ -118,13 +118,13 @@ class TestDecoding:
         assert difference(cleaned(encoded(sent)), cleaned(small)) < 0.15
 
     def test_a_very_large_scan_in_black_and_white_keeps_its_fine_lines(self) -> None:
-        """It is averaged as one in grey is: no pixel of a narrow line is left out."""
+        """It is averaged like a grey one: no pixel of a narrow line is left out."""
         scan = inverted(drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=4))
         assert difference(cleaned(scan.convert("1")), cleaned(scan)) < 1e-6
 
     @pytest.mark.parametrize("dots", [1, 2, 4])
     def test_a_very_large_picture_of_dots(self, dots: int) -> None:
-        """The grey of a screen stays grey where pixels are left out: ink that is darker, or lighter, is read."""
+        """Dithered grey stays grey where pixels are left out: ink that is darker or lighter is read."""
         plain = drawn(canvas=(3600, 1000), box=(1400, 150, 700), pen=60)
         strokes = np.asarray(plain) > 127
         y, x = np.mgrid[:1000, :3600] // dots
@@ -138,7 +138,7 @@ class TestTransparency:
 
     @pytest.mark.parametrize("ink", [0, 128, 255])
     def test_alpha_is_ink(self, ink: int) -> None:
-        """Strokes of any colour on nothing equal strokes on paper."""
+        """Strokes of any colour on a transparent ground equal strokes on paper."""
         strokes = drawn()
         transparent = Image.merge("LA", (strokes.point(lambda _: ink), strokes))
         assert difference(cleaned(transparent), cleaned(strokes)) < 0.02
@@ -154,7 +154,7 @@ class TestTransparency:
     @pytest.mark.parametrize("outline", ["disc", "star"])
     @pytest.mark.parametrize("size", [200, 400, 800])
     def test_a_sheet_of_any_outline_is_paper(self, outline: str, size: int, ink: str) -> None:
-        """A round or torn sheet with a digit on it, on a canvas of which it covers half or far less."""
+        """A round or torn sheet with a digit on it is paper, though it covers half of its canvas or far less."""
         strokes, alpha = drawn(box=(60, 60, 80)), Image.new("L", (200, 200), 0)
         corners = [(100 + reach * np.cos(angle), 100 + reach * np.sin(angle)) for reach, angle in
                    zip([98, 74] * 8, np.arange(16) * np.pi / 8, strict=True)]  # fmt: skip
@@ -172,7 +172,7 @@ class TestTransparency:
     def test_ink_of_two_colours_on_nothing_is_no_sheet(
         self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int
     ) -> None:
-        """Both are seen, though one is dark and one is not, and though a thick pen fills half of the picture."""
+        """Both colours are ink, though only one is dark, and though a thick pen fills half of the picture."""
         shape = drawn(strokes, pen=pen)
         ink = Image.new("L", (200, 200), 110)
         ink.paste(0, (0, 0, 200, 110))

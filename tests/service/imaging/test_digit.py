@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def ink_box(row: NDArray[np.float32]) -> tuple[int, int]:
-    """Height and width of what is inked."""
+    """Height and width of the ink."""
     image = row.reshape(28, 28)
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
@@ -54,7 +54,7 @@ def centre_of_mass(row: NDArray[np.float32]) -> tuple[float, float]:
 
 
 class TestForm:
-    """What comes out has the form of an MNIST image."""
+    """A cleaned-up picture has the form of an MNIST image."""
 
     @settings(max_examples=20)
     @given(
@@ -85,7 +85,7 @@ class TestForm:
         assert centre_of_mass(row) == pytest.approx((14, 14), abs=0.51)
 
     def test_place_and_size_do_not_matter(self) -> None:
-        """A digit in a corner, half as big, comes out as the one in the middle."""
+        """A digit in a corner, half as big, gives nearly the same row as one in the middle."""
         middle = cleaned(drawn(canvas=(400, 400), box=(100, 100, 200), pen=20))
         corner = cleaned(drawn(canvas=(400, 400), box=(8, 280, 100), pen=10))
         assert difference(middle, corner) < 0.15
@@ -97,7 +97,7 @@ class TestForm:
         assert difference(close, far) < 0.3
 
     def test_a_speck_of_a_digit_keeps_its_edges_wherever_it_is(self) -> None:
-        """A digit of 14 pixels, one or two in the first look, is whole whichever of them it falls between."""
+        """A digit of 14 pixels, one or two in the first look, stays whole wherever it lies on that look's grid."""
         speck = drawn(FOUR, box=(20, 20, 160), pen=16).resize((14, 14), Image.Resampling.BOX)
         close = Image.new("L", (100, 100))
         close.paste(speck, (40, 40))
@@ -112,7 +112,7 @@ class TestForm:
     def test_a_crop_to_the_digit_does_not_matter(
         self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int, ink: str
     ) -> None:
-        """Cut to its edges a digit is the same, though a thick pen fills half of the picture and meets the rim."""
+        """A digit cropped to its edges is the same, though a thick pen fills half of the picture and meets the rim."""
         whole = drawn(strokes, (280, 280), (80, 80, 120), pen)
         cropped = whole.crop(whole.getbbox())
         if ink == "lamp":
@@ -133,7 +133,7 @@ class TestForm:
         assert difference(with_bar, without) > 0.3
 
     def test_a_bar_that_is_far_apart_stays(self) -> None:
-        """Also if the gap is four tenths as large as the rest, as one writer's was that a fine pen drew again."""
+        """Even if the gap is four tenths of the rest's size, as in one writer's digit redrawn with a fine pen."""
         below = FIVE_IN_TWO[0]
         bar = ((0.4, -0.2), (0.95, -0.2))
         assert difference(cleaned(drawn((below, bar), pen=3)), cleaned(drawn((below,), pen=3))) > 0.3
@@ -149,17 +149,17 @@ class TestForm:
         rows = cleaned(page).reshape(28, 28)
 
         assert ink_box(rows) == (20, 10)
-        assert (rows[[5, 14, 23], 14] > 0.5).all()  # the segments that lie
+        assert (rows[[5, 14, 23], 14] > 0.5).all()  # the horizontal segments
 
     def test_where_a_pen_runs_dry_the_stroke_goes_on(self) -> None:
-        """The loop of a 9 that is hardly there on one side stays closed."""
+        """The loop of a 9 stays closed, though it is hardly visible on one side."""
         picture = drawn(NINE)
         dry = Image.new("L", picture.size, 255)
         ImageDraw.Draw(dry).rectangle((50, 50, 90, 80), fill=45)
         assert difference(cleaned(ImageChops.multiply(picture, dry)), cleaned(picture)) < 0.1
 
     def test_pale_rulings_do_not_cross_a_small_zero(self) -> None:
-        """From close they are seen in pieces only, which lead from one side of it to the other."""
+        """From close, only pieces of the rulings show, which lead from one side of the zero to the other."""
         plain = Image.new("L", (600, 600), 250)
         ImageDraw.Draw(plain).ellipse((270, 240, 310, 300), outline=30, width=6)
         lines = Image.new("L", plain.size, 255)
@@ -178,7 +178,7 @@ class TestForm:
     def test_a_line_around_the_digit_is_dropped(
         self, strokes: tuple[tuple[tuple[float, float], ...], ...], around: str
     ) -> None:
-        """Somebody marks the digit by a circle or a box, not quite closed: what is inside is the digit, all of it."""
+        """A circle or a box, perhaps not quite closed, marks the digit: everything inside it is the digit."""
         plain, marked = drawn(strokes, (300, 300), (100, 100, 100)), drawn(strokes, (300, 300), (100, 100, 100))
         draw = ImageDraw.Draw(marked)
         if around == "box askew":
@@ -198,14 +198,14 @@ class TestForm:
         assert difference(cleaned(marked), cleaned(plain)) < 0.1
 
     def test_a_foot_that_is_apart_stays(self) -> None:
-        """The foot of a 2 that a pen skipped before begins below the rest and is no wider to the left."""
+        """The foot of a 2, before which the pen skipped, lies below the rest and reaches no further to the left."""
         two = (((0.2, 0.2), (0.5, 0.05), (0.8, 0.3), (0.2, 0.8)), ((0.2, 1.0), (0.9, 1.0)))
         assert difference(cleaned(drawn(two)), cleaned(drawn(two[:1]))) > 0.3
 
     @pytest.mark.parametrize("gap", [4, 8])
     @pytest.mark.parametrize("reach", [0, 20])
     def test_a_wide_foot_that_is_apart_stays(self, gap: int, reach: int) -> None:
-        """It is wider than the top of the 2, but close below where the stroke ends."""
+        """The foot is wider than the top of the 2, but lies close below the end of its stroke."""
         top = ((95, 95), (110, 65), (150, 55), (185, 75), (185, 110), (110, 215))
         without, whole = Image.new("L", (300, 300)), Image.new("L", (300, 300))
         for image in (without, whole):
@@ -220,7 +220,7 @@ class TestForm:
     def test_a_slash_in_a_zero_does_not_become_the_digit(
         self, width: int, slash: tuple[tuple[int, int], tuple[int, int]]
     ) -> None:
-        """It ends short of the zero, and looks like a 1 by itself."""
+        """The slash ends short of the zero, and by itself looks like a 1."""
         zero = Image.new("L", (300, 300))
         draw = ImageDraw.Draw(zero)
         draw.ellipse((150 - width // 2, 40, 150 + width // 2, 260), outline=255, width=12)
@@ -230,7 +230,7 @@ class TestForm:
 
     @pytest.mark.parametrize(("width", "lean"), [(130, 0), (190, -15), (190, 0), (190, 15), (190, 30)])
     def test_a_line_around_a_one_is_dropped(self, width: int, lean: int) -> None:
-        """It is a straight stroke, too: in an oval it is upright, in a circle it may lean."""
+        """A 1 is a straight stroke, like a slash: in an oval it is upright, in a circle it may lean."""
         plain = Image.new("L", (300, 300))
         ImageDraw.Draw(plain).line((150 - lean, 220, 150 + lean, 80), fill=255, width=12)
         marked = plain.copy()
@@ -238,7 +238,7 @@ class TestForm:
         assert difference(cleaned(marked), cleaned(plain)) < 0.2
 
     def test_a_dot_in_a_zero_does_not_become_the_digit(self) -> None:
-        """It is small beside what is around it, as is a dash."""
+        """The dot, or a dash, is small compared with the zero around it."""
         zero = Image.new("L", (200, 200))
         draw = ImageDraw.Draw(zero)
         draw.ellipse((55, 30, 145, 170), outline=255, width=12)
@@ -256,7 +256,7 @@ class TestForm:
         assert difference(cleaned(held), cleaned(plain)) < 0.1
 
     def test_a_bar_well_above_the_rest_is_part_of_a_five(self) -> None:
-        """Where the pen skipped between them: a third of the larger part's size and a little more."""
+        """The pen skipped between them: the gap is a third of the larger part's size and a little more."""
         bar, bow = ((0.3, 0.08), (0.8, 0.08)), ((0.3, 0.4), (0.7, 0.42), (0.8, 0.65), (0.65, 0.85), (0.25, 0.9))
         joined = ((0.3, 0.08), (0.3, 0.4))
         assert difference(cleaned(drawn((bar, bow))), cleaned(drawn((bar, bow, joined)))) < 0.3
@@ -287,7 +287,7 @@ class TestForm:
         assert difference(cleaned(inverted(boxed)), cleaned(plain)) < 0.3
 
     def test_a_scratch_beside_a_digit_that_meets_the_rim_is_no_digit(self) -> None:
-        """It is long, and clear of the rim, but has hardly any ink."""
+        """The scratch is long and clear of the rim, but has hardly any ink."""
         cropped = drawn(canvas=(130, 150), box=(5, 10, 165), pen=24)
         scratched = cropped.copy()
         ImageDraw.Draw(scratched).line((6, 60, 10, 140), fill=255, width=5)
@@ -370,7 +370,7 @@ class TestPassThrough:
     @pytest.mark.parametrize("strokes", DIGITS)
     @pytest.mark.parametrize("pen", [6, 12])
     def test_what_was_cleaned_once_stays(self, strokes: tuple[tuple[tuple[float, float], ...], ...], pen: int) -> None:
-        """`picture_from_pixels` and back gives the row, to the 8 bits of a PNG."""
+        """A row drawn by `picture_from_pixels` and cleaned up again is the same, to the 8 bits of a PNG."""
         row = cleaned(drawn(strokes, pen=pen))
         again = cleaned(picture_from_pixels(row))
         assert np.abs(again - row).max() <= 0.5 / 255 + 1e-6
@@ -387,7 +387,7 @@ class TestPassThrough:
 
 
 class TestRefusals:
-    """What is no digit image is refused with a sentence that says what to do."""
+    """A picture without a digit is refused with a sentence that says what to do."""
 
     @pytest.mark.parametrize("size", [(1, 1), (28, 28), (640, 480), (3000, 2)])
     @pytest.mark.parametrize("level", [0, 128, 255])
@@ -397,7 +397,7 @@ class TestRefusals:
             cleaned(Image.new("L", size, level))
 
     def test_fully_transparent(self) -> None:
-        """Nothing is drawn on nothing."""
+        """A fully transparent picture is blank."""
         with pytest.raises(PictureError, match="blank"):
             cleaned(Image.new("RGBA", (100, 100), (0, 0, 0, 0)))
 
@@ -420,7 +420,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("squared", [False, True])
     def test_empty_paper_with_lines(self, *, squared: bool) -> None:
-        """Ruled and squared paper without a digit are refused with that; a digit on it is read."""
+        """Empty ruled or squared paper is refused for having only lines; a digit on it is read."""
         paper = Image.new("L", (400, 300), 245)
         for place in range(20, 400, 40):
             ImageDraw.Draw(paper).line((0, place, 400, place), fill=160, width=2)
@@ -432,7 +432,7 @@ class TestRefusals:
         assert difference(cleaned(ImageChops.darker(paper, inverted(seven))), cleaned(seven)) < 0.35
 
     def test_light_from_a_side_is_no_paper_with_lines(self) -> None:
-        """The steps of a JPEG's blocks are lines from edge to edge, and too faint to be any."""
+        """The steps between a JPEG's blocks run from edge to edge, but are too faint to count as lines."""
         page = np.tile(200 * np.linspace(1, 0.7, 320), (240, 1))
         with pytest.raises(PictureError, match="stands out"):
             cleaned(encoded(Image.fromarray(page.astype(np.uint8)), "JPEG", quality=85))
@@ -457,7 +457,7 @@ class TestRefusals:
 
 
 def test_threads_do_not_disturb_each_other() -> None:
-    """Many pictures on several threads give the rows of one thread."""
+    """Many pictures on several threads give the same rows as on one thread."""
     pictures = [
         encoded(inverted(drawn(strokes, pen=pen)), pillow_format)
         for strokes in DIGITS
@@ -471,7 +471,7 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 def test_a_thick_line_below_a_flat_one_at_the_top_is_looked_at() -> None:
-    """It may be a 2's foot, by what is above it, of which there is less than the line is thick."""
+    """Whether it is a 2's foot depends on the rows above it, which are fewer than the line is thick."""
     page = np.full((128, 128), 255, np.uint8)
     page[2:7, 40:90] = page[25:52, 5:123] = 0
     file = io.BytesIO()

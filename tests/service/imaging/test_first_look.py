@@ -28,7 +28,7 @@ def strokes_box(sight: Sight) -> tuple[float, float, float, float]:
 
 
 def on_a_table(left: int, top: int, right: int, bottom: int, table: int = 60) -> tuple[Image.Image, tuple[int, ...]]:
-    """The sheet with a table along its sides, and where the stroke is then."""
+    """The sheet with a table along its sides, and where the stroke lies on that page."""
     page = Image.new("L", (left + WIDTH + right, top + HEIGHT + bottom), table)
     page.paste(sheet(), (left, top))
     return page, (STROKE[0] + left, STROKE[1] + top, STROKE[2] + left, STROKE[3] + top)
@@ -36,7 +36,7 @@ def on_a_table(left: int, top: int, right: int, bottom: int, table: int = 60) ->
 
 @pytest.mark.parametrize(("ink", "paper", "polarity"), [(40, 225, -1), (225, 40, 1)])
 def test_the_stroke_is_found_where_it_is(ink: int, paper: int, polarity: int) -> None:
-    """Dark or light, with the sign that it has, the whole page being looked at."""
+    """A dark or a light stroke is found, with its polarity, on a look at the whole page."""
     sight = looked(sheet(ink, paper))
 
     assert sight.window == pytest.approx((0, 0, WIDTH, HEIGHT))
@@ -78,7 +78,7 @@ def test_the_narrow_shadow_of_a_phone_is_no_ink() -> None:
 
 
 def test_soft_edges_on_a_small_page_are_no_shadow() -> None:
-    """A 7 of 14x14 pixels whose bar lies along the rim keeps it: scaled up, all its edges are soft."""
+    """A 7 of 14x14 pixels keeps its bar, which lies along the rim: scaled up, all its edges are soft."""
     levels = np.full((14, 14), 255, np.uint8)
     levels[0, :8], levels[1, :12], levels[2, :5] = 90, 0, 120
     for row in range(2, 12):
@@ -142,7 +142,7 @@ def test_a_sheet_of_many_strokes_is_no_ink() -> None:
 
 
 def under_a_lamp(page: Image.Image, x: int, y: int, levels: float = 100) -> Image.Image:
-    """A bright spot with soft edges, such as a whiteboard mirrors, or with fewer levels than 0 a dark one."""
+    """The page with a soft-edged bright spot, such as a whiteboard mirrors; a dark one if `levels` is negative."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     spot = levels * np.exp(-(((columns - x) / 45) ** 2 + ((rows - y) / 45) ** 2))
     return Image.fromarray(np.clip(np.asarray(page, dtype=np.float32) + spot, 0, 255).astype(np.uint8))
@@ -153,7 +153,7 @@ def under_a_lamp(page: Image.Image, x: int, y: int, levels: float = 100) -> Imag
 def test_light_that_stands_out_more_than_the_stroke_is_none(
     ink: int, paper: int, levels: float, place: tuple[int, int]
 ) -> None:
-    """The stroke is seen, all of it, whether the lamp is across it or elsewhere; so is a light one and a shadow."""
+    """All of the stroke is seen, whether the lamp lies across it or elsewhere; likewise a light stroke and a shadow."""
     page = Image.new("L", (WIDTH, HEIGHT), paper)
     thin = (190, 60, 200, 240)
     page.paste(ink, thin)
@@ -166,7 +166,7 @@ def test_light_that_stands_out_more_than_the_stroke_is_none(
 
 @pytest.mark.parametrize("edge", [150, 210, 260])
 def test_a_dark_shadow_with_an_edge_is_no_table(edge: int) -> None:
-    """The stroke goes on in it: it is not cut at the edge."""
+    """The stroke continues in the shadow: it is not cut at the edge."""
     page = np.asarray(sheet(), dtype=np.float32)
     slanted = np.arange(HEIGHT)[:, None] + 0.3 * np.arange(WIDTH) > edge
     shaded = Image.fromarray(np.where(slanted, page * 0.56, page).astype(np.uint8))
@@ -188,7 +188,7 @@ def test_lines_in_a_shadow_are_looked_at_in_even_light() -> None:
 
 
 def test_lines_are_looked_at_from_closer_and_taken_away() -> None:
-    """On ruled paper the look is at the larger side, and its mask has the stroke only."""
+    """On ruled paper the look is scaled to the larger side, and its mask holds only the stroke."""
     page = sheet()
     for row in range(20, HEIGHT, 40):
         ImageDraw.Draw(page).line((0, row, WIDTH, row), fill=60, width=2)
@@ -203,7 +203,7 @@ def test_lines_are_looked_at_from_closer_and_taken_away() -> None:
 
 @pytest.mark.parametrize("level", [0, 100, 255])
 def test_a_blank_page_is_refused(level: int) -> None:
-    """Nothing differs on it."""
+    """All of its pixels are alike."""
     with pytest.raises(PictureError, match="blank"):
         looked(Image.new("L", (WIDTH, HEIGHT), level))
 

@@ -42,14 +42,14 @@ def test_every_size_of_ink_becomes_a_row_in_mnist_s_form(width: int, height: int
 
 @pytest.mark.parametrize("pen", [1, 30])
 def test_hairlines_and_markers_come_near_to_usual_strokes(pen: int) -> None:
-    """Twice or half the ink of a usual stroke at most."""
+    """Their ink is between 0.5 and 1.6 times that of a usual stroke."""
     usual = row_of(ring(150, 160, 18)).sum()
 
     assert 0.5 < row_of(ring(150, 160, pen)).sum() / usual < 1.6
 
 
 def test_ink_that_thinning_would_take_away_stays() -> None:
-    """Grey ink all over counts as a very thick stroke, and its one dark line is thin."""
+    """Grey ink all over counts as a very thick stroke; thinning by that much would remove its one thin dark line."""
     ink = np.full((60, 60), 0.45, dtype=np.float32)
     ink[30] = 1
 
@@ -86,7 +86,7 @@ def test_ink_grows_by_one_pixel_to_each_side(mask: NDArray[np.bool_], *, with_co
 
 @pytest.mark.parametrize("pixels", range(6))
 def test_a_dot_grows_to_an_octagon(pixels: int) -> None:
-    """As far as asked along the axes, and half as far again along both together."""
+    """It reaches `pixels` along each axis, and half as far again along both together."""
     down, right = np.abs(np.mgrid[-8:9, -8:9])
     octagon = (np.maximum(down, right) <= pixels) & (down + right <= pixels + pixels // 2)
 

@@ -32,7 +32,7 @@ def found(page: Image.Image) -> tuple[Image.Image, Window] | None:
 @pytest.mark.parametrize("degrees", [0, 5, -12, 30])
 @pytest.mark.parametrize(("sheet", "desk"), [(225, 90), (180, 240), (225, 30)])
 def test_a_sheet_on_a_desk_is_laid_alone(degrees: float, sheet: int, desk: int) -> None:
-    """However askew it lies, on a desk darker or lighter, or as dark as ink, paper is all around its stroke."""
+    """However askew the sheet lies, on a darker, lighter or ink-dark desk, its stroke ends up with paper all around."""
     alone = found(lying(degrees, sheet, desk))
 
     assert alone is not None
@@ -60,7 +60,7 @@ def test_a_sheet_seen_aslant_is_laid_alone(far: int) -> None:
 
 @pytest.mark.parametrize("bend", [8, 30])
 def test_a_thick_stroke_is_no_sheet_seen_aslant(bend: int) -> None:
-    """It has no four straight sides, though four points are outermost."""
+    """A thick stroke has outermost points in four directions, but not four straight sides."""
     page = Image.new("L", (WIDTH, HEIGHT), 240)
     ImageDraw.Draw(page).line([(130, 60), (270, 60), (200 - bend, 250)], fill=20, width=60, joint="curve")
 
@@ -68,7 +68,7 @@ def test_a_thick_stroke_is_no_sheet_seen_aslant(bend: int) -> None:
 
 
 def test_a_sheet_in_uneven_light_has_no_edge_afterwards() -> None:
-    """What is laid around it is as dark as the paper is there."""
+    """The paper laid around the sheet is as dark as the sheet is there."""
     light = np.linspace(1, 0.7, WIDTH, dtype=np.float32)
     page = Image.fromarray((np.asarray(lying(-8)) * light).astype(np.uint8))
 
@@ -81,7 +81,7 @@ def test_a_sheet_in_uneven_light_has_no_edge_afterwards() -> None:
 
 @pytest.mark.parametrize("width", [6, 30, 60])
 def test_a_large_zero_is_no_sheet(width: int) -> None:
-    """A ring, thin or thick, is a digit though it is filled inside of its outline."""
+    """A ring, thin or thick, is a digit, though its outline is judged as filled."""
     page = Image.new("L", (WIDTH, HEIGHT), 240)
     ImageDraw.Draw(page).ellipse((110, 30, 290, 270), outline=20, width=width)
 
@@ -93,7 +93,7 @@ def test_a_large_zero_is_no_sheet(width: int) -> None:
 def test_a_thick_digit_with_straight_sides_is_no_sheet(
     holes: list[tuple[int, int, int, int]], ink: int, paper: int
 ) -> None:
-    """The paper shows through the holes of a 0 and of an 8: they are no strokes on it."""
+    """The paper shows through the holes of a 0 and of an 8: the holes are no strokes on a sheet."""
     page = Image.new("L", (WIDTH, HEIGHT), paper)
     draw = ImageDraw.Draw(page)
     draw.rounded_rectangle((115, 30, 285, 270), 20, fill=ink)

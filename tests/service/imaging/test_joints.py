@@ -28,7 +28,7 @@ def row(image: Image.Image) -> NDArray[np.float32]:
 )
 @pytest.mark.parametrize("size", [40, 120, 300])
 def test_some_cut_parts_two_digits_that_touch(left: Strokes, right: Strokes, apart: int, size: int) -> None:
-    """Its halves look like the digits drawn apart, in their places, however large they were drawn."""
+    """One cut's halves look like the digits drawn separately, in their places, however large they were drawn."""
     canvas, step, pen = (3 * size, 2 * size), round(apart * size / 120), max(3, size // 12)
     one, other = (
         drawn(digit, canvas, (size // 2 + at, size // 2, size), pen) for digit, at in ((left, 0), (right, step))
@@ -50,7 +50,7 @@ def test_some_cut_parts_two_digits_that_touch(left: Strokes, right: Strokes, apa
 
 
 def test_small_pieces_are_not_cut_off() -> None:
-    """Of an L, whose foot is low, only the upright stroke may be cut: both halves are high."""
+    """In an L, whose foot is low, only cuts through the upright stroke count: both halves must be high."""
     ink = np.zeros((100, 80), np.uint8)
     ink[:, :20], ink[90:] = 255, 255
 
@@ -59,7 +59,7 @@ def test_small_pieces_are_not_cut_off() -> None:
 
 
 def test_cuts_are_unlike_each_other_and_bounded() -> None:
-    """Where many ways leave the same two halves, one is enough."""
+    """Of many cuts that leave the same two halves, only one is kept."""
     ink = np.zeros((100, 300), np.uint8)
     ink[:, :100], ink[:, 200:], ink[45:55] = 255, 255, 255
     assert 1 <= len(cuts_of(ink)) <= 30
@@ -75,7 +75,7 @@ def test_cuts_are_unlike_each_other_and_bounded() -> None:
     )
 )
 def test_any_ink_can_be_cut(ink: NDArray[np.uint8]) -> None:
-    """Rows are rows, and places lie within the ink."""
+    """Each half is a valid row, and its place lies within the ink."""
     if not (ink > 127).any() or ink.shape[1] < LEAST_WIDTH * ink.shape[0]:
         return
     cuts = cuts_of(ink)

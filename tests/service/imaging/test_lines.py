@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]
 
 
 def page(*boxes: Box, size: tuple[int, int] = (600, 200), bar: bool = False) -> Image.Image:
-    """A seven in each box (left, top, width, height), dark on light; with `bar`, a stroke apart above each."""
+    """A seven in each box (left, top, width, height), dark on light; with `bar`, a separate stroke above each."""
     image = Image.new("L", size, 245)
     draw = ImageDraw.Draw(image)
     for left, top, width, height in boxes:
@@ -34,7 +34,7 @@ def found(
     pillow_format: str = "PNG",
     quality: int = 75,
 ) -> list[FoundDigit]:
-    """What is found on a picture."""
+    """The digits found on a picture."""
     file = io.BytesIO()
     image.save(file, format=pillow_format, quality=quality, **({} if exif is None else {"exif": exif}))
     return digits_from_picture(file.getvalue(), 4_000_000, max_digits)
@@ -45,7 +45,7 @@ def found(
     places=st.lists(st.tuples(st.integers(0, 25), st.integers(-12, 12), st.integers(50, 70)), min_size=1, max_size=7)
 )
 def test_each_digit_is_found_in_its_place(places: list[tuple[int, int, int]]) -> None:
-    """From left to right, on one line, its box around its ink, whatever the gaps and heights."""
+    """They are found from left to right, on one line, each box around its ink, whatever the gaps and heights."""
     boxes = [(20 + 80 * index + gap, 60 + down, 45, height) for index, (gap, down, height) in enumerate(places)]
 
     digits = found(page(*boxes))
@@ -60,7 +60,7 @@ def test_each_digit_is_found_in_its_place(places: list[tuple[int, int, int]]) ->
 
 @pytest.mark.parametrize("size", [(8, 3), (3, 8)])
 def test_boxes_lie_on_the_smallest_pictures(size: tuple[int, int]) -> None:
-    """Also where less than half of the last pixel is ink."""
+    """They stay inside the picture even where less than half of its last pixel is ink."""
     for seed in range(60):
         levels = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
         with contextlib.suppress(PictureError):
@@ -83,7 +83,7 @@ def test_lines_are_read_from_top_to_bottom() -> None:
 
 @pytest.mark.parametrize("up", [-20, -2, 0, 2, 20])
 def test_words_far_apart_are_one_line(up: int) -> None:
-    """Two on the left, two on the right, somewhat higher or lower: still one line, left to right."""
+    """Two digits on the left and two on the right, somewhat higher or lower, are one line, read left to right."""
     digits = found(page(*[(x, 70 - up * (x > 400), 36, 60) for x in (40, 100, 560, 620)], size=(800, 200)))
 
     assert [digit.line for digit in digits] == [0, 0, 0, 0]
@@ -101,7 +101,7 @@ def test_digits_all_along_a_strip_are_one_line() -> None:
 @pytest.mark.parametrize("columns", [(40, 390), (40, 300, 560)])
 @pytest.mark.parametrize("slope", [-0.05, 0.05])
 def test_tilted_lines_of_words_far_apart_do_not_mix(columns: tuple[int, ...], slope: float) -> None:
-    """The last word of a line is about as high as the first one of the next, or of the one before."""
+    """A line's last word lies about as high on the page as the first word of the next line, or of the one before."""
     lines = [[x + 45 * place for x in columns for place in range(1 + line % 2)] for line in range(4)]
     boxes = [(x, round(60 + 45 * line + slope * x), 24, 32) for line, places in enumerate(lines) for x in places]
 
@@ -117,7 +117,7 @@ def test_a_bar_that_is_apart_belongs_to_its_digit() -> None:
 
 
 def test_a_digit_in_many_bits_is_one() -> None:
-    """A pen that skipped: two bits that are nearest to each other belong to the other two of the digit."""
+    """The pen skipped: of the four bits, the nearest ones join first, and then the two pairs."""
     image = page((50, 60, 60, 90), (300, 60, 60, 90))
     draw = ImageDraw.Draw(image)
     for top, bottom in ((60, 80), (85, 103), (115, 132), (137, 150)):
@@ -127,7 +127,7 @@ def test_a_digit_in_many_bits_is_one() -> None:
 
 
 def test_a_digit_that_is_pale_in_two_places_is_one() -> None:
-    """Two halves of a 0 may be taken for two 1s."""
+    """The two halves of a 0 are not taken for two 1s."""
     image = page((30, 60, 50, 70))
     draw = ImageDraw.Draw(image)
     draw.ellipse((150, 60, 200, 130), outline=20, width=7)
@@ -141,7 +141,7 @@ def test_a_digit_that_is_pale_in_two_places_is_one() -> None:
 
 
 def test_a_digit_in_thin_bits_beside_a_filled_one_is_found() -> None:
-    """Each of its bits is less than a twentieth of the blot."""
+    """Each of its bits is less than a twentieth of the filled digit's area."""
     image = page((300, 60, 60, 90))
     draw = ImageDraw.Draw(image)
     draw.rectangle((50, 60, 120, 150), fill=20)
@@ -152,12 +152,12 @@ def test_a_digit_in_thin_bits_beside_a_filled_one_is_found() -> None:
 
 
 def test_a_small_digit_close_to_another_is_one() -> None:
-    """It is no part of the other: together they are wider than a digit."""
+    """It is not taken for a part of the other: together they are wider than a digit."""
     assert len(found(page((50, 60, 60, 90), (200, 80, 80, 45), (276, 60, 60, 90)))) == 3
 
 
 def test_a_wide_digit_is_one() -> None:
-    """Twice as wide as high, as the flattest of MNIST's; whether it is one is for the network to say."""
+    """It is twice as wide as high, like the flattest of MNIST's; the network decides whether it is a digit."""
     wide = found(page((50, 60, 60, 90), (200, 80, 160, 55)))[1]
 
     assert 1.9 < wide.width_by_height < 2.5
@@ -174,7 +174,7 @@ def test_specks_and_dashes_are_no_digits() -> None:
 
 
 def test_lines_of_paper_that_is_not_flat_are_no_digits() -> None:
-    """They bend, so that they are not taken for rulings; and they are as high as digits, but thin."""
+    """Such lines bend, so they are not found as rulings; they are as high as digits, but thin."""
 
     def crumpled(*boxes: Box) -> Image.Image:
         image = page(*boxes)
@@ -189,7 +189,7 @@ def test_lines_of_paper_that_is_not_flat_are_no_digits() -> None:
 
 
 def test_a_digit_that_touches_a_line_is_not_left_out_with_it() -> None:
-    """The others alone would be another number: nobody would notice."""
+    """The other digits alone would be another number, and nobody would notice."""
     image = page(*((40 + 65 * place, 40, 40, 60) for place in range(8)))
     bent = [(x, 112 + 4 * np.sin(x / 60)) for x in range(25, 590, 5)]
     ImageDraw.Draw(image).line(bent, fill=20, width=3)
@@ -201,7 +201,7 @@ def test_a_digit_that_touches_a_line_is_not_left_out_with_it() -> None:
 
 
 def test_a_seven_whose_stem_is_upright_is_no_line() -> None:
-    """Nearly all of its columns show no more than its bar."""
+    """Nearly all of its columns hold only its bar's ink."""
     image = Image.new("L", (300, 200), 245)
     ImageDraw.Draw(image).line((80, 40, 200, 40, 200, 160), fill=20, width=5, joint="curve")
 
@@ -209,7 +209,7 @@ def test_a_seven_whose_stem_is_upright_is_no_line() -> None:
 
 
 def test_a_dash_close_to_a_digit_is_no_part_of_it() -> None:
-    """Between two digits, hardly apart from them, at half their height."""
+    """It lies between two digits, hardly apart from them, at half their height."""
     image = page((50, 60, 60, 90), (168, 60, 60, 90))
     ImageDraw.Draw(image).line((114, 105, 154, 105), fill=20, width=7)
 
@@ -217,7 +217,7 @@ def test_a_dash_close_to_a_digit_is_no_part_of_it() -> None:
 
 
 def test_a_colon_is_no_digit() -> None:
-    """Its dots belong to each other, and together are half as high as a digit."""
+    """Its dots are joined, but together they are only half as high as a digit."""
     image = page((50, 60, 60, 90), (300, 60, 60, 90))
     for top in (85, 119):
         ImageDraw.Draw(image).ellipse((200, top, 212, top + 12), fill=20)
@@ -227,7 +227,7 @@ def test_a_colon_is_no_digit() -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_small_digit_beside_a_large_one_is_a_digit(place: int) -> None:
-    """A narrow one half as high, as a small 1: it is no part of the large one."""
+    """A narrow digit half as high, such as a small 1, is no part of the large one."""
     image = page((100, 60, 60, 90))
     left = (86, 165)[place]
     ImageDraw.Draw(image).line((left, 105, left, 150), fill=20, width=7)
@@ -237,7 +237,7 @@ def test_a_small_digit_beside_a_large_one_is_a_digit(place: int) -> None:
 
 @pytest.mark.parametrize("boxes", [((200, 80, 60, 90),), ((160, 80, 60, 90), (260, 80, 60, 90))])
 def test_a_circle_around_digits_is_none(boxes: tuple[Box, ...]) -> None:
-    """Around one, or around a number; there may be several, and digits beside them."""
+    """It marks one digit or a whole number; there may be several circles, and digits beside them."""
     image = page((430, 80, 60, 90), (30, 80, 50, 80), *boxes, size=(600, 250))
     draw = ImageDraw.Draw(image)
     draw.ellipse((120, 40, 360, 210), outline=20, width=6)
@@ -249,7 +249,7 @@ def test_a_circle_around_digits_is_none(boxes: tuple[Box, ...]) -> None:
 
 
 def test_a_zero_with_a_slash_that_stands_apart_is_one_digit() -> None:
-    """The slash is as high as a digit, but a part of what goes around it."""
+    """The slash is as high as a digit, but part of the zero around it."""
     image = page((50, 60, 60, 90))
     draw = ImageDraw.Draw(image)
     draw.ellipse((200, 50, 270, 160), outline=20, width=7)
@@ -259,7 +259,7 @@ def test_a_zero_with_a_slash_that_stands_apart_is_one_digit() -> None:
 
 
 def test_boxes_are_those_of_the_picture_as_sent() -> None:
-    """A picture of 1800 x 600 pixels, turned by EXIF, has boxes in its own upright pixels."""
+    """On a picture of 1800 x 600 pixels that EXIF turns, boxes are given in its own pixels, upright."""
     upright = page((50, 60, 60, 90), (200, 60, 60, 90)).resize((1800, 600))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -273,7 +273,7 @@ def test_boxes_are_those_of_the_picture_as_sent() -> None:
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 @pytest.mark.parametrize("pillow_format", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_boxes_are_upright_in_every_format(pillow_format: str, orientation: int) -> None:
-    """Whoever turns the picture, Pillow or the service, the places are those of the upright one."""
+    """Boxes are those of the upright picture, whether Pillow or the service turns it."""
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}.get(orientation)
     upright = page((150, 60, 60, 90)).resize((1800, 600))
     exif = Image.Exif()
@@ -285,7 +285,7 @@ def test_boxes_are_upright_in_every_format(pillow_format: str, orientation: int)
 
 
 def test_a_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow decodes a PNG when it is asked for EXIF, which may come last: that must not be another time."""
+    """Pillow decodes a PNG when asked for its EXIF, which may come last: this must not decode it a second time."""
     decoded = []
     prepare = PngImageFile.load_prepare
 
@@ -309,7 +309,7 @@ def test_digits_that_touch_are_refused() -> None:
 
 
 def test_ink_is_kept_of_what_may_be_two_digits() -> None:
-    """It is that of the digit alone, cropped to its box; a narrow digit cannot be two."""
+    """The kept ink is the digit's alone, cropped to its box; a narrow digit cannot be two, and keeps none."""
     wide, narrow = found(page((50, 40, 90, 90), (300, 40, 40, 120)))
 
     assert narrow.ink is None
@@ -320,7 +320,7 @@ def test_ink_is_kept_of_what_may_be_two_digits() -> None:
 
 
 def test_the_ink_that_is_kept_is_bounded() -> None:
-    """Strokes around strokes, each as wide as the picture, do not come to more than its own size."""
+    """Nested strokes, each as wide as the picture, keep no more ink in total than one picture's size."""
     image = Image.new("L", (500, 500), 245)
     for inset in range(0, 160, 14):  # open at one side, so that none goes around the others
         ImageDraw.Draw(image).line(
@@ -333,7 +333,7 @@ def test_the_ink_that_is_kept_is_bounded() -> None:
 
 
 def test_more_digits_than_may_be_read() -> None:
-    """The bound is named with what was found."""
+    """The error states the number of digits found, and the limit."""
     image = page((50, 60, 60, 90), (200, 60, 60, 90), (350, 60, 60, 90))
 
     assert len(found(image, max_digits=3)) == 3
@@ -369,7 +369,7 @@ def test_noise_is_refused(seed: int, size: tuple[int, int], spread: float, quali
 
 @pytest.mark.parametrize("blur", [1, 2])
 def test_noise_out_of_focus_is_refused(blur: int) -> None:
-    """So is noise that is smooth by itself."""
+    """Noise that is smooth without any JPEG is refused as well."""
     noise = np.random.default_rng(blur).normal(128, 60, (240, 320))
     page = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
 
@@ -380,7 +380,7 @@ def test_noise_out_of_focus_is_refused(blur: int) -> None:
 
 @pytest.mark.parametrize(("ground", "ink"), [(180, 90), (190, 60), (200, 120)])
 def test_digits_on_tiles_of_another_grey_are_no_noise(ground: int, ink: int) -> None:
-    """Tiles stand out to the other side than the ink, in as many pieces; noise has more of them."""
+    """Light tiles stand out in the opposite direction to the ink, in as many pieces; noise has more pieces."""
     image = Image.new("L", (600, 300), ground)
     draw = ImageDraw.Draw(image)
     for place in range(8):
@@ -392,7 +392,7 @@ def test_digits_on_tiles_of_another_grey_are_no_noise(ground: int, ink: int) -> 
 
 
 def test_empty_ruled_paper_is_refused() -> None:
-    """Lines alone are no digits, and none that touch."""
+    """Lines alone are neither digits nor digits that touch."""
     paper = Image.new("L", (600, 400), 245)
     for top in range(25, 400, 50):
         ImageDraw.Draw(paper).line((0, top, 600, top), fill=150, width=2)
@@ -402,6 +402,6 @@ def test_empty_ruled_paper_is_refused() -> None:
 
 
 def test_too_many_pixels() -> None:
-    """The limit is that of any picture."""
+    """A picture of several digits has the same limit as any other."""
     with pytest.raises(PictureTooLarge, match="at most 4000000"):
         found(Image.new("L", (2001, 2000)))

@@ -21,18 +21,18 @@ CROPPED = pytest.mark.parametrize("strokes", [SEVEN, NINE, EIGHT, THREE], ids=["
 
 
 def thick(strokes: Strokes) -> Image.Image:
-    """White strokes on black with a pen of a quarter of the digit's height, on a large canvas."""
+    """White strokes on black, on a large canvas, with a pen a quarter as wide as the digit is high."""
     return drawn(strokes, canvas=(480, 480), box=(90, 90, 300), pen=64)
 
 
 def cut_out(page: Image.Image, inside: int = 0) -> Image.Image:
-    """The page cut along the edges of its digit, or so many pixels inside of them."""
+    """The page cropped to the edges of its digit, or to `inside` pixels within them."""
     left, top, right, bottom = page.getbbox() or (0, 0, *page.size)
     return page.crop((left + inside, top + inside, right - inside, bottom - inside))
 
 
 def in_the_light_of_a_lamp(page: Image.Image) -> Image.Image:
-    """A third darker at the bottom."""
+    """The page, a third darker at the bottom."""
     rows = np.linspace(1, 0.67, page.height)[:, None]
     return Image.fromarray((np.asarray(page, np.float64) * rows).astype(np.uint8))
 
@@ -43,7 +43,7 @@ def in_the_light_of_a_lamp(page: Image.Image) -> Image.Image:
 def test_a_thick_digit_that_is_cut_out_comes_out_as_with_a_margin(
     strokes: Strokes, *, is_dark: bool, inside: int
 ) -> None:
-    """Dark or light, cut out along its edges or a little inside of them."""
+    """The digit may be dark or light, and cropped to its edges or a little inside them."""
     whole = inverted(thick(strokes)) if is_dark else thick(strokes)
     cut = cut_out(thick(strokes), inside)
 
@@ -52,7 +52,7 @@ def test_a_thick_digit_that_is_cut_out_comes_out_as_with_a_margin(
 
 @CROPPED
 def test_a_digit_that_is_cut_out_may_be_small(strokes: Strokes) -> None:
-    """Of some twenty pixels, as programs cut digits out of a scan."""
+    """It may have some twenty pixels, as when programs cut digits out of a scan."""
     cut = inverted(cut_out(thick(strokes)))
     cut.thumbnail((24, 24))
 
@@ -61,7 +61,7 @@ def test_a_digit_that_is_cut_out_may_be_small(strokes: Strokes) -> None:
 
 @CROPPED
 def test_the_margin_has_the_light_of_the_paper(strokes: Strokes) -> None:
-    """No edge shows where the paper ends, though it is darker at the bottom."""
+    """No edge shows where the page's own paper ends, though that is darker at the bottom."""
     cut = in_the_light_of_a_lamp(inverted(cut_out(thick(strokes))))
 
     page = with_margin(cut)
@@ -77,7 +77,7 @@ def test_the_margin_has_the_light_of_the_paper(strokes: Strokes) -> None:
 
 
 def beside_a_table(digit: Image.Image) -> Image.Image:
-    """A table along two sides that meet."""
+    """The digit beside a table along two adjacent sides."""
     page = digit.copy()
     draw = ImageDraw.Draw(page)
     draw.rectangle((0, 0, 70, page.height), fill=0)
@@ -86,7 +86,7 @@ def beside_a_table(digit: Image.Image) -> Image.Image:
 
 
 def on_squared_paper(digit: Image.Image) -> Image.Image:
-    """Lines as dark as the ink."""
+    """The digit on squared paper with lines as dark as the ink."""
     page = digit.copy()
     draw = ImageDraw.Draw(page)
     for place in range(20, page.width, 48):
@@ -110,7 +110,7 @@ def in_a_shadow(digit: Image.Image) -> Image.Image:
 
 
 def with_corners_cut_off(digit: Image.Image) -> Image.Image:
-    """A sheet that lies askew and fills the picture, so that a dark table shows in its corners only."""
+    """A sheet that lies askew and fills the picture, so that a dark table shows only in the picture's corners."""
     page = Image.new("L", digit.size, 40)
     side = digit.width
     ImageDraw.Draw(page).polygon(
@@ -120,7 +120,7 @@ def with_corners_cut_off(digit: Image.Image) -> Image.Image:
 
 
 def half_in_a_shadow(digit: Image.Image) -> Image.Image:
-    """The edge of a shadow runs aslant from the left to the right side, above the middle."""
+    """A shadow over the upper part, its slanted edge from the left to the right side below the middle."""
     shadow = Image.new("L", digit.size, 235)
     width, height = digit.size
     ImageDraw.Draw(shadow).polygon([(0, 0), (width, 0), (width, 0.75 * height), (0, 0.6 * height)], fill=120)
@@ -130,7 +130,7 @@ def half_in_a_shadow(digit: Image.Image) -> Image.Image:
 @CROPPED
 @pytest.mark.parametrize("pen", [14, 40])
 def test_a_sheet_of_which_only_corners_are_cut_off_is_no_digit(strokes: Strokes, pen: int) -> None:
-    """It reaches to all sides, as a digit that is cut out does; with a margin of table it is found."""
+    """The sheet reaches all sides, as a cropped digit does; with a margin of table around it, it is found."""
     digit = drawn(strokes, canvas=(400, 400), box=(130, 130, 140), pen=pen)
 
     assert difference(cleaned(with_corners_cut_off(inverted(digit))), cleaned(digit)) < 0.4
@@ -152,14 +152,14 @@ def test_a_page_that_is_not_cropped_to_its_digit_stays_as_it_is(
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 2), (28, 28)])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_blank_page_stays_as_it_is(size: tuple[int, int], level: int) -> None:
-    """However small or narrow it is."""
+    """It gets no margin, however small or narrow it is."""
     page = Image.new("L", size, level)
 
     assert with_margin(page) is page
 
 
 def test_a_page_of_sixteen_bits_gets_a_margin_of_its_own_levels() -> None:
-    """Their greys are fractions."""
+    """The greys of such a page are fractions: the margin has them too."""
     cut = inverted(cut_out(thick(NINE))).convert("F").point(lambda level: level * 0.9 + 0.25)
 
     laid = with_margin(cut)
@@ -171,7 +171,7 @@ def test_a_page_of_sixteen_bits_gets_a_margin_of_its_own_levels() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_any_page_is_given_back_whole(seed: int) -> None:
-    """In the mode that it had, whether paper is laid around it or not."""
+    """Its pixels and its mode stay the same, whether paper is laid around it or not."""
     random = np.random.default_rng(seed)
     levels = random.integers(0, 256, (int(random.integers(1, 6)), int(random.integers(1, 6))), dtype=np.uint8)
     page = page_from_picture(encoded(Image.fromarray(levels)), MAX_PIXELS)

@@ -25,7 +25,7 @@ BESIDE = ((84, 46), (120, 46))  # begins at the ring, ends on paper
 
 
 def ring(arc: tuple[int, int] | None = PALE_ARC, pale: int = PALE, box: Box = RING, pen: int = PEN) -> Image.Image:
-    """A ring in full ink, of which a part is pale, on no paper."""
+    """A ring in full ink, a part of it pale, on a ground of 0."""
     page = Image.new("L", (WIDTH, HEIGHT))
     draw = ImageDraw.Draw(page)
     draw.ellipse(box, outline=FULL, width=pen)
@@ -44,12 +44,12 @@ def bars(*boxes: Box, link: Box) -> Image.Image:
 
 
 def relief_of(page: Image.Image, blur: float = 0.7) -> Grey:
-    """What a camera makes of it."""
+    """The page, blurred as by a camera."""
     return np.asarray(page.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)
 
 
 def seen_on(page: Image.Image, blur: float = 0.7) -> Ink:
-    """Its ink, without the noise that there is none of."""
+    """The ink of a drawn page, which has no noise."""
     return ink_of(relief_of(page, blur), 0.0)
 
 
@@ -67,7 +67,7 @@ def assert_nothing_is_added(ink: Ink) -> None:
 
 @given(begin=st.integers(0, 359), degrees=st.integers(48, 58), pale=st.integers(30, 45))
 def test_a_ring_that_is_pale_somewhere_is_closed(begin: int, degrees: int, pale: int) -> None:
-    """Wherever it is; its pale part is ink as full as the rest, and nothing beside it is."""
+    """Wherever the pale part is, it becomes ink as full as the rest, and nothing beside it does."""
     page = ring((begin, begin + degrees), pale)
     ink = seen_on(page)
     middle = RING[1] + RING[3] >> 1, RING[0] + RING[2] >> 1
@@ -83,7 +83,7 @@ def test_a_ring_that_is_pale_somewhere_is_closed(begin: int, degrees: int, pale:
 
 
 def test_what_is_pale_stays_out_of_what_cannot_be_a_digit() -> None:
-    """A ring that was taken out of the mask, as a ruling is, is not led on from, and stays out."""
+    """A ring that was removed from the mask, as a ruling is, is not continued, and stays out."""
     ink = seen_on(ring())
     aside = np.zeros_like(ink.mask)
     aside[10:20, 10:16] = True
@@ -95,7 +95,7 @@ def test_what_is_pale_stays_out_of_what_cannot_be_a_digit() -> None:
 
 
 def test_a_fold_that_begins_at_the_ink_is_none() -> None:
-    """It leads nowhere."""
+    """The fold leads nowhere."""
     page = ring(None)
     ImageDraw.Draw(page).line(BESIDE, fill=PALE, width=3)
 
@@ -103,14 +103,14 @@ def test_a_fold_that_begins_at_the_ink_is_none() -> None:
 
 
 def test_a_shadow_between_strokes_is_none() -> None:
-    """It leads from one to the other, but is thicker than they are."""
+    """The shadow leads from one stroke to the other, but is thicker than they are."""
     page = bars((51, 20, 56, 74), (71, 20, 76, 74), link=(57, 40, 70, 49))
 
     assert_nothing_is_added(seen_on(page))
 
 
 def test_what_is_shorter_than_strokes_are_wide_is_none() -> None:
-    """Between two strokes that nearly touch their edges may be soft."""
+    """It may be the soft edges of two strokes that nearly touch."""
     page = bars((50, 10, 60, 39), (50, 50, 60, 79), link=(52, 40, 56, 49))
 
     assert_nothing_is_added(seen_on(page))
@@ -128,7 +128,7 @@ def test_pale_rulings_are_none(box: Box) -> None:
 
 
 def test_a_ring_that_is_pale_somewhere_stays_open_among_folds() -> None:
-    """Where nearly all that is pale leads nowhere, so may the rest."""
+    """Where nearly all pale strokes lead nowhere, the rest may be folds, too."""
     page = ring((20, 75))
     for y in (10, 16, 80, 86):
         ImageDraw.Draw(page).line((30, y, 110, y + 4), fill=PALE + 10, width=4)
@@ -137,17 +137,17 @@ def test_a_ring_that_is_pale_somewhere_stays_open_among_folds() -> None:
 
 
 def test_more_than_a_bit_is_another_thing() -> None:
-    """A pale line that closes a ring, but is nearly half as long as what there is of it."""
+    """A pale line closes the ring, but is nearly half as long as the rest of it."""
     assert_nothing_is_added(seen_on(ring((10, 110))))
 
 
 def test_a_blurred_picture_is_left_alone() -> None:
-    """All edges are pale and wide there."""
+    """All edges are pale and wide on such a picture."""
     page = ring((20, 95), 70, WIDE, pen=8)
 
     assert_nothing_is_added(seen_on(page, blur=5))
 
 
 def test_what_may_be_noise_is_left_alone() -> None:
-    """A pale part that is less than five times as strong as the noise."""
+    """The pale part is less than five times as strong as the noise."""
     assert_nothing_is_added(ink_of(relief_of(ring()), 9.0))

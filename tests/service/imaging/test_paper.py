@@ -19,7 +19,7 @@ def stroke(level: float = 1.0) -> Grey:
 
 
 def light(*factors: float) -> Grey:
-    """A lamp: 1, x, x2, y, y2, xy by the factors, coordinates in [-1, 1]."""
+    """A lamp's light: the terms 1, x, x2, y, y2, xy weighted by the factors; coordinates in [-1, 1]."""
     y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
     terms = (np.ones(SHAPE), x, x * x, y, y * y, x * y)
     return np.asarray(sum(f * term for f, term in zip(factors, terms, strict=True)), dtype=np.float32)
@@ -27,7 +27,7 @@ def light(*factors: float) -> Grey:
 
 @given(st.tuples(st.floats(60, 200), *[st.floats(-25, 25)] * 5), st.sampled_from([-50.0, 50.0]))
 def test_smooth_light_is_taken_away(factors: tuple[float, ...], ink: float) -> None:
-    """Whatever the lamp, paper comes to about 0 and ink to about what it adds to it."""
+    """Whatever the lamp, paper comes out as about 0, and ink as about what it adds to the paper."""
     relief = relief_of(light(*factors) + stroke(ink))
 
     assert np.abs(relief[stroke() == 0]).mean() < 4
@@ -37,7 +37,7 @@ def test_smooth_light_is_taken_away(factors: tuple[float, ...], ink: float) -> N
 @pytest.mark.parametrize("width", [20, 30, 36])
 @pytest.mark.parametrize("ink", [-230.0, 230.0])
 def test_a_marker_on_up_to_two_fifths_of_the_page_is_ink(width: int, ink: float) -> None:
-    """What fills the middle of an even page does not bend the paper: the rim comes to 0, and all of the ink to ink."""
+    """A blot in the middle of an even page does not bend the fitted paper: the rim comes out as 0, all ink as ink."""
     blot = np.zeros((128, 128), dtype=np.float32)
     blot[20:108, 64 - width : 64 + width] = ink
 
@@ -49,7 +49,7 @@ def test_a_marker_on_up_to_two_fifths_of_the_page_is_ink(width: int, ink: float)
 
 @pytest.mark.parametrize("ink", [-180.0, 180.0])
 def test_soft_strokes_on_two_fifths_of_the_page_are_ink(ink: float) -> None:
-    """Paper seen between blurred strokes, and around them, is paper all the same: it comes to 0, and ink to ink."""
+    """Paper between and around blurred strokes is still paper: it comes out as 0, and ink as ink."""
     across = np.clip(1 - np.abs(np.arange(128, dtype=np.float32) - 64) / 40, 0, 1)
     soft = np.zeros((128, 128), dtype=np.float32)
     soft[12:116] = np.float32(ink) * across
@@ -61,7 +61,7 @@ def test_soft_strokes_on_two_fifths_of_the_page_are_ink(ink: float) -> None:
 
 
 def test_a_marker_that_meets_the_rim_is_ink() -> None:
-    """A seven that fills half of its picture, its bar along one side: paper is most of the rim still."""
+    """A seven that fills half of its picture, its bar along one side: most of the rim is still paper."""
     seen = light(200, 8, 0, -8, 0, 0)
     ink = np.zeros(SHAPE, dtype=np.bool_)
     ink[:24] = True
@@ -74,7 +74,7 @@ def test_a_marker_that_meets_the_rim_is_ink() -> None:
 
 
 def test_paper_on_two_sides_only_is_fitted() -> None:
-    """There is no telling how it bends between them, but it has a level there."""
+    """The fit cannot tell how the paper bends between the two sides, but gives it a level there."""
     seen = np.full((96, 96), 30, dtype=np.float32)
     seen[:, :4] = seen[:, -4:] = 200
 
@@ -82,7 +82,7 @@ def test_paper_on_two_sides_only_is_fitted() -> None:
 
 
 def test_a_large_note_that_is_hardly_darker_than_the_desk_is_no_ink() -> None:
-    """What is on it is."""
+    """Only the writing on the note is ink."""
     seen = np.full((128, 128), 235, dtype=np.float32)
     seen[24:104, 24:104] = 190
     seen[40:90, 60:68] = 100
@@ -96,7 +96,7 @@ def test_a_large_note_that_is_hardly_darker_than_the_desk_is_no_ink() -> None:
 @pytest.mark.parametrize("shape", [(1, 512), (2, 512), (24, 512), (104, 512), (512, 90), (128, 128)])
 @pytest.mark.parametrize("polarity", [-1, 1])
 def test_paper_of_any_shape_is_evened(shape: tuple[int, int], polarity: int) -> None:
-    """A strip that is narrower than the widest stroke has a paper too, and even paper is even afterwards."""
+    """A strip narrower than the widest stroke has a paper too, and even paper comes out even."""
     seen = np.full(shape, 200, np.float32)
     seen[shape[0] // 2, shape[1] // 2] += polarity * 50
 
@@ -129,7 +129,7 @@ def test_ink_is_what_there_is_less_of(width: int, sign: float) -> None:
 
 @pytest.mark.parametrize("spread", [2.0, 8.0, 20.0])
 def test_noise_is_estimated_in_grey_levels(spread: float) -> None:
-    """Within a tenth, with strokes on the page or without."""
+    """The estimate is within a tenth on an empty page, and within 15 % with a stroke on it."""
     noise = np.random.default_rng(3).normal(0, spread, SHAPE).astype(np.float32)
 
     assert noise_of(noise) == pytest.approx(spread, rel=0.1)
@@ -148,7 +148,7 @@ def test_ink_lies_where_the_stroke_is(contrast: float, noise: float) -> None:
 
 
 def test_what_hardly_stands_out_is_faint_and_what_drowns_is_noise() -> None:
-    """Fewer than 14 grey levels; less than five times the noise."""
+    """Ink of fewer than 14 grey levels is faint; ink less than five times as strong as the noise is noise."""
     assert ink_of(stroke(10), 0).is_faint
     assert not ink_of(stroke(20), 0).is_faint
     assert ink_of(stroke(40), 9).is_noise
@@ -157,7 +157,7 @@ def test_what_hardly_stands_out_is_faint_and_what_drowns_is_noise() -> None:
 
 @given(st.integers(1, 600), st.integers(1, 600), st.sampled_from([32, 128]))
 def test_a_look_has_the_side_asked_for(width: int, height: int, side: int) -> None:
-    """The longest side, of small pages and of large ones; the other in proportion."""
+    """The longest side has it, on small pages and on large ones; the other side is in proportion."""
     seen = look(Image.new("L", (width, height), 7), (0, 0, width, height), side)
 
     assert max(seen.shape) == side
@@ -182,7 +182,7 @@ def test_the_upper_median(values: list[int]) -> None:
 
 @pytest.mark.parametrize("lamp", [0, 60])
 def test_what_is_against_the_ink_is_told(lamp: int) -> None:
-    """A lamp beside a dark stroke stands out to the other side; of even paper nothing does."""
+    """A lamp beside a dark stroke stands out in the opposite direction; on even paper nothing does."""
     page = -stroke(100)
     page[10:30, 10:30] += lamp
 

@@ -12,7 +12,7 @@ from service.imaging.reading_order import text_lines
     seed=st.integers(0, 2**32 - 1),
 )
 def test_lines_are_read_from_the_top_left(lengths: list[int], rise: float, seed: int) -> None:
-    """Digits in any order, on lines that are straight or rise by up to a seventh, are put into the order of reading."""
+    """Digits in any order, on lines that are level or tilted by up to a seventh, are put into reading order."""
     boxes = [
         (120 * line + round(rise * 30 * place), 30 * place, 120 * line + round(rise * 30 * place) + 40, 30 * place + 25)
         for line, length in enumerate(lengths)
@@ -31,11 +31,11 @@ def test_words_on_one_line_are_joined_over_any_gap(gap: int) -> None:
 
 
 def test_digits_above_each_other_are_on_two_lines() -> None:
-    """A column of digits is a line for each."""
+    """In a column, each digit is a line of its own."""
     assert text_lines(np.array([(50, 0, 90, 25), (0, 0, 40, 25)])) == [[1], [0]]
 
 
 def _numbered(lengths: list[int]) -> list[list[int]]:
-    """The digits of lines of these lengths, counted on from line to line."""
+    """The digits of lines of these lengths, numbered consecutively across the lines."""
     ends = np.cumsum(lengths).tolist()
     return [list(range(end - length, end)) for end, length in zip(ends, lengths, strict=True)]

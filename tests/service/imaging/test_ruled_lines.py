@@ -13,7 +13,7 @@ DEGREES = pytest.mark.parametrize("degrees", [-5, -2, 0, 1, 3, 5])
 
 
 def number(middle: int = 120) -> Mask:
-    """Three sevens, about that row."""
+    """Three sevens, centred on that row."""
     image = Image.new("1", (WIDTH, HEIGHT))
     draw = ImageDraw.Draw(image)
     for left in (150, 230, 310):
@@ -35,7 +35,7 @@ def ruled(degrees: float, *, upright: bool = False) -> Mask:
 
 @DEGREES
 def test_lines_have_the_slope_of_the_paper(degrees: float) -> None:
-    """Those across, and the upright ones of squared paper, at right angles to them."""
+    """The lines across have the paper's slope; the upright ones of squared paper are at right angles to them."""
     across, upright = lines_of(ruled(degrees, upright=True))
 
     slope = np.tan(np.deg2rad(degrees))
@@ -48,7 +48,7 @@ def test_lines_have_the_slope_of_the_paper(degrees: float) -> None:
 @DEGREES
 @pytest.mark.parametrize("upright", [False, True])
 def test_tilted_paper_goes_from_under_a_number(degrees: float, *, upright: bool) -> None:
-    """Ruled or squared, however it is held; also the lines that a corner of the picture cuts short."""
+    """Ruled or squared paper is removed, however it is tilted, even lines that a corner of the picture cuts short."""
     result = without_rulings(ruled(degrees, upright=upright) | number())
 
     assert (result & number()).sum() > 0.85 * number().sum()  # a line along a stroke takes a little of it
@@ -58,7 +58,7 @@ def test_tilted_paper_goes_from_under_a_number(degrees: float, *, upright: bool)
 @pytest.mark.parametrize("rows", [1, 6])
 @pytest.mark.parametrize("rise", [0, 10, 25])
 def test_the_bars_of_digits_in_a_row_are_no_lines(rows: int, rise: int) -> None:
-    """Twelve sevens from edge to edge, whose bars are in line with each other, and rows of them, tilted or not."""
+    """Twelve sevens from edge to edge, their bars in line, stay whole: in one row or several, tilted or not."""
     image = Image.new("1", (WIDTH, 70 * rows + 2 * rise))
     draw = ImageDraw.Draw(image)
     for row in range(rows):
@@ -73,7 +73,7 @@ def test_the_bars_of_digits_in_a_row_are_no_lines(rows: int, rise: int) -> None:
 @pytest.mark.parametrize("flat", range(0, 60, 4))
 @pytest.mark.parametrize("slope", [0.04, 0.06, 0.08])
 def test_a_line_over_a_fold_is_survived(flat: int, slope: float) -> None:
-    """Its two sides are joined to a line that lies below all of its ink."""
+    """The two sides of the fold are joined to a line that lies below all of its ink; it is not kept."""
     mask = np.zeros((512, 512), dtype=np.bool_)
     side = np.concatenate([np.zeros(flat), slope * np.arange(124)])
     roof = np.concatenate([side, side[::-1]])
@@ -84,7 +84,7 @@ def test_a_line_over_a_fold_is_survived(flat: int, slope: float) -> None:
 
 
 def test_a_pattern_is_not_looked_at_piece_by_piece() -> None:
-    """Thousands of dashes take each some time, and are no lines."""
+    """Thousands of dashes would each take some time, and are not lines."""
     pattern = np.zeros((512, 512), dtype=np.bool_)
     for row in range(0, 512, 3):
         for column in range((row * 5) % 18, 500, 18):

@@ -68,7 +68,7 @@ def test_lines_may_be_tilted() -> None:
 
 @pytest.mark.parametrize("edges", [(80, 30, 180, 160), (70, 46, 190, 160), (97, 30, 180, 146), (105, 30, 180, 160)])
 def test_a_box_goes_even_where_the_digit_touches_it(edges: tuple[int, int, int, int]) -> None:
-    """A box clear of the digit, touching it above, below, or crossed by it."""
+    """The box is clear of the digit, touches it above or below, or is crossed by it."""
     alone = drawn(SEVEN)
 
     result = without_rulings(box(*edges) | alone)
@@ -105,7 +105,7 @@ def test_paper_goes_from_around_a_small_digit() -> None:
 
 
 def test_faint_rulings_go_in_pieces() -> None:
-    """Lines that are seen here and there, of which no end meets anything, are rulings where there are many."""
+    """Lines that show only in pieces, whose ends meet nothing, are rulings if there are many of them."""
     alone = drawn(SEVEN)
     pieces = [((20 + 9 * at % 40, 14 + 24 * at), (120 + 31 * at % 90, 14 + 24 * at)) for at in range(7)]
     faint = drawn(*pieces, pen=2)
@@ -156,7 +156,7 @@ def test_a_digit_cropped_to_its_edges_stays(digit: str) -> None:
 
 
 def test_upright_strokes_on_a_strip_stay() -> None:
-    """They come near to both edges of a number's picture, by its length, but do not meet them."""
+    """Measured by the strip's length, they come near to both of its edges, but do not meet them."""
     strip = np.zeros((68, 512), dtype=np.bool_)
     strip[10:58, 60:64] = strip[10:58, 200:204] = strip[32:36, 180:220] = True
 
@@ -164,7 +164,7 @@ def test_upright_strokes_on_a_strip_stay() -> None:
 
 
 def test_an_empty_page_stays_empty() -> None:
-    """There is nothing to find on nothing."""
+    """No rulings are found on it."""
     empty = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
 
     assert not is_ruled(empty)
@@ -174,13 +174,13 @@ def test_an_empty_page_stays_empty() -> None:
 @pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize("digit", [SEVEN, DIAGONAL, ((125, 80), (125, 100))])
 def test_rulings_are_all_there_is_only_without_a_digit(digit: Points, *, upright: bool) -> None:
-    """Paper that is empty, and not with a digit on it, small as it may be."""
+    """This holds for empty paper, but not for paper with a digit on it, however small."""
     assert are_all_there_is(ruled(upright=upright))
     assert not are_all_there_is(ruled(upright=upright) | drawn(digit))
 
 
 def test_a_digit_of_lines_is_not_all_rulings() -> None:
-    """A zero, a four and an eight of straight strokes, and three ones from edge to edge, may be meant."""
+    """A zero or an eight of straight strokes, or three ones from edge to edge, may be meant as digits."""
     for left, top, right, bottom in ((80, 30, 170, 160), (0, 0, WIDTH - 1, HEIGHT - 1)):
         zero = box(left, top, right, bottom)
         middle = drawn(((left, (top + bottom) // 2), (right, (top + bottom) // 2)), pen=3)

@@ -11,7 +11,7 @@ MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), elem
 
 
 def long_runs(row: list[bool], least: int, bridged: int) -> list[bool]:
-    """One row, pixel by pixel."""
+    """Find the long runs of one row, pixel by pixel."""
     kept = [False] * len(row)
     inked = [place for place, ink in enumerate(row) if ink]
     while inked:
@@ -25,7 +25,7 @@ def long_runs(row: list[bool], least: int, bridged: int) -> list[bool]:
 
 @given(MASKS, st.integers(1, 6), st.integers(1, 9), st.integers(0, 3))
 def test_runs_are_those_found_pixel_by_pixel(mask: Mask, thickest: int, least: int, bridged: int) -> None:
-    """Thick columns go first; then what is long enough stays, its small gaps filled."""
+    """Thick upright runs go first; then the runs across that are long enough stay, their small gaps filled."""
     thick = np.array([long_runs(column, thickest + 1, 0) for column in mask.T.tolist()]).T
     thin = mask & ~thick
 

@@ -38,7 +38,7 @@ def shaded(page: Image.Image, bars: list[list[tuple[int, int]]], light: float = 
 
 
 def seen_in(seen: Grey) -> Ink:
-    """What stands out in smooth light."""
+    """The ink found if the light is taken to be smooth."""
     return ink_of(-relief_of(seen), noise_of(seen))
 
 
@@ -50,7 +50,7 @@ def box(ink: Ink) -> tuple[int, ...]:
 @pytest.mark.parametrize("bars", [[LEFT_OF_IT], [ACROSS_IT], [LEFT_OF_IT, ACROSS_IT]], ids=["beside", "across", "both"])
 @pytest.mark.parametrize("light", [0.58, 0.7])
 def test_a_narrow_shadow_from_the_rim_is_no_ink(bars: list[list[tuple[int, int]]], light: float) -> None:
-    """As wide as a stroke, with a hard edge, beside the ink or across it: all of the ink is left, and nothing else."""
+    """A hard-edged shadow as wide as a stroke, beside the ink or across it, is removed; exactly the ink is left."""
     seen = shaded(drawn(), bars, light)
     ink = seen_in(seen)
     assert may_be_in_shade(ink)
@@ -62,12 +62,12 @@ def test_a_narrow_shadow_from_the_rim_is_no_ink(bars: list[list[tuple[int, int]]
 
 
 def test_ink_without_a_shadow_need_not_be_looked_at_again() -> None:
-    """Nothing meets the rim."""
+    """No ink meets the rim."""
     assert not may_be_in_shade(seen_in(shaded(drawn(), [])))
 
 
 def test_a_stroke_that_meets_the_rim_is_no_shadow() -> None:
-    """It is as dark as the rest of the ink."""
+    """The stroke is as dark as the rest of the ink."""
     page = drawn()
     ImageDraw.Draw(page).line((*RING[:2], -1, 0), fill=INK, width=6)
     seen = shaded(page, [])
@@ -83,7 +83,7 @@ def test_a_stroke_that_meets_the_rim_is_no_shadow() -> None:
 def test_ink_that_is_darker_in_some_place_is_in_no_shadow(
     line: tuple[int, ...], pen: int, other_line: tuple[int, ...], other_pen: int
 ) -> None:
-    """The pale part goes on where the dark one ends, or the dark one lies on it: ink is not darker where they meet."""
+    """The pale part continues the dark one or lies under it; in a shadow, ink would be darker where they meet."""
     page = Image.new("L", (WIDTH, HEIGHT), PAPER)
     ImageDraw.Draw(page).line(line, fill=pen, width=8)
     ImageDraw.Draw(page).line(other_line, fill=other_pen, width=8)
@@ -93,7 +93,7 @@ def test_ink_that_is_darker_in_some_place_is_in_no_shadow(
 
 
 def test_a_speck_does_not_make_a_shadow_of_a_pale_stroke() -> None:
-    """What would be left is too small for a digit."""
+    """The ink that would be left is too small for a digit."""
     page = Image.new("L", (WIDTH, HEIGHT), PAPER)
     pen = ImageDraw.Draw(page)
     pen.line((64, -1, 64, 80), fill=140, width=8)
@@ -104,14 +104,14 @@ def test_a_speck_does_not_make_a_shadow_of_a_pale_stroke() -> None:
 
 
 def test_nothing_but_a_shadow_leaves_nothing() -> None:
-    """Then it may as well be a stroke."""
+    """A shadow alone on the page may as well be a stroke."""
     seen = shaded(Image.new("L", (WIDTH, HEIGHT), PAPER), [ACROSS_IT])
 
     assert out_of_shade(seen, seen_in(seen)) is None
 
 
 def test_flooding_keeps_what_the_rim_reaches() -> None:
-    """A winding shadow is taken away to its end; a spot that no way leads to is not."""
+    """A winding shadow is removed to its end; a spot that is not connected to the rim stays."""
     seen = np.full((40, 60), 200, np.float32)
     seen[5, :50] = seen[5:20, 50] = seen[20, 10:51] = 120
     seen[30, 30] = 80
@@ -123,7 +123,7 @@ def test_flooding_keeps_what_the_rim_reaches() -> None:
 
 
 def test_a_maze_is_not_followed_to_its_end() -> None:
-    """A picture with a thousand bends may not take seconds: no shadow has as many."""
+    """A picture with a thousand bends must not take seconds; no shadow has so many."""
     seen = np.full((160, 80), 200, np.float32)
     seen[2:-2:4, 2:-2] = 120
     for row in range(2, 154, 4):

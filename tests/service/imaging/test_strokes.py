@@ -11,7 +11,7 @@ MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12), elem
 
 
 def flooded(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The strokes found one pixel after the other; -1 where there is no ink."""
+    """Number the strokes by a flood fill, pixel by pixel; -1 where there is no ink."""
     numbers = np.full(mask.shape, -1, dtype=np.int64)
     for start in zip(*np.nonzero(mask), strict=True):
         if numbers[start] >= 0:
@@ -28,7 +28,7 @@ def flooded(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 @given(MASKS)
 def test_pixels_that_touch_are_one_stroke(mask: NDArray[np.bool_]) -> None:
-    """The strokes are those that a flood finds, corners included."""
+    """The strokes are the ones that a flood fill finds; pixels that touch at corners are connected."""
     found, expected = connected_strokes(mask).numbers, flooded(mask)
 
     pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))
@@ -38,7 +38,7 @@ def test_pixels_that_touch_are_one_stroke(mask: NDArray[np.bool_]) -> None:
 
 @given(MASKS)
 def test_areas_and_boxes_are_those_of_the_pixels(mask: NDArray[np.bool_]) -> None:
-    """Each stroke has its number of pixels and the smallest box around them."""
+    """A stroke's area is the number of its pixels, and its box is the smallest one around them."""
     strokes = connected_strokes(mask)
 
     assert strokes.areas.sum() == mask.sum()
@@ -50,7 +50,7 @@ def test_areas_and_boxes_are_those_of_the_pixels(mask: NDArray[np.bool_]) -> Non
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (5, 7)])
 def test_no_ink_no_strokes(shape: tuple[int, int]) -> None:
-    """An empty mask has none."""
+    """An empty mask has no strokes."""
     strokes = connected_strokes(np.zeros(shape, dtype=np.bool_))
 
     assert strokes.areas.shape == (0,)
@@ -60,7 +60,7 @@ def test_no_ink_no_strokes(shape: tuple[int, int]) -> None:
 
 @given(MASKS)
 def test_strokes_on_the_rim_have_a_pixel_there(mask: NDArray[np.bool_]) -> None:
-    """Those, and no others."""
+    """A stroke is on the rim exactly if it has a pixel there."""
     strokes = connected_strokes(mask)
     there = set(rim_of(strokes.numbers).tolist()) - {-1}
     assert set(np.flatnonzero(strokes.on_rim).tolist()) == there
@@ -68,7 +68,7 @@ def test_strokes_on_the_rim_have_a_pixel_there(mask: NDArray[np.bool_]) -> None:
 
 @given(MASKS)
 def test_what_is_reached_from_the_rim_touches_it(mask: NDArray[np.bool_]) -> None:
-    """Whole strokes, and all that do: none of what is left lies on the rim."""
+    """Whole strokes are reached, and all that touch the rim: no stroke that is left lies on it."""
     reached, numbers = reached_from_rim(mask), connected_strokes(mask).numbers
 
     left = mask & ~reached

@@ -23,7 +23,7 @@ def number(boxes: list[Box], pen: int = 6) -> Image.Image:
 
 
 def left_over(image: Image.Image) -> Mask:
-    """The mask of what is taken for digits."""
+    """The mask of the strokes that are taken for digits."""
     strokes = connected_strokes(np.array(image, dtype=np.bool_))
     return strokes.mask_of(~are_surroundings(strokes))
 
@@ -38,7 +38,7 @@ def left_over(image: Image.Image) -> Mask:
     ids=["higher than the number", "below it", "above it"],
 )
 def test_a_corner_of_the_table_is_no_digit(corner: list[tuple[int, int]]) -> None:
-    """What reaches in from the rim and is wider than several pens goes, and the number stays whole."""
+    """A stroke from the rim that is wider than several pens is removed, and the number stays whole."""
     with_table = number(ON_A_LINE)
     ImageDraw.Draw(with_table).polygon(corner, fill=1)
 
@@ -63,7 +63,7 @@ def test_a_number_that_is_tightly_cropped_stays(pen: int, cut: int) -> None:
 
 
 def test_a_thick_digit_beside_thin_ones_stays() -> None:
-    """Two pens, of which one is two and a half times as wide."""
+    """One of the two pens is two and a half times as wide as the other."""
     image = number(ON_A_LINE, pen=6)
     image.paste(number([(0, 110, 40, 80)], pen=15).crop((0, 0, 60, HEIGHT)), (0, 0))
 
@@ -73,7 +73,7 @@ def test_a_thick_digit_beside_thin_ones_stays() -> None:
 @pytest.mark.parametrize("specks", [2, 3])
 @pytest.mark.parametrize("pen", [16, 30, 45])
 def test_a_tightly_cropped_number_with_specks_stays(pen: int, specks: int) -> None:
-    """Ticks of a pencil that are clear of the rim do not tell what a digit is: they are much less ink."""
+    """Pencil ticks that are clear of the rim do not show what a digit is like: they have much less ink."""
     image = number([(20, pen // 2, 150, HEIGHT - pen), (280, pen // 2, 200, HEIGHT - pen)], pen)
     draw = ImageDraw.Draw(image)
     for place in range(specks):
@@ -83,7 +83,7 @@ def test_a_tightly_cropped_number_with_specks_stays(pen: int, specks: int) -> No
 
 
 def test_a_pattern_has_no_surroundings() -> None:
-    """Thousands of dashes are not compared with what is on the rim, which would take gigabytes."""
+    """Thousands of dashes are not compared with the strokes on the rim, which would take gigabytes."""
     pattern = np.zeros((512, 512), dtype=np.bool_)
     for row in range(3, 500, 15):
         pattern[row : row + 13, 3:508:3] = True
@@ -94,7 +94,7 @@ def test_a_pattern_has_no_surroundings() -> None:
 
 @pytest.mark.parametrize("digits", [0, 1])
 def test_too_few_digits_tell_nothing(digits: int) -> None:
-    """What one digit is like, or none, does not say what is no digit."""
+    """One digit, or none, is too little to tell what is not a digit."""
     image = number(ON_A_LINE[:digits])
     ImageDraw.Draw(image).polygon([(470, 0), (511, 0), (511, 150)], fill=1)
 

@@ -45,7 +45,7 @@ def test_a_digit_cropped_to_its_edges_is_no_table() -> None:
 
 
 def test_a_piece_of_a_thick_stroke_is_no_sheet() -> None:
-    """Paper around a thick digit touches the rim as a table does, but much of the digit lies outside of any box."""
+    """Paper around a thick digit touches the rim as a table does, but no box without paper holds most of the digit."""
     mask = ~empty()
     for row in range(96):
         mask[row, max(40 - row, 0) : 128 - row] = False
@@ -55,7 +55,7 @@ def test_a_piece_of_a_thick_stroke_is_no_sheet() -> None:
 
 @pytest.mark.parametrize("width", [2, 3, 5])
 def test_a_strip_of_a_few_pixels_is_no_sheet(width: int) -> None:
-    """Inside of a table on both sides nothing is left but the sheet's soft edge."""
+    """Between tables on both sides, only the sheet's soft edge is left."""
     mask = np.ones((96, 8), dtype=np.bool_)
     mask[:, 1 : 1 + width] = False
     sheet = sheet_in(mask)

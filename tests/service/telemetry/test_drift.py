@@ -63,7 +63,7 @@ def test_index_is_the_textbook_s() -> None:
 
 
 def test_nothing_is_said_of_a_small_sample() -> None:
-    """One prediction less than the minimum and there is no divergence; with it there is, and it is none."""
+    """With one prediction less than the minimum no divergence is shown; with the minimum it is shown, and is 0."""
     drift = comparing(Clock())
     predict_evenly(drift, MINIMUM_ROWS - 1)
     assert shown(drift) == {ROWS: MINIMUM_ROWS - 1}
@@ -72,7 +72,7 @@ def test_nothing_is_said_of_a_small_sample() -> None:
 
 
 def test_one_digit_for_everything_shows() -> None:
-    """A broken camera, for which all is an 8, moves both numbers far over what raises an alert."""
+    """A broken camera, for which everything is an 8, moves both numbers far over the threshold of the alert."""
     drift = comparing(Clock())
     drift.predicted_all(1, [0] * 8 + [1000, 0], np.full(1000, 0.4))
     assert shown(drift)[CLASSES] > 1
@@ -80,7 +80,7 @@ def test_one_digit_for_everything_shows() -> None:
 
 
 def test_chance_alone_stays_far_from_the_alert() -> None:
-    """Of the least sample that counts, drawn from the baseline itself, the index is under 0.1 a thousand times over."""
+    """For each of a thousand smallest samples that count, drawn from the baseline itself, the index is under 0.1."""
     draws = np.random.default_rng(0).multinomial(MINIMUM_ROWS, [0.1] * 10, size=1000)
     assert max(population_stability_index(EVEN.class_counts, draw.tolist()) for draw in draws) < 0.1
 
@@ -97,7 +97,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
 
 
 def test_only_the_version_that_serves_is_judged() -> None:
-    """Predictions of another version, asked for by number or from before, are not held against this baseline."""
+    """Predictions of another version, asked for by number or made before, are not compared with this baseline."""
     drift = comparing(Clock())
     predict_evenly(drift, 30, version=2)
     predict_evenly(drift, 20)
@@ -111,7 +111,7 @@ def test_only_the_version_that_serves_is_judged() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1.0001)), min_size=1, max_size=50))
 def test_many_at_once_count_as_each_does(predictions: list[tuple[int, float]]) -> None:
-    """Counting in bulk comes to the same, bin for bin."""
+    """Counting in bulk gives the same counts, bin for bin."""
     each, bulk = comparing(Clock()), comparing(Clock())
     for digit, confidence in predictions:
         each.predicted(1, digit, confidence)
@@ -122,7 +122,7 @@ def test_many_at_once_count_as_each_does(predictions: list[tuple[int, float]]) -
 
 
 def test_all_workers_are_judged_together() -> None:
-    """Whichever worker is asked, the sample is that of all, each with another digit; the sum of them is even."""
+    """Whichever worker is asked, the sample is that of all: each has other digits, and only together are they even."""
     file, clock = file_for(2), Clock()
     workers = [comparing(clock, Memory(2, worker, file)) for worker in (0, 1)]
     for row in range(MINIMUM_ROWS):
@@ -134,7 +134,7 @@ def test_all_workers_are_judged_together() -> None:
 
 
 def test_metrics_feed_it() -> None:
-    """Predictions that are counted, alone and in bulk, are judged too."""
+    """Predictions that are counted, alone and in bulk, are also compared with the baseline."""
     metrics = Metrics()
     metrics.serve(loaded_version(3))
     probabilities = FirstPixelEngine().run(np.stack([row_of(4)]))

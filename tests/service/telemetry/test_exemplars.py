@@ -20,7 +20,7 @@ LABELS = ("/v1/predict",)
 
 @pytest.fixture
 def file() -> Iterator[int]:
-    """What two workers share."""
+    """The memory that two workers share."""
     descriptor = file_for(2)
     yield descriptor
     os.close(descriptor)
@@ -45,7 +45,7 @@ def test_the_newest_request_of_any_worker_is_shown(file: int) -> None:
 
 
 def test_a_bucket_has_another_exemplar_after_a_second() -> None:
-    """Under load most requests only look at the clock; each bucket has its own second."""
+    """Under load most requests only look at the clock; each bucket counts its own second."""
     clock = Clock(1000.0)
     exemplars = Exemplars(Memory(), 2, 8, clock)
     seen = []
@@ -87,7 +87,7 @@ def test_a_record_that_was_left_half_written_is_not_shown(file: int, written: in
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=20))
 def test_exemplars_lie_in_their_buckets(observed: list[float]) -> None:
-    """OpenMetrics shows in each bucket a request that was counted there, to its own strict parser."""
+    """In OpenMetrics, read by its own strict parser, each bucket shows a request that was counted there."""
     histogram = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"], Clock(1000.0))
     for value in observed:
         histogram.observe_request(value, f"took-{value!r}", "", "/fine")
@@ -107,14 +107,14 @@ def test_exemplars_lie_in_their_buckets(observed: list[float]) -> None:
 
 
 def openmetrics_samples(histogram: Histogram) -> list[Sample]:
-    """What OpenMetrics' parser finds of a histogram."""
+    """The samples that OpenMetrics' parser finds of a histogram."""
     text = exposition.generate_latest(registry_of(histogram)).decode()
     (family,) = text_string_to_metric_families(text)
     return list(family.samples)
 
 
 def test_the_text_format_has_no_exemplars() -> None:
-    """Prometheus' own format is what it is without them."""
+    """Prometheus' own format is the same with and without them."""
     with_exemplars = RequestHistogram(Memory(), "seconds", "How long", BOUNDS, ["route"])
     without = Histogram(Memory(), "seconds", "How long", BOUNDS, ["route"])
     for value in (0.05, 0.5, 0.5, 50.0):

@@ -54,7 +54,7 @@ def test_histogram_is_written_as_prometheus_client_does(observed: list[tuple[str
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=20))
 def test_many_observations_at_once_are_each_counted(values: list[float]) -> None:
-    """Counting many at once is counting each."""
+    """Counting many at once gives the same counts as counting each."""
     at_once, each = (Histogram(Memory(), "seconds", "How long", BOUNDS) for _ in range(2))
     at_once.observe_all(np.array(values))
     for value in values:
@@ -76,7 +76,7 @@ def test_counter_is_written_as_prometheus_client_does() -> None:
 
 
 def test_gauge_starts_anew_with_its_worker() -> None:
-    """What a dead worker had in hand is gone with it; a counter's sum is not."""
+    """A dead worker's gauge is gone with it; a counter's sum is not."""
     file = file_for(2)
     gauges = [Gauge(Memory(2, worker, file), "rows", "Waiting") for worker in (0, 1)]
     gauges[0].inc(3)

@@ -34,13 +34,13 @@ def formatted(message: str, **fields: Any) -> str:
 
 
 def configured(log_format: str, statements: str) -> str:
-    """What a process with these logs writes to standard error."""
+    """What a process with this log format writes to standard error."""
     program = f"import logging; from service.telemetry import logs; logs.configure({log_format!r}); {statements}"
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stderr
 
 
 def test_a_line_has_time_level_logger_and_message() -> None:
-    """What every record has is in every line."""
+    """Every line has these four members."""
     line = json.loads(formatted("hello"))
 
     assert line.pop("time").endswith("+00:00")
@@ -48,7 +48,7 @@ def test_a_line_has_time_level_logger_and_message() -> None:
 
 
 def test_the_service_s_fields_are_members() -> None:
-    """What the service adds is searchable; what others add is left out."""
+    """Fields that the service adds are searchable; fields that others add are left out."""
     line = json.loads(formatted("hello", request_id="a", status=200, rows=3, password="x"))  # noqa: S106 - an example
 
     assert (line["request_id"], line["status"], line["rows"]) == ("a", 200, 3)
@@ -99,7 +99,7 @@ def test_uvicorn_s_own_notes_are_left_out(log_format: str) -> None:
     [b"a\nINFO forged", b"a\r\nforged", b'a","level":"info', b"\x1b[31mred", "a\u2028b".encode()],
 )
 def test_a_request_id_cannot_forge_a_line(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """What is no plain id is not in the log at all, so neither format can be deceived."""
+    """An id that is not plain is not in the log at all, so neither format can be deceived."""
     with caplog.at_level(logging.INFO, "digits.access"):
         ask(example(Metrics()), "GET", "/fine/x", {"X-Request-ID": sent})
 
@@ -112,7 +112,7 @@ def test_a_request_id_cannot_forge_a_line(sent: bytes, caplog: pytest.LogCapture
 
 
 def test_the_access_log_has_the_route_and_not_the_path(caplog: pytest.LogCaptureFixture) -> None:
-    """A path may hold anything, also what somebody would not like to find in a log."""
+    """A path may hold anything, even what must not be found in a log."""
     with caplog.at_level(logging.INFO, "digits.access"):
         ask(example(Metrics()), "GET", "/fine/private%0Aname?token=secret")
 
@@ -123,7 +123,7 @@ def test_the_access_log_has_the_route_and_not_the_path(caplog: pytest.LogCapture
 
 
 def test_clients_cannot_fill_the_log_by_way_of_uvicorn() -> None:
-    """Of the warnings that bytes which are no HTTP cause, ten a second are written."""
+    """Of the warnings about bytes that are no HTTP, ten a second are written."""
     flood = "[logging.getLogger('uvicorn.error').warning('Invalid HTTP request received.') for _ in range(500)]"
 
     written = configured("text", f"import time; time.sleep(1 - time.monotonic() % 1); {flood}")
@@ -141,13 +141,13 @@ except MultipartParseError: print("malformed")
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_clients_cannot_fill_the_log_with_malformed_forms(log_format: str) -> None:
-    """What the parser of forms has to say of each, bytes of it too, is left out: its client is told with 400."""
+    """The form parser's messages, which have bytes of the form, are left out: the client is told with 400."""
     assert configured(log_format, MALFORMED_FORM) == ""
 
 
 @given(st.lists(st.floats(0, 0.6), max_size=60))
 def test_a_sampler_writes_so_many_lines_a_second_and_forgets_none(pauses: list[float]) -> None:
-    """In no second of the clock are there more; what is written and what is left out are all there were."""
+    """No second of the clock has more; the lines written and the lines left out add up to all."""
     clock = Clock()
     sampler = Sampler(3, clock)
     written: dict[int, int] = {}
@@ -168,7 +168,7 @@ def test_a_sampler_writes_so_many_lines_a_second_and_forgets_none(pauses: list[f
 def test_an_answer_s_line_tells_how_many_rows_which_version_and_where_the_time_went(
     start_service: StartService, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    """Both formats have rows, version, and the durations that the client is told by Server-Timing."""
+    """Both formats have rows, version, and the durations of the client's Server-Timing header."""
     client = start_service()
     content, media_type = (picture(60), "image/png") if path == "/v1/read" else (bytes(3 * 784), BYTES)
     with caplog.at_level(logging.INFO, "digits.access"):
@@ -189,7 +189,7 @@ def test_an_answer_s_line_tells_how_many_rows_which_version_and_where_the_time_w
 
 
 def test_a_refusal_s_line_for_people_has_its_reason(caplog: pytest.LogCaptureFixture) -> None:
-    """Why it was refused is in the text too, and nothing is that the line does not have."""
+    """The text has the reason too, and leaves out the fields that the record does not have."""
     with caplog.at_level(logging.INFO, "digits.access"):
         ask(example(Metrics()), "GET", "/problem", {"X-Request-ID": "mine"})
 
@@ -199,7 +199,7 @@ def test_a_refusal_s_line_for_people_has_its_reason(caplog: pytest.LogCaptureFix
 
 @pytest.mark.usefixtures("store")
 def test_nothing_that_a_client_sends_is_logged(start_service: StartService, caplog: pytest.LogCaptureFixture) -> None:
-    """Pictures, names of files, keys, cookies, paths and queries stay out of every line, right or wrong."""
+    """Pictures, names of files, keys, cookies, paths and queries stay out of every line, whether valid or not."""
     client = start_service(api_keys="secret-key")
     damaged = b"\x89PNG\r\n\x1a\nsecret-picture"
     with caplog.at_level(logging.INFO):

@@ -61,7 +61,7 @@ def test_counters_equal_what_the_client_saw(client: httpx.Client) -> None:
 
 
 def _requests(seen: Scrape, method: str, status: int) -> float:
-    """Requests of that method and status, over all routes but the one that is looked at."""
+    """Requests of that method and status, over all routes but those that the tests themselves poll."""
     return sum(
         value
         for (name, labels), value in seen.samples.items()
@@ -72,7 +72,7 @@ def _requests(seen: Scrape, method: str, status: int) -> float:
 
 
 def test_routes_are_templates_and_unknown_paths_are_one(client: httpx.Client) -> None:
-    """The number of series does not grow with the paths that clients think of."""
+    """The number of series does not grow with the paths that clients make up."""
     for path in ("/a", "/b", "/v1/models/digits/versions/1", "/v1/models/digits/versions/77", "/v1/predict"):
         client.get(path)
 
@@ -113,7 +113,7 @@ def test_predictions_are_counted_by_digit_and_version(store: Path, start_service
 
 
 def test_what_is_no_digit_is_counted(store: Path, start_service: StartService) -> None:  # noqa: ARG001 - the store must be there
-    """Rows answered with `is_digit` false are counted, alone or not; a version that does not tell has no series."""
+    """Rows answered with `is_digit` false are counted, alone or not; a version without is_digit has no series."""
     telling = start_service(FakeLoader(FirstPixelEngine(tells_is_digit=True)))
     silent = start_service()
     rows = np.stack([row_of(3, score) for score in (0.0, 1.0, 0.0)])
@@ -126,9 +126,9 @@ def test_what_is_no_digit_is_counted(store: Path, start_service: StartService) -
 
 
 def test_digits_stay_apart_however_many_versions_there_are() -> None:
-    """Versions beyond the 50th are one label in every metric; no digit is lost, nor when a worker is replaced."""
+    """Versions beyond the 50th share one label in every metric; no digit is lost, even if a worker is replaced."""
     file = file_for(1)
-    for versions in (range(1, 71), range(71, 101)):  # by a worker, and by the one in its place
+    for versions in (range(1, 71), range(71, 101)):  # by a worker, and by its replacement
         metrics = Metrics(Memory(1, 0, file))
         for version in versions:
             for digit in range(10):
@@ -191,7 +191,7 @@ def test_loads_are_counted_by_outcome(store: Path, start_service: StartService) 
 
 
 def test_failures_are_counted_from_zero() -> None:
-    """What the objectives are measured by is there before the first failure, which a rate would leave out else."""
+    """The series of the objectives exist before the first failure, which a rate would otherwise leave out."""
     rules = (Path(__file__).parents[3] / "deploy/prometheus/rules/objectives.yml").read_text()
     routes, statuses = (set(re.findall(f'{label}=~"(.*?)"', rules)) for label in ("route", "status"))
     (route,), (status,) = routes, statuses
@@ -227,7 +227,7 @@ def test_states_of_versions_are_counted(store: Path, start_service: StartService
 
 
 def test_not_ready_without_a_version(start_service: StartService) -> None:
-    """With an empty store the service is scraped all the same and says that it is not ready, and why."""
+    """With an empty store the service can still be scraped, and says that it is not ready, and why."""
     seen = scrape(start_service(ready=False))
 
     assert (seen.value("digits_ready"), seen.value("digits_model_store_trouble")) == (0, 1)
@@ -235,7 +235,7 @@ def test_not_ready_without_a_version(start_service: StartService) -> None:
 
 
 def test_queue_limit_stands_beside_the_queue(store: Path, start_service: StartService) -> None:  # noqa: ARG001
-    """How full the queue is can be told from its limit."""
+    """With its limit beside it, the queue's length shows how full it is."""
     client = start_service(queue_limit=70, max_instances=50)
 
     assert scrape(client).value("digits_queue_limit_rows") == 70
@@ -261,7 +261,7 @@ def test_only_the_version_that_serves_is_named() -> None:
     ["*/*", "text/plain", "text/html", "application/openmetrics-text;version=abc", "text/plain;version=x"],
 )
 def test_the_text_format_is_the_default(client: httpx.Client, accept: str) -> None:
-    """Who does not ask for OpenMetrics, or for a version that is none, gets Prometheus' text format."""
+    """A client that does not ask for OpenMetrics, or asks for an invalid version, gets Prometheus' text format."""
     response = client.get("/metrics", headers={"Accept": accept})
 
     assert response.headers["Content-Type"].startswith("text/plain; version=")
@@ -269,7 +269,7 @@ def test_the_text_format_is_the_default(client: httpx.Client, accept: str) -> No
 
 
 def test_openmetrics_for_those_who_ask(client: httpx.Client) -> None:
-    """OpenMetrics is valid to its strict parser."""
+    """The OpenMetrics text is valid for OpenMetrics' strict parser."""
     predict(client, bytes(784), BYTES)
 
     response = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})

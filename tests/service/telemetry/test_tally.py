@@ -10,7 +10,7 @@ from service.telemetry.tally import OTHER, Memory, beats, file_for, has_served, 
 
 
 def shared(workers: int) -> list[Memory]:
-    """The memory of so many workers, as each of them sees it; here all in one process."""
+    """The shared memory as each of these workers sees it; here all are in one process."""
     file = file_for(workers)
     try:
         return [Memory(workers, worker, file) for worker in range(workers)]
@@ -20,7 +20,7 @@ def shared(workers: int) -> list[Memory]:
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc"), st.integers(1, 9)), max_size=30))
 def test_sums_are_those_of_all_workers(written: list[tuple[int, str, int]]) -> None:
-    """Whoever is asked answers with what all workers have written, by labels."""
+    """Whichever worker is asked, its sums are of what all workers have written, by labels."""
     tables = [memory.table(rows=8, width=1) for memory in shared(3)]
     expected: dict[tuple[str, ...], float] = {}
     for worker, label, amount in written:
@@ -32,7 +32,7 @@ def test_sums_are_those_of_all_workers(written: list[tuple[int, str, int]]) -> N
 
 
 def test_a_worker_goes_on_where_the_one_before_stopped() -> None:
-    """The numbers of a worker that died stay, and the one in its place adds to them."""
+    """The numbers of a worker that died stay, and its replacement adds to them."""
     file = file_for(2)
     Memory(2, 1, file).table(8, 1).row("a")[0] += 5
 
@@ -46,7 +46,7 @@ def test_a_worker_goes_on_where_the_one_before_stopped() -> None:
 
 
 def test_labels_without_a_row_share_the_last_one() -> None:
-    """A full table counts what it has no row for together, and loses nothing."""
+    """A full table counts all labels that have no row together, and loses nothing."""
     table = Memory().table(rows=3, width=1)
     for label in ("a", "b", "c", "d", "e", "c"):
         table.row(label)[0] += 1
@@ -57,7 +57,7 @@ def test_labels_without_a_row_share_the_last_one() -> None:
 
 @pytest.mark.parametrize("labels", [(), ("",), ("a", ""), ("é", "b")])
 def test_labels_come_back_as_they_were(labels: tuple[str, ...]) -> None:
-    """No labels, empty ones and other letters are told apart."""
+    """No labels, empty labels and non-ASCII letters are distinguished."""
     table = Memory().table(4, 2)
     table.row(*labels)[1] = 7
     ((found, numbers),) = table.sums().items()
@@ -75,7 +75,7 @@ def test_everyone_has_served_only_when_each_has() -> None:
 
 
 def test_a_place_that_gets_no_connections_is_not_waited_for() -> None:
-    """Its worker has not served, and keeps nobody else from being ready, also when another one has begun there."""
+    """Its worker has not served, yet it does not keep the others from being ready, nor does its replacement."""
     file = file_for(2)
     first, second = (Memory(2, worker, file) for worker in range(2))
     first.note_served(7)
@@ -90,7 +90,7 @@ def test_a_place_that_gets_no_connections_is_not_waited_for() -> None:
 
 
 def test_what_the_others_serve_is_known() -> None:
-    """It is the newest version of the other workers that serve: not one's own, nor that of one that has ended."""
+    """It is the newest version that another serving worker has: not the worker's own, nor that of an ended one."""
     file = file_for(3)
     first, second, third = (Memory(3, worker, file) for worker in range(3))
     first.note_served(7)
@@ -103,7 +103,7 @@ def test_what_the_others_serve_is_known() -> None:
 
 
 def test_a_worker_that_has_only_begun_serves_nothing() -> None:
-    """What the one before it in its place served is not what it serves, however that one ended."""
+    """It does not inherit the version of the worker before it in its place, however that one ended."""
     file = file_for(2)
     program = "import sys; from service.telemetry.tally import Memory; Memory(2, 0, int(sys.argv[1])).note_served(7)"
     subprocess.run([sys.executable, "-c", program, str(file)], pass_fds=(file,), check=True, timeout=60)
@@ -115,7 +115,7 @@ def test_a_worker_that_has_only_begun_serves_nothing() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(1, 2), st.integers(1, 9)), max_size=40))
 def test_ring_sums_the_last_minutes_of_all_workers(written: list[tuple[int, int, int, int]]) -> None:
-    """What lies further back than the ring is long, or is about another subject, does not count; all else does."""
+    """Minutes older than the ring is long, and other subjects, do not count; all else does."""
     rings = [memory.ring(minutes=4, width=1) for memory in shared(3)]
     newest: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, slot) -> (minute, subject)
     amounts: dict[tuple[int, int, int], int] = {}
@@ -136,7 +136,7 @@ def test_ring_sums_the_last_minutes_of_all_workers(written: list[tuple[int, int,
 
 
 def test_ring_of_a_dead_worker_goes_on() -> None:
-    """The worker in its place adds to the minute that was begun."""
+    """Its replacement adds to the minute that was begun."""
     file = file_for(2)
     Memory(2, 1, file).ring(4, 1).row(7, 1)[0] += 5
 
@@ -147,7 +147,7 @@ def test_ring_of_a_dead_worker_goes_on() -> None:
 
 
 def test_whether_a_process_has_served_is_told_from_outside() -> None:
-    """The parent sees it of each worker's place, and of no other process that was there."""
+    """The parent sees it for each worker's place, and only for the process that it asks about."""
     file = file_for(3)
     served = [Memory(3, worker, file) for worker in range(3)][1]
     assert not has_served(file, 3, 1, os.getpid())
@@ -159,7 +159,7 @@ def test_whether_a_process_has_served_is_told_from_outside() -> None:
 
 
 def test_whether_an_event_loop_runs_is_told_from_outside() -> None:
-    """Each worker's beats are its own."""
+    """Each worker has beats of its own."""
     file = file_for(3)
     memories = [Memory(3, worker, file) for worker in range(3)]
     before = [beats(file, 3, worker) for worker in range(3)]

@@ -50,11 +50,11 @@ class Traced:
     memory: InMemorySpanExporter
 
     def spans(self, name: str) -> list[ReadableSpan]:
-        """Those of that name, in the order that they ended."""
+        """The spans of that name, in the order in which they ended."""
         return [span for span in self.memory.get_finished_spans() if span.name == name]
 
     def the(self, name: str) -> ReadableSpan:
-        """The only one of that name; what is ended after the answer is waited for."""
+        """The only span of that name; waits for it, as it may end after the answer."""
         wait_until(lambda: bool(self.spans(name)))
         (span,) = self.spans(name)
         return span
@@ -62,7 +62,7 @@ class Traced:
 
 @contextmanager
 def traced_service(root: Path, engine: FirstPixelEngine | None = None, keys: str | None = None) -> Iterator[Traced]:
-    """A service that serves version 1 and whose spans stay here."""
+    """A service that serves version 1 and whose spans stay in this process."""
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
@@ -87,7 +87,7 @@ def service_with(
 
 @pytest.fixture
 def traced(tmp_path: Path) -> Iterator[Traced]:
-    """A traced service with the engine that anyone can check."""
+    """A traced service with `FirstPixelEngine`."""
     with traced_service(tmp_path) as traced:
         yield traced
 
@@ -98,22 +98,22 @@ def attributes(span: ReadableSpan) -> dict[str, object]:
 
 
 def ids(span: ReadableSpan) -> tuple[int, int]:
-    """The span's trace, and itself."""
+    """The ids of the span's trace and of the span."""
     assert span.context
     return span.context.trace_id, span.context.span_id
 
 
 def linked(span: ReadableSpan) -> set[tuple[int, int]]:
-    """What the span has links to."""
+    """The spans that the span links to."""
     return {(link.context.trace_id, link.context.span_id) for link in span.links}
 
 
 @pytest.mark.parametrize("query", ["", "?version=1"])
 @pytest.mark.parametrize("inline_rows", [0, 4])
 def test_a_request_has_a_span_and_its_parts_below_it(tmp_path: Path, query: str, inline_rows: int) -> None:
-    """Past routing and through it: decode, queue and inference lie inside the request's span, one after the other.
+    """With and without routing, decode, queue and inference lie inside the request's span, one after the other.
 
-    That is so also for a few rows, which would run past the queue if nobody looked.
+    This also holds for a few rows, which would bypass the queue if they were not traced.
     """
     with traced_service(tmp_path, FirstPixelEngine(inline_rows=inline_rows)) as traced:
         assert_a_span_and_its_parts(traced, query)
@@ -146,7 +146,7 @@ def assert_a_span_and_its_parts(traced: Traced, query: str) -> None:
 
 
 def test_a_request_continues_the_caller_s_trace(traced: Traced) -> None:
-    """W3C traceparent names the trace and the span that asked; without it a trace begins."""
+    """W3C traceparent names the trace and the calling span; without it a new trace begins."""
     traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-01"})
     continued = traced.the(f"POST {PATH}")
     assert continued.context
@@ -161,7 +161,7 @@ def test_a_request_continues_the_caller_s_trace(traced: Traced) -> None:
 
 
 def test_what_the_caller_does_not_sample_is_not_traced(traced: Traced) -> None:
-    """A trace that the caller leaves out is left out here too, batches included."""
+    """A trace that the caller does not sample is left out here too, batches included."""
     traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-00"})
     traced.client.post(PATH, content=ROW, headers=HEADERS | {"X-Request-ID": "next"})
 
@@ -171,7 +171,7 @@ def test_what_the_caller_does_not_sample_is_not_traced(traced: Traced) -> None:
 
 def test_a_batch_is_linked_with_its_requests_and_they_with_it(tmp_path: Path) -> None:
     """Requests that ran together are found from the batch, and the batch from each of them."""
-    gate, count = threading.Event(), usable_cores() + 6  # more than threads, of which each takes a batch
+    gate, count = threading.Event(), usable_cores() + 6  # more than threads, each of which takes a batch
     with traced_service(tmp_path, FirstPixelEngine(gate)) as traced, ThreadPoolExecutor(count) as threads:
         sent = [threads.submit(traced.client.post, PATH, content=ROW, headers=HEADERS) for _ in range(count)]
         wait_until(lambda: scrape(traced.client).value("digits_http_requests_in_progress") == count + 1)
@@ -202,7 +202,7 @@ def test_bulk_is_linked_with_each_of_its_batches(traced: Traced) -> None:
 
 
 def test_each_time_through_the_network_has_a_span_of_its_own(tmp_path: Path) -> None:
-    """Digits that touch are cut after the first: the spans follow each other, each with a link to its own batch."""
+    """Digits that touch are cut after the first time: the spans follow each other, each linked to its own batch."""
     with traced_service(tmp_path, WidthEngine(tells_is_digit=True)) as traced:
         answer = traced.client.post("/v1/read", content=touching(), headers={"Content-Type": "image/png"})
         first, second = traced.spans("inference")
@@ -218,7 +218,7 @@ def test_each_time_through_the_network_has_a_span_of_its_own(tmp_path: Path) -> 
 
 
 def test_refusals_and_faults_are_told_apart(tmp_path: Path) -> None:
-    """A client's mistake is no error of the service; a fault is one, and its span says nothing of the inside."""
+    """A client's mistake is no error of the service; a fault is one, and its span says nothing internal."""
 
     class Broken(FirstPixelEngine):
         def run(self, pixels: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -238,7 +238,7 @@ def test_refusals_and_faults_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_probes_and_scrapes_are_not_traced(traced: Traced) -> None:
-    """What machines ask every second would bury the rest."""
+    """The requests that machines send every second would bury the rest."""
     for path in ("/health", "/health/ready", "/metrics", "/v1/models"):
         traced.client.get(path)
 
@@ -247,7 +247,7 @@ def test_probes_and_scrapes_are_not_traced(traced: Traced) -> None:
 
 
 def test_no_span_tells_of_a_picture_a_path_or_a_key(tmp_path: Path) -> None:
-    """What a client sends stays out of its traces, whatever it puts where."""
+    """Nothing that a client sends gets into its traces, wherever it is sent."""
     with traced_service(tmp_path, keys="secret-key") as traced:
         for key in ("secret-key", "secret-guess"):
             headers = HEADERS | {"X-API-Key": key, "Cookie": "secret-cookie", "tracestate": "vendor=1"}
@@ -264,7 +264,7 @@ def test_no_span_tells_of_a_picture_a_path_or_a_key(tmp_path: Path) -> None:
 
 
 def test_the_access_log_and_the_exemplar_name_the_trace(traced: Traced, caplog: pytest.LogCaptureFixture) -> None:
-    """From a line, and from a bucket, the way leads to the trace."""
+    """A line of the log and a bucket of the metrics both lead to the trace."""
     with caplog.at_level(logging.INFO, "digits.access"):
         traced.client.post(PATH, content=ROW, headers=HEADERS | {"traceparent": f"00-{TRACE}-{PARENT}-01"})
         traced.the(f"POST {PATH}")
@@ -276,14 +276,14 @@ def test_the_access_log_and_the_exemplar_name_the_trace(traced: Traced, caplog: 
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes what OTLP sends over HTTP, and keeps the spans."""
+    """Receives OTLP over HTTP, and keeps the spans."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Export)
         self.exports: list[ExportTraceServiceRequest] = []
 
     def spans(self) -> list[SentSpan]:
-        """All that have come."""
+        """All spans that have come."""
         return [
             span
             for export in list(self.exports)
@@ -293,7 +293,7 @@ class Collector(ThreadingHTTPServer):
         ]
 
     def named(self, name: str) -> list[SentSpan]:
-        """Those of that name."""
+        """The spans of that name that have come."""
         return [span for span in self.spans() if span.name == name]
 
 
@@ -325,7 +325,7 @@ def collector() -> Iterator[Collector]:
 def test_spans_of_all_workers_reach_a_collector(
     collector: Collector, released_store: Path, program_cache: Path
 ) -> None:
-    """A real service sends its spans by OTLP over HTTP, the last ones too, and FastAPI none beside them."""
+    """A real service sends all its spans by OTLP over HTTP, even the last ones; FastAPI adds none."""
     endpoint = f"http://127.0.0.1:{collector.server_address[1]}"
     service = Process(
         released_store,
@@ -358,9 +358,9 @@ def test_spans_of_all_workers_reach_a_collector(
 def test_a_collector_gets_the_callers_traces_and_the_links_across_batches(
     collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over the wire each request is below the span that asked, and found from its batch; unsampled ones never come."""
+    """Over the wire each request is below the calling span and linked from its batch; unsampled ones never come."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_address[1]}")
-    gate, count = threading.Event(), usable_cores() + 6  # more than threads, of which each takes a batch
+    gate, count = threading.Event(), usable_cores() + 6  # more than threads, each of which takes a batch
     asking = {bytes([number] * 16): bytes([number] * 8) for number in range(1, count + 1)}
     headers = [f"00-{trace.hex()}-{parent.hex()}-01" for trace, parent in asking.items()]
     headers += [f"00-{TRACE}-{PARENT}-00"]
@@ -390,12 +390,12 @@ def test_a_collector_gets_the_callers_traces_and_the_links_across_batches(
 
 
 def places(spans: Iterable[SentSpan]) -> set[tuple[bytes, bytes]]:
-    """The trace of each, and itself."""
+    """The ids of each span's trace and of the span."""
     return {(span.trace_id, span.span_id) for span in spans}
 
 
 def linked_on_the_wire(span: SentSpan) -> set[tuple[bytes, bytes]]:
-    """What the span has links to."""
+    """The spans that the span links to."""
     return {(link.trace_id, link.span_id) for link in span.links}
 
 
@@ -445,7 +445,7 @@ for variables in {OFF!r}:
 
 
 def test_a_missing_extra_is_told_and_the_service_goes_on() -> None:
-    """Who asks for traces without the packages gets a line that says so, and a service."""
+    """If traces are wanted but the packages are missing, a log line says so, and the service runs without traces."""
     program = """
 import logging, sys
 logging.basicConfig(format="%(message)s")

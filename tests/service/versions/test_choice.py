@@ -38,7 +38,7 @@ def numbers_of(versions: list[StoredVersion]) -> list[int]:
 
 
 def test_the_newest_versions_that_may_serve_are_wanted() -> None:
-    """They are few however many there are, the one to serve first; what is in quarantine is not among them."""
+    """Only a few are wanted, however many there are, the one to serve first; quarantined ones are not among them."""
     verdicts = Verdicts()
     verdicts.quarantine(version(9), "it differs")
     wanted = choice(snapshot(*range(1, 10)), verdicts=verdicts).wanted()
@@ -52,7 +52,7 @@ def test_a_pinned_version_comes_first() -> None:
 
 
 def test_a_pinned_version_that_is_in_memory_only_is_wanted() -> None:
-    """Its folder is gone, and it goes on; that is told."""
+    """Its folder is gone, but it serves on from memory, and the trouble is told."""
     chosen = choice(snapshot(1, 3, policy=Policy(serve=2)), loaded=(2, 3), serving=2)
     assert numbers_of(chosen.wanted()) == [2, 3, 1]
     expected = "policy.json pins version 2, which is not in the model store and serves on from memory"
@@ -74,7 +74,7 @@ def test_a_policy_that_cannot_be_followed_leaves_what_serves(
 
 
 def test_a_pin_to_a_bad_version_is_told_with_the_reason() -> None:
-    """It does not serve, and who pinned it learns why."""
+    """It does not serve, and the trouble says why."""
     verdicts = Verdicts()
     verdicts.quarantine(version(1), "it differs")
     chosen = choice(snapshot(1, 2, policy=Policy(serve=1)), verdicts=verdicts, serving=2)
@@ -83,7 +83,7 @@ def test_a_pin_to_a_bad_version_is_told_with_the_reason() -> None:
 
 
 def test_a_pinned_version_is_waited_for_unless_this_machine_cannot_load_it() -> None:
-    """Nothing else serves before it; but rather something than nothing where it is postponed. The newest waits not."""
+    """No other version serves before it, unless it is postponed; the newest version without a pin is not waited for."""
     verdicts = Verdicts()
     pinned = choice(snapshot(1, 2, policy=Policy(serve=1)), verdicts=verdicts)
     assert pinned.must_be_waited_for(version(1))
@@ -122,7 +122,7 @@ def test_a_version_that_nobody_would_ask_for_is_not_tried_again() -> None:
 
 
 def test_files_that_are_loaded_need_no_loading() -> None:
-    """Other files of the same number do; so do those that went bad, which serve on from memory meanwhile."""
+    """Other files of the same number do, unless they are in quarantine; the loaded ones serve on from memory."""
     verdicts = Verdicts()
     chosen = choice(snapshot(1), loaded=(1,), verdicts=verdicts, serving=1)
     assert not chosen.needs_loading(version(1))

@@ -73,7 +73,7 @@ def test_golden_images_are_read_as_they_were_written(version: Path) -> None:
     ],
 )
 def test_other_arrays_are_rejected(version: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """A file with other arrays than the contract's is rejected by its path."""
+    """A file with other arrays than the contract's is rejected, and the reason names its path."""
     with pytest.raises(VersionRejected, match=GOLDEN_PATH):
         read_golden(with_golden(version, **arrays))
 
@@ -88,7 +88,7 @@ def test_a_missing_file_is_rejected(version: Path) -> None:
 
 @needs_a_failing_file
 def test_a_disk_that_fails_is_no_damaged_archive(version: Path) -> None:
-    """A file that the disk does not give out says nothing about the version."""
+    """A file that the disk fails to read says nothing about the version."""
     fail(version / GOLDEN_PATH)
 
     with pytest.raises(OSError, match="Input/output error"):
@@ -115,7 +115,7 @@ def test_a_single_array_in_place_of_an_archive_is_rejected(version: Path) -> Non
 def test_a_small_file_that_unpacks_to_a_large_one_is_rejected(
     version: Path, compression: int, stated_bytes: int | None
 ) -> None:
-    """A megabyte of zeros takes a kilobyte: of no file more is unpacked than golden images need, whatever it states."""
+    """A megabyte of zeros packs into a kilobyte: only what golden images need is unpacked, whatever size is stated."""
     with zipfile.ZipFile(version / GOLDEN_PATH, "w", compression) as archive:
         for name in ("pixels.npy", "probabilities.npy"):
             archive.writestr(name, bytes(64 * 1024**2))
@@ -133,7 +133,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_rejected(
 
 
 def test_a_header_that_promises_much_takes_no_memory(version: Path) -> None:
-    """An array of terabytes, of which a header is there, is the version's fault, and not want of memory."""
+    """An array of terabytes that has only a header is the version's fault, not a lack of memory."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12, 784)})
     with zipfile.ZipFile(version / GOLDEN_PATH, "w") as archive:
@@ -143,7 +143,7 @@ def test_a_header_that_promises_much_takes_no_memory(version: Path) -> None:
 
 
 def test_a_large_file_is_not_read(version: Path) -> None:
-    """Golden images of that size are none of ours."""
+    """No golden images of ours are that large."""
     (version / GOLDEN_PATH).write_bytes(bytes(64 * 1024**2))
 
     with pytest.raises(VersionRejected, match=f"{GOLDEN_PATH} cannot be read: it is larger than 4194304 bytes"):
@@ -151,7 +151,7 @@ def test_a_large_file_is_not_read(version: Path) -> None:
 
 
 def test_more_images_than_ours_are_read(version: Path) -> None:
-    """A thousand golden images are many, and no bomb, however they are packed."""
+    """A thousand golden images are many, but no zip bomb, however they are packed."""
     pixels = np.repeat(PIXELS, 100, axis=0)
     np.savez(version / GOLDEN_PATH, pixels=pixels, probabilities=FirstPixelEngine().run(pixels))
 
@@ -195,7 +195,7 @@ def test_the_same_answers_pass() -> None:
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_a_difference_within_the_tolerance_passes(sign: int) -> None:
-    """Other processors round otherwise."""
+    """Other processors round differently."""
     close = PROBABILITIES.copy()
     close[3, 4] += np.float32(sign * GOLDEN_TOLERANCE * 0.9)
 
@@ -266,7 +266,7 @@ def test_scores_are_checked_where_there_are_some(version: Path, scores: NDArray[
 
 
 def test_a_score_that_is_no_number_is_rejected() -> None:
-    """Also where there is nothing to compare it with."""
+    """It is rejected even if there is no golden score to compare it with."""
     broken = OUTPUTS.copy()
     broken[3, 10] = np.nan
 

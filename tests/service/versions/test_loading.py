@@ -56,7 +56,7 @@ def test_warm_cache_needs_no_preparing(stored: StoredVersion, own_cache: Path) -
 def test_a_cache_that_can_only_be_read_serves(
     stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that is there is loaded, also where nothing can be noted or removed beside it."""
+    """A program in the cache is loaded even where a load cannot be noted and nothing can be removed."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
@@ -85,13 +85,13 @@ def test_preparing_has_a_deadline(stored: StoredVersion, tmp_path: Path) -> None
 
 
 def test_version_in_another_folder_is_rejected(stored: StoredVersion, own_cache: Path) -> None:
-    """A folder that was copied under another number says so, rather than serving under it."""
+    """A folder that was copied to another number is rejected for that, rather than serving under it."""
     with pytest.raises(VersionRejected, match="the manifest says version 1, the folder is 7"):
         load(replace(stored, number=7), own_cache)
 
 
 def test_version_of_another_model_is_rejected(stored: StoredVersion, own_cache: Path, tmp_path: Path) -> None:
-    """A folder that was copied to another model says so, rather than answering with the name of the first one."""
+    """A folder copied to another model is rejected for that, rather than answering with the name of the first one."""
     shutil.copytree(stored.folder, tmp_path / "numerals" / "1")
     (copied,) = ModelStore(tmp_path, "numerals").look().versions
     with pytest.raises(VersionRejected, match="the manifest says model digits, the folder is numerals"):
@@ -99,7 +99,7 @@ def test_version_of_another_model_is_rejected(stored: StoredVersion, own_cache: 
 
 
 def test_cache_is_bounded(stored: StoredVersion, own_cache: Path) -> None:
-    """A load keeps its program and makes room for new ones; what killed processes have left for a day goes too."""
+    """A load keeps its program and makes room for new ones; day-old leftovers of killed processes go too."""
     for number in range(MAX_PROGRAMS + 5):
         (own_cache / f"{number}.tflite").touch()
     left = [own_cache / ".preparing-abc_1234", own_cache / f"{'b' * 64}.lock"]
@@ -140,7 +140,7 @@ def test_waiting_for_another_worker_has_a_deadline(stored: StoredVersion, own_ca
 
 
 def test_what_is_cached_waits_for_nobody(stored: StoredVersion, own_cache: Path) -> None:
-    """A program that is there is loaded even while another worker has it in hand, as when it tries the version anew."""
+    """A program in the cache is loaded even while another worker holds its lock, as when it tries the version anew."""
     (program,) = own_cache.glob("*.tflite")
     with program.with_suffix(".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -160,7 +160,7 @@ def test_what_is_not_cached_is_not_loaded_from_there(stored: StoredVersion, own_
 
 
 def test_a_version_that_is_not_whole_is_found_out_without_preparing(stored: StoredVersion, own_cache: Path) -> None:
-    """Damage is told at once, whatever else is being prepared."""
+    """Damage is reported at once, whatever else is being prepared."""
     with pytest.raises(VersionRejected, match="the folder is 7"):
         asyncio.run(Loader("litert", own_cache, 8).from_cache(replace(stored, number=7)))
 
@@ -176,7 +176,7 @@ def test_a_version_whose_files_do_not_answer_is_postponed(stored: StoredVersion,
 
 
 def test_a_version_that_hangs_holds_up_no_other_one(stored: StoredVersion, own_cache: Path, tmp_path: Path) -> None:
-    """However often it is tried, what is in the cache is loaded beside it, and waits a moment at most."""
+    """However often it is tried, other versions in the cache are loaded meanwhile, and wait a moment at most."""
     folder = shutil.copytree(stored.folder, tmp_path / "digits" / "1")
     (folder / MANIFEST_PATH).unlink()
     os.mkfifo(folder / MANIFEST_PATH)  # reading it waits for a writer
@@ -202,7 +202,7 @@ def test_a_version_that_hangs_holds_up_no_other_one(stored: StoredVersion, own_c
 def test_a_version_from_far_away_is_loaded_by_the_load_proper(
     stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its files need longer than others are to wait: it is read once, and loaded when it is there."""
+    """Reading it takes longer than others are to wait: the full load waits for that read instead of reading again."""
     reads: list[int] = []
 
     def read_slowly(version: StoredVersion) -> tuple[Manifest, str, GoldenImages]:
@@ -224,7 +224,7 @@ def test_a_version_from_far_away_is_loaded_by_the_load_proper(
 def test_a_store_that_stalls_after_a_rejection_holds_up_nobody(
     stored: StoredVersion, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether files that seem wrong are still there is asked for no longer than they may take to be read."""
+    """The check whether rejected files are still there has the same deadline as reading them."""
     stalled = threading.Event()
 
     def wait(_: Path) -> Fingerprint:
@@ -250,7 +250,7 @@ def test_a_store_that_stalls_after_a_rejection_holds_up_nobody(
 
 
 def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own_cache: Path) -> None:
-    """The first version is prepared at full speed, since nobody can be answered before; later ones are not."""
+    """The first version is prepared at full speed, since no request can be answered before; later ones are not."""
     loader = Loader("litert", own_cache, 8)
     assert "--background" not in loader._command(stored.folder)
     asyncio.run(loader(stored))
@@ -260,7 +260,7 @@ def test_preparing_gives_way_to_a_version_that_serves(stored: StoredVersion, own
 def test_program_from_before_the_score_is_made_anew(
     released_store: Path, released_program: Path, tmp_path: Path
 ) -> None:
-    """A program that lacks the score, made by a service that did not know of it, is not taken from the cache."""
+    """A program without the score, compiled by a service that did not know of it, is not taken from the cache."""
     folder = write_wrapped(released_store / "digits" / "1", tmp_path / "store" / "digits" / "2")
     (stored,) = ModelStore(tmp_path / "store", "digits").look().versions
     cache = tmp_path / "cache"
@@ -273,7 +273,7 @@ def test_program_from_before_the_score_is_made_anew(
 
 
 def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersion, tmp_path: Path) -> None:
-    """What one worker found bad, the others reject for the same reason, until the files change."""
+    """A version that one worker found bad is rejected by the others for the same reason, until its files change."""
     tries: list[int] = []
 
     class Rejecting(Loader):
@@ -299,7 +299,7 @@ def test_a_rejected_version_is_prepared_once_by_all_workers(stored: StoredVersio
 def test_nothing_is_held_against_a_version_whose_store_vanishes(
     stored: StoredVersion, tmp_path: Path, amid: str
 ) -> None:
-    """Its files are missing then, and will be there again: neither this worker nor another may remember a reason."""
+    """Its files are missing only for a while: neither this worker nor another may keep a rejection of it."""
     shutil.copytree(stored.folder, tmp_path / "digits" / "1")
     version = newest(tmp_path)
 
@@ -321,9 +321,9 @@ def test_nothing_is_held_against_a_version_whose_store_vanishes(
 def test_a_killed_preparing_is_tried_again_by_all_workers_at_the_same_time(
     stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that the kernel ends for want of memory says nothing about the version: it is tried again later."""
+    """A process that the kernel kills for lack of memory says nothing about the version, which is tried again later."""
     cache = tmp_path / "cache"
-    # Stands for the preparing process, and ends as the kernel would end it.
+    # Stands in for the preparing process, and ends as if the kernel had killed it.
     killed = tmp_path / "killed"
     killed.write_text("#!/bin/sh\nkill -KILL $$\n")
     killed.chmod(0o755)
@@ -343,8 +343,8 @@ def test_a_killed_preparing_is_tried_again_by_all_workers_at_the_same_time(
 def test_a_version_that_lacked_memory_is_tried_again(
     stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A preparing process that says it failed has found out nothing about the version, which may fit another time."""
-    # Stands for the preparing process.
+    """If preparing reports that it failed, nothing is known about the version, which may fit into memory later."""
+    # Stands in for the preparing process.
     failing = tmp_path / "failing"
     failing.write_text(
         """#!/bin/sh\necho '{"rejected": null, "postponed": null, "failed": "it needs more memory"}'; exit 1\n"""
@@ -383,7 +383,7 @@ def test_a_full_disk_postpones_until_there_is_room(stored: StoredVersion, tmp_pa
 def test_a_saved_model_that_hangs_is_postponed(
     stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store may stall when TensorFlow reads from it, too: that has a deadline and holds up no exit."""
+    """The store may also stall while TensorFlow reads from it: that has a deadline and does not hold up an exit."""
     answers = threading.Event()
 
     def hang(*_: object) -> None:
@@ -404,7 +404,7 @@ def test_a_saved_model_that_hangs_is_postponed(
 def test_a_saved_model_that_finds_too_little_memory_is_postponed(
     stored: StoredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow's word for it says as little about the version as Python's."""
+    """TensorFlow's own error for it says as little about the version as Python's."""
 
     def exhaust(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")

@@ -56,7 +56,7 @@ def written(version: Path, document: object) -> Path:
 
 
 def flipped(content: bytes, bit: int) -> bytes:
-    """The content with one bit the other way round."""
+    """The content with one bit flipped."""
     byte = bit // 8 % len(content)
     return content[:byte] + bytes([content[byte] ^ (1 << bit % 8)]) + content[byte + 1 :]
 
@@ -71,7 +71,7 @@ def test_a_manifest_is_read_as_it_was_written(version: Path) -> None:
 
 
 def test_the_hash_names_the_content(version: Path) -> None:
-    """The same bytes have the same SHA-256, others have another."""
+    """The same bytes have the same SHA-256, other bytes a different one."""
     _, first = read_manifest(version)
     _, again = read_manifest(version)
     _, other = read_manifest(written(version, manifest_document(seed=1)))
@@ -135,7 +135,7 @@ def test_a_manifest_that_cannot_be_opened_is_rejected(version: Path) -> None:
 
 @needs_a_failing_file
 def test_a_disk_that_fails_is_no_fault_of_the_version(version: Path) -> None:
-    """Neither the manifest nor a file that it lists is found bad because the disk is."""
+    """A failing disk makes neither the manifest nor a file that it lists count as bad."""
     manifest, _ = read_manifest(version)
     files = manifest.files | {GOLDEN_PATH: manifest.files[GOLDEN_PATH].model_copy(update={"bytes": 0})}
     fail(version / GOLDEN_PATH)
@@ -161,7 +161,7 @@ def test_a_process_without_descriptors_finds_no_version_bad(version: Path) -> No
 
 @pytest.mark.parametrize("number", ["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EACCES", "EPERM"])
 def test_what_a_version_can_be_blamed_for(number: str) -> None:
-    """Files that are missing, closed or no files are the version's fault."""
+    """Files that are missing, may not be read or are not files are the version's fault."""
     assert not is_machine_fault(OSError(getattr(errno, number), "as the system says"))
 
 
@@ -174,7 +174,7 @@ def test_what_a_version_can_be_blamed_for(number: str) -> None:
     ],
 )
 def test_what_a_version_cannot_be_blamed_for(number: str) -> None:
-    """All that a disk or a network between may say is the machine's fault, and gone when they work again."""
+    """Errors of a disk, a network or a limit are the machine's fault, and go away when that works again."""
     assert is_machine_fault(OSError(getattr(errno, number), "as the system says"))
 
 
@@ -184,7 +184,7 @@ def test_what_no_system_call_has_said_is_the_version_s_fault() -> None:
 
 
 def test_an_oversized_manifest_is_not_read(version: Path) -> None:
-    """More than a mebibyte is something else than a manifest."""
+    """A file of more than a mebibyte is not a manifest."""
     limit = 1024 * 1024
     (version / MANIFEST_PATH).write_text(json.dumps(manifest_document()).ljust(limit))
     read_manifest(version)
@@ -203,7 +203,7 @@ def test_whole_files_are_accepted(version: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 def test_a_missing_file_is_named(version: Path, path: str) -> None:
-    """A listed file that is not there is rejected by its path."""
+    """A listed file that is not there is rejected, and the reason names its path."""
     manifest, _ = read_manifest(version)
     (version / path).unlink()
 
@@ -226,7 +226,7 @@ def test_a_file_of_another_size_is_named_with_both_sizes(version: Path, path: st
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bit=st.integers(min_value=0, max_value=10_000))
 def test_any_flipped_bit_is_noticed(version: Path, path: str, bit: int) -> None:
-    """A file of the right size that differs in one bit is rejected by its path."""
+    """A file of the right size that differs in one bit is rejected, and the reason names its path."""
     manifest, _ = read_manifest(version)
     file = version / path
     whole = file.read_bytes()
@@ -240,7 +240,7 @@ def test_any_flipped_bit_is_noticed(version: Path, path: str, bit: int) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 def test_a_necessary_file_must_be_listed(version: Path, path: str) -> None:
-    """A file that nobody vouches for could be anything."""
+    """A file that the manifest does not vouch for could be anything."""
     manifest, _ = read_manifest(version)
     files = {listed: entry for listed, entry in manifest.files.items() if listed != path}
 
@@ -281,7 +281,7 @@ def test_a_path_that_names_no_file_is_rejected(version: Path, path: str) -> None
 
 
 def test_manifests_are_frozen() -> None:
-    """What a version says of itself does not change while it serves."""
+    """A version's manifest does not change while the version serves."""
     manifest = Manifest.model_validate(manifest_document())
 
     with pytest.raises(ValueError, match="frozen"):

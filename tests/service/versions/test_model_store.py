@@ -42,7 +42,7 @@ def test_versions_come_newest_first(tmp_path: Path) -> None:
     ["007", "v2", "0", "-1", "+3", "1.0", "2 ", "²", ".publishing-x", "1-copy", "9" * 19],
 )
 def test_folders_that_are_no_plain_number_are_not_versions(tmp_path: Path, name: str) -> None:
-    """What is not a plain positive integer is invisible, above all a version being written."""
+    """A folder whose name is not a plain positive integer is ignored, above all a version being written."""
     write_version(tmp_path, 1)
     (tmp_path / "digits" / name).mkdir()
 
@@ -135,7 +135,7 @@ def test_a_malformed_policy_is_none_and_says_so(tmp_path: Path, content: str) ->
 
 
 def test_a_huge_policy_is_not_read(tmp_path: Path) -> None:
-    """A file of more bytes than there is memory for is trouble, and the versions are listed all the same."""
+    """A file larger than memory is trouble, and the versions are listed all the same."""
     write_version(tmp_path, 1)
     write_policy(tmp_path, "{}")
     os.truncate(tmp_path / "digits" / "policy.json", 1 << 40)
@@ -148,7 +148,7 @@ def test_a_huge_policy_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_is_a_link_to_nowhere_is_none_and_says_so(tmp_path: Path) -> None:
-    """It is not taken for an absent one: there is a policy somewhere, which may pin a version."""
+    """A broken link is not taken for a missing policy: there is a policy somewhere, which may pin a version."""
     write_version(tmp_path, 1)
     (tmp_path / "digits" / "policy.json").symlink_to(tmp_path / "elsewhere.json")
 
@@ -196,7 +196,7 @@ def test_a_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("copy", ["written over", "moved over"])
 def test_a_fingerprint_changes_when_a_copy_keeps_size_and_time(tmp_path: Path, copy: str) -> None:
-    """Mending a file as `cp -p` and `rsync -a` do is seen, though nothing of what they show differs."""
+    """Repairing a file with `cp -p` or `rsync -a` is noticed, though its size and mtime stay the same."""
     folder = write_version(tmp_path, 1)
     file = folder / "saved_model.pb"
     good, times = file.read_bytes(), file.stat().st_mtime_ns
@@ -216,7 +216,7 @@ def _mend(file: Path, good: bytes, times: int, copy: str) -> bool:
 
 
 def test_a_fingerprint_lists_every_file_with_its_size(tmp_path: Path) -> None:
-    """Files in folders below count like those on top."""
+    """Files in subfolders count like those at the top."""
     folder = write_version(tmp_path, 1)
 
     sizes = {path: size for path, size, *_ in look(tmp_path).versions[0].fingerprint}
@@ -236,7 +236,7 @@ def test_a_broken_link_in_a_version_hides_no_other_version(tmp_path: Path) -> No
 
 
 def test_a_folder_that_cannot_be_listed_hides_no_other_version(tmp_path: Path) -> None:
-    """What the system refuses below one version leaves the others; loading says what is wrong with it."""
+    """A folder that the system refuses to list leaves the other versions; loading says what is wrong with it."""
     for number in (1, 2, 3):
         write_version(tmp_path, number)
     before = look(tmp_path)
@@ -250,7 +250,7 @@ def test_a_folder_that_cannot_be_listed_hides_no_other_version(tmp_path: Path) -
 
 
 def test_folders_in_folders_without_end_hide_no_other_version(tmp_path: Path) -> None:
-    """A version is looked through to the bottom, also where that is deeper than Python can call itself."""
+    """A version is searched to the bottom, even where that is deeper than Python's recursion limit."""
     for number in (1, 2):
         write_version(tmp_path, number)
     folders = [tmp_path / "digits" / "2" / "/".join("x" * depth) for depth in range(1, 1_200)]
@@ -259,7 +259,7 @@ def test_folders_in_folders_without_end_hide_no_other_version(tmp_path: Path) ->
             folder.mkdir()
         snapshot = look(tmp_path)
     finally:
-        for folder in reversed(folders):  # pytest would remove them, with more levels than Python has
+        for folder in reversed(folders):  # pytest would remove them, and exceed Python's recursion limit
             folder.rmdir()
 
     assert [version.number for version in snapshot.versions] == [2, 1]
@@ -267,7 +267,7 @@ def test_folders_in_folders_without_end_hide_no_other_version(tmp_path: Path) ->
 
 
 def test_a_version_that_may_be_no_folder_hides_no_other_version(tmp_path: Path) -> None:
-    """Where the system does not tell what it is, it counts: loading says what is wrong with it."""
+    """An entry that the system cannot examine counts as a version: loading says what is wrong with it."""
     write_version(tmp_path, 1)
     (tmp_path / "digits" / "2").symlink_to("x" * 300)
 
@@ -277,7 +277,7 @@ def test_a_version_that_may_be_no_folder_hides_no_other_version(tmp_path: Path) 
 
 @contextlib.contextmanager
 def _too_deep(folder: Path) -> Iterator[None]:
-    """Make folders in the folder, one in the other, until their path is longer than the system takes."""
+    """Nest folders inside the folder until their path is longer than the system allows."""
     with contextlib.ExitStack() as stack:
         inner = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, inner)

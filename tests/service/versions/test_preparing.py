@@ -16,7 +16,7 @@ Command = Callable[[str], list[str]]
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Makes a command that stands for the preparing process, out of lines of shell."""
+    """Makes a command that stands in for the preparing process, from lines of shell."""
 
     def made(script: str) -> list[str]:
         file = tmp_path / "preparing"
@@ -32,7 +32,7 @@ def said(rejected: str = "null", postponed: str = "null", failed: str = "null") 
 
 
 def test_a_process_that_found_nothing_against_its_version_is_no_error(command: Command) -> None:
-    """Whatever it has printed before."""
+    """It may have printed anything before its report."""
     asyncio.run(run_preparing(command(f"echo TensorFlow says hello\n{said()}"), timeout_seconds=30))
 
 
@@ -50,14 +50,14 @@ def test_a_process_that_found_nothing_against_its_version_is_no_error(command: C
     ],
 )
 def test_what_it_has_found_out_is_raised(command: Command, script: str, error: type[Exception], reason: str) -> None:
-    """A verdict, or none: a process that says nothing, or too much, has found out nothing."""
+    """Its verdict is raised; a process that reports nothing, or prints too much, gives `NoVerdict`."""
     seconds = 0.3 if script == "sleep 30" else 30.0
     with pytest.raises(error, match=reason):
         asyncio.run(run_preparing(command(script), seconds))
 
 
 def test_nothing_of_it_stays(command: Command, tmp_path: Path) -> None:
-    """What it has started is ended with it."""
+    """Processes that it has started are ended with it."""
     started = tmp_path / "started"
     with pytest.raises(NoVerdict):
         asyncio.run(run_preparing(command(f"sleep 60 &\necho $! >{started}\nwait"), timeout_seconds=1.0))
@@ -70,7 +70,7 @@ def test_nothing_of_it_stays(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [said(), "kill -KILL $$", "sleep 30"])
 def test_its_temporary_files_go_with_it(command: Command, tmp_path: Path, ending: str) -> None:
-    """TensorFlow's converter has a folder for itself, and no time to remove it when the process is killed."""
+    """TensorFlow's converter makes a folder of its own, and cannot remove it when the process is killed."""
     told = tmp_path / "told"
     with contextlib.suppress(NoVerdict):
         script = f'echo "$TMPDIR" >{told}\nmkdir "$TMPDIR/model"\ntouch "$TMPDIR/model/saved_model.pb"\n{ending}'
@@ -83,14 +83,14 @@ def test_its_temporary_files_go_with_it(command: Command, tmp_path: Path, ending
 def test_without_a_folder_for_temporary_files_it_is_run_all_the_same(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the process that knows whether it needs one, and says so."""
+    """The process itself knows whether it needs one, and says so."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(LoadPostponed, match="no folder"):
         asyncio.run(run_preparing(command(said(postponed='"no folder"')), timeout_seconds=30))
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process that has not ended; one that nobody has collected has."""
+    """Whether the process exists and has not ended; a zombie has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def is_running(pid: int) -> bool:
 def test_a_killed_process_that_cannot_end_is_not_waited_for(
     command: Command, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that waits for a mount ends when that answers; the version gets its verdict before."""
+    """A process that waits for a mount ends only when that answers; the result does not wait for it."""
     monkeypatch.setattr(os, "killpg", lambda *_: None)
 
     async def story() -> None:

@@ -10,14 +10,14 @@ from service.versions.reads import Reads
 
 @pytest.fixture
 def stalled() -> Iterator[threading.Event]:
-    """What a stalled store waits for."""
+    """The event that a stalled store waits for."""
     answers = threading.Event()
     yield answers
     answers.set()
 
 
 def test_a_read_gives_its_result_or_what_it_raised() -> None:
-    """As a call would."""
+    """It behaves like a plain call."""
 
     def fails() -> None:
         raise FileNotFoundError
@@ -33,7 +33,7 @@ def test_a_read_gives_its_result_or_what_it_raised() -> None:
 
 
 def test_a_read_that_hangs_has_a_deadline_and_holds_up_no_end(stalled: threading.Event) -> None:
-    """Its caller is told in time, and the loop ends while the thread still waits."""
+    """Its caller is told in time, and the event loop ends while the thread still waits."""
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         asyncio.run(Reads(1).run("file", stalled.wait, 0.05))
@@ -41,7 +41,7 @@ def test_a_read_that_hangs_has_a_deadline_and_holds_up_no_end(stalled: threading
 
 
 def test_reads_that_hang_keep_their_places(stalled: threading.Event) -> None:
-    """No more threads wait for a store than there are places; when it answers the next ones pass."""
+    """No more threads wait for a store than there are places; when it answers, the next reads run."""
     begun: list[int] = []
 
     def hang() -> None:
@@ -61,7 +61,7 @@ def test_reads_that_hang_keep_their_places(stalled: threading.Event) -> None:
 
 
 def test_what_hangs_keeps_one_place_and_is_told_at_once(stalled: threading.Event) -> None:
-    """Who asks for the same file again waits for the read that runs, and no longer than that one has; others pass."""
+    """A caller that asks for the same file joins the running read and its deadline; other files are read meanwhile."""
 
     async def story() -> None:
         reads = Reads(2)
@@ -81,7 +81,7 @@ def test_what_hangs_keeps_one_place_and_is_told_at_once(stalled: threading.Event
 
 
 def test_who_has_more_time_waits_on_for_the_same_read(stalled: threading.Event) -> None:
-    """A short deadline of one caller ends nothing for another, who gets what the first one began to read."""
+    """One caller's short deadline does not end the read for another caller, which gets the result of the same read."""
 
     async def story() -> None:
         reads = Reads(1)
@@ -94,7 +94,7 @@ def test_who_has_more_time_waits_on_for_the_same_read(stalled: threading.Event) 
 
 
 def test_no_thread_to_be_had_is_the_machine_s_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is raised as any other failure to read, and takes no place."""
+    """It is raised as an `OSError`, like any other failure to read, and takes no place."""
 
     def refuse(_: threading.Thread) -> None:
         msg = "can't start new thread"

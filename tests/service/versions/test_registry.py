@@ -23,7 +23,7 @@ from tests.service.fakes import FakeLoader, loaded_version, write_version
 
 
 class Watched:
-    """A registry over a store in a temporary folder, looking every few milliseconds."""
+    """A registry that looks at a store in a temporary folder every few milliseconds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Watched:
                 await asyncio.sleep(0.002)
 
     async def settled(self) -> None:
-        """Some polls later: time for something that must not happen."""
+        """Wait for some polls: time for something that must not happen."""
         await asyncio.sleep(0.05)
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ def test_before_the_first_look_it_is_not_known_what_the_store_holds(watched: Wat
 
 
 def test_between_two_loads_the_next_one_is_told(watched: Watched) -> None:
-    """A version that nothing is held against is about to be loaded, whatever is wrong with another one."""
+    """The registry names the version that is about to be loaded, whatever is wrong with another one."""
     for number in (1, 2):
         write_version(watched.folder, number)
     watched.load.rejected[2] = "it is damaged"
@@ -162,7 +162,7 @@ def test_rejected_version_is_quarantined_and_tried_again_when_its_files_change(w
         watched.load.rejected.clear()
         repaired = watched.folder / "repaired"
         repaired.write_bytes(b"repaired")
-        repaired.replace(bad / "saved_model.pb")  # at once: it would be tried when it is half written, too
+        repaired.replace(bad / "saved_model.pb")  # atomically: a half-written file would be tried, too
         await watched.until(lambda: watched.serving == 2)
         assert watched.registry.statuses()[0].reason is None
 
@@ -173,7 +173,7 @@ def test_rejected_version_is_quarantined_and_tried_again_when_its_files_change(w
 
 
 def test_only_bad_versions_leave_the_reason(watched: Watched) -> None:
-    """When no version may serve, the reason for each is what the registry waits for."""
+    """When no version may serve, the registry tells the reason for each."""
     write_version(watched.folder, 1)
     watched.load.rejected[1] = "saved_model.pb is damaged"
 
@@ -207,7 +207,7 @@ def test_loader_that_breaks_does_not_end_the_registry(watched: Watched) -> None:
 
 
 def test_an_unforeseen_error_is_no_quarantine_for_good(watched: Watched) -> None:
-    """It may be the machine's, such as that no thread can be had: the version is tried again by itself."""
+    """The machine may be to blame, as when no thread can be started: the version is tried again automatically."""
     write_version(watched.folder, 1)
 
     class Once(FakeLoader):
@@ -270,7 +270,7 @@ def test_impossible_policy_keeps_what_serves_and_says_so(watched: Watched, polic
 
 @pytest.mark.parametrize("policy", ['{"serve": 9}', "not json"])
 def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched, policy: str) -> None:
-    """A policy that cannot be followed keeps what serves, also for a worker that has been replaced since, and waits."""
+    """If the policy cannot be followed, a replacement worker waits for the version that the other workers serve."""
     for number in (1, 2, 3):
         write_version(watched.folder, number)
     watched.pin(policy)
@@ -294,7 +294,7 @@ def test_a_worker_in_another_s_place_serves_what_the_others_do(watched: Watched,
 
 
 def test_a_worker_in_another_s_place_leaves_to_the_others_what_it_cannot_load(tmp_path: Path) -> None:
-    """Without a store it would refuse every request that comes to it; alone, or where nobody serves, it waits."""
+    """Without a store it would refuse every request, so it ends; alone, or if no other worker serves, it waits."""
     file = file_for(2)
     other, own = Memory(2, 0, file), Memory(2, 1, file)
     os.close(file)
@@ -311,7 +311,7 @@ def test_a_worker_in_another_s_place_leaves_to_the_others_what_it_cannot_load(tm
 
 
 def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(watched: Watched) -> None:
-    """A store that has not answered yet is not away: who ended for that would end again and again."""
+    """A store that has not answered yet is not missing: a worker that ended for it would end again and again."""
     write_version(watched.folder, 1)
     file, gate = file_for(2), threading.Event()
     Memory(2, 0, file).note_served(1)
@@ -334,7 +334,7 @@ def test_a_worker_in_another_s_place_waits_for_a_store_that_is_slow(watched: Wat
 
 
 def test_a_pinned_version_serves_on_when_its_folder_goes(watched: Watched) -> None:
-    """A pin keeps the newest version from serving: also then, with the trouble told, until the pin goes."""
+    """The pin still keeps the newest version from serving, and the trouble is told, until the pin is removed."""
     for number in (1, 2, 3):
         write_version(watched.folder, number)
     watched.pin('{"serve": 2}')
@@ -369,7 +369,7 @@ def test_removed_version_gives_way_to_the_one_before(watched: Watched) -> None:
 
 
 def test_an_emptied_store_leaves_the_version_serving_and_says_so(watched: Watched) -> None:
-    """Somebody who removes every version may not have meant to: what serves goes on, until the process ends."""
+    """Removing every version may be a mistake: the version that serves goes on until the process ends."""
     for number in (1, 2):
         write_version(watched.folder, number)
 
@@ -390,7 +390,7 @@ def test_an_emptied_store_leaves_the_version_serving_and_says_so(watched: Watche
 
 
 def test_vanished_store_leaves_the_version_serving(watched: Watched) -> None:
-    """A store that disappears changes nothing but the reported trouble; when it is back, it counts again."""
+    """A store that disappears changes nothing but the reported trouble; when it is back, it is followed again."""
     write_version(watched.folder, 1)
 
     async def story() -> None:
@@ -407,7 +407,7 @@ def test_vanished_store_leaves_the_version_serving(watched: Watched) -> None:
 
 
 def test_a_store_that_hangs_is_trouble_and_is_followed_again(watched: Watched) -> None:
-    """A mount that stalls is told as one that vanished is; when it answers again, it counts again."""
+    """A stalled mount is told as trouble, like one that vanished; when it answers again, it is followed again."""
     write_version(watched.folder, 1)
     store = ModelStore(watched.folder, "digits")
     watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005, store_timeout_seconds=0.1)
@@ -430,7 +430,7 @@ def test_a_store_that_hangs_is_trouble_and_is_followed_again(watched: Watched) -
 
 
 class UnforeseenStore(ModelStore):
-    """A store that cannot be looked at, for a reason that nobody has foreseen, while it `fails`."""
+    """A store whose look raises an unforeseen error while it `fails`."""
 
     fails = False
 
@@ -441,7 +441,7 @@ class UnforeseenStore(ModelStore):
 
 
 def test_an_unforeseen_error_does_not_end_the_watch(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    """It is told as trouble, logged with its traceback once, and the next look that succeeds counts again."""
+    """It is told as trouble and logged once with its traceback; the next look that succeeds is followed."""
     write_version(watched.folder, 1)
     store = UnforeseenStore(watched.folder, "digits")
     watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005)
@@ -464,7 +464,7 @@ def test_an_unforeseen_error_does_not_end_the_watch(watched: Watched, caplog: py
 
 
 def test_who_waits_is_told_of_an_unforeseen_error(watched: Watched) -> None:
-    """A store of which nothing is known yet is not told to be looked at for the first time, again and again."""
+    """After a first look that failed, the error is told, not that the store is looked at for the first time."""
     store = UnforeseenStore(watched.folder, "digits")
     store.fails = True
     watched.registry = Registry(store, watched.load, watched.metrics, poll_seconds=0.005)
@@ -477,7 +477,7 @@ def test_who_waits_is_told_of_an_unforeseen_error(watched: Watched) -> None:
 
 
 def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched) -> None:
-    """What serves is in memory: files that go bad are reported and not served, and tried once only."""
+    """The version that serves is in memory: files that go bad are reported, tried only once, and not served."""
     folder = write_version(watched.folder, 1)
 
     async def story() -> None:
@@ -493,7 +493,7 @@ def test_damage_to_a_serving_versions_files_does_not_disturb_it(watched: Watched
 
 
 def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched) -> None:
-    """What the machine could not load now is not quarantined: it says why, and is loaded by itself later."""
+    """A version that the machine could not load now is not quarantined: the reason is told, and it is loaded later."""
     write_version(watched.folder, 1)
     full = [True]
 
@@ -524,7 +524,7 @@ def test_a_postponed_version_is_no_bad_one_and_is_tried_again(watched: Watched) 
 
 
 class Failing(FakeLoader):
-    """Fails to prepare version 2 while a test says so, and holds every later try of it until the test lets it go."""
+    """Fails to prepare version 2 while `fails` is true; every later try of it waits until `let_go` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -544,7 +544,7 @@ class Failing(FakeLoader):
 
 
 def test_a_version_that_could_not_be_prepared_is_tried_again_after_a_while(watched: Watched) -> None:
-    """It is in quarantine until it has proved itself, also while it is tried again; the one before serves on."""
+    """It stays in quarantine until it has proved itself, even while it is tried again; the one before serves on."""
     for number in (1, 2):
         write_version(watched.folder, number)
     failing = watched.load = Failing()
@@ -570,7 +570,7 @@ def test_a_version_that_could_not_be_prepared_is_tried_again_after_a_while(watch
 
 
 def test_a_pin_to_what_is_cached_is_followed_while_another_version_hangs(watched: Watched) -> None:
-    """A rollback does not wait for the preparing of the version that it is from; that gets its quarantine later."""
+    """A rollback does not wait for the newest version, which is still being prepared and is quarantined later."""
     for number in range(1, 6):
         write_version(watched.folder, number)
     watched.load.cached = {1, 2, 3, 4, 5}
@@ -612,7 +612,7 @@ def test_what_another_worker_prepares_meanwhile_is_loaded(watched: Watched) -> N
 
 @pytest.mark.parametrize("outcome", ["loaded", "rejected", "postponed"])
 def test_what_becomes_of_files_that_have_changed_meanwhile_counts_no_more(watched: Watched, outcome: str) -> None:
-    """A load that ends late takes nothing from the files that are there now, and says nothing about them."""
+    """A load that ends late neither replaces the version loaded from the new files nor says anything about them."""
     folder = write_version(watched.folder, 1)
     late = asyncio.Event()
 
@@ -651,7 +651,7 @@ def test_what_becomes_of_files_that_have_changed_meanwhile_counts_no_more(watche
 
 
 def test_a_start_serves_what_is_cached_while_the_newest_hangs(watched: Watched) -> None:
-    """The newest version whose program is there serves until a newer one is prepared."""
+    """The newest version whose program is in the cache serves until a newer one is prepared."""
     for number in range(1, 7):
         write_version(watched.folder, number)
     watched.load.cached = {3, 4, 5}
@@ -668,7 +668,7 @@ def test_a_start_serves_what_is_cached_while_the_newest_hangs(watched: Watched) 
 
 
 def test_a_pin_that_has_to_be_prepared_goes_first(watched: Watched) -> None:
-    """One version is prepared at a time, and what a person asks for does not wait for another one to hang."""
+    """One version is prepared at a time, and a pinned one does not wait for another one that hangs."""
     for number in (1, 2):
         write_version(watched.folder, number)
     watched.load.hanging[2] = asyncio.Event()
@@ -683,7 +683,7 @@ def test_a_pin_that_has_to_be_prepared_goes_first(watched: Watched) -> None:
 
 
 def test_nothing_else_serves_while_the_pinned_version_is_prepared_at_the_start(watched: Watched) -> None:
-    """A pin may be there to keep a version from serving: a start does not serve that one for a while."""
+    """The pin may be there to keep the other version from serving: at a start, that one does not serve even briefly."""
     for number in (1, 2):
         write_version(watched.folder, number)
     watched.load.cached = {2}
@@ -702,7 +702,7 @@ def test_nothing_else_serves_while_the_pinned_version_is_prepared_at_the_start(w
 
 @needs_a_failing_file
 def test_a_version_on_a_disk_that_fails_is_not_quarantined(watched: Watched, tmp_path: Path) -> None:
-    """The real loader postpones what it cannot read now, and leaves no reason against it in the cache."""
+    """The real loader postpones a version that it cannot read now, and leaves no rejection of it in the cache."""
     fail(write_version(watched.folder, 1) / MANIFEST_PATH)
     load = Loader("litert", tmp_path / "cache", 8)
     watched.registry = Registry(ModelStore(watched.folder, "digits"), load, watched.metrics, poll_seconds=0.005)
@@ -730,7 +730,7 @@ def test_numbers_that_go_down_are_followed(watched: Watched) -> None:
 
 
 def test_a_renamed_version_serves_under_its_new_number(watched: Watched) -> None:
-    """Renaming a folder makes another version of it; the loader is asked whether it may serve under that number."""
+    """Renaming a folder makes it another version; the loader is asked whether it may serve under that number."""
     write_version(watched.folder, 1)
 
     async def story() -> None:

@@ -18,13 +18,13 @@ def reason(kept: Rejections, sha: str = SHA, files: Fingerprint = FILES) -> str 
 
 
 def age(folder: Path, seconds: float) -> None:
-    """Let the one reason be that old."""
+    """Make the only kept reason that old."""
     (file,) = folder.iterdir()
     os.utime(file, (time.time() - seconds, time.time() - seconds))
 
 
 def test_a_reason_counts_for_the_files_it_was_found_with(tmp_path: Path) -> None:
-    """Other files, another manifest and another engine are another matter."""
+    """It does not count for other files, another manifest or another engine."""
     kept = Rejections(tmp_path, "litert")
     kept.keep(SHA, FILES, "it differs", final=True)
     assert reason(Rejections(tmp_path, "litert")) == "it differs"
@@ -34,7 +34,7 @@ def test_a_reason_counts_for_the_files_it_was_found_with(tmp_path: Path) -> None
 
 
 def test_a_reason_counts_for_every_copy_of_a_version(tmp_path: Path) -> None:
-    """Replicas that share a cache and copy the store each for itself know of each other's rejections."""
+    """Replicas that share a cache, each with its own copy of the store, know of each other's rejections."""
     kept = Rejections(tmp_path, "litert")
     kept.keep(SHA, FILES, "it hangs", final=False)
     assert reason(kept, files=tuple((*entry[:3], 6) for entry in FILES)) == "it hangs"
@@ -49,7 +49,7 @@ def test_an_old_reason_does_not_count(tmp_path: Path) -> None:
 
 
 def test_a_verdict_is_final(tmp_path: Path) -> None:
-    """What the version itself is rejected for is not tried again by a service that runs."""
+    """A version rejected for its own fault is not tried again by a running service."""
     kept = Rejections(tmp_path, "litert")
     assert kept.keep(SHA, FILES, "it differs", final=True).again_in_seconds == math.inf
     found = kept.find(SHA, FILES)
@@ -58,7 +58,7 @@ def test_a_verdict_is_final(tmp_path: Path) -> None:
 
 
 def test_what_is_not_final_is_tried_again_ever_later(tmp_path: Path) -> None:
-    """From five minutes on the wait doubles with each try, up to an hour; other files begin anew."""
+    """The wait begins at five minutes and doubles with each try, up to an hour; with other files it begins anew."""
     kept = Rejections(tmp_path, "litert")
     waits = []
     for _ in range(7):
@@ -76,7 +76,7 @@ def test_what_is_not_final_is_tried_again_ever_later(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_was_put_back_keeps_no_reason_for_ever(tmp_path: Path) -> None:
-    """A reason from the future counts no more than one that is too old."""
+    """A reason from the future does not count, like one that is too old."""
     kept = Rejections(tmp_path, "litert")
     kept.keep(SHA, FILES, "it hangs", final=False)
     age(tmp_path, -1e6)
@@ -84,7 +84,7 @@ def test_a_clock_that_was_put_back_keeps_no_reason_for_ever(tmp_path: Path) -> N
 
 
 def test_a_damaged_or_unwritable_cache_costs_another_try_only(tmp_path: Path) -> None:
-    """What cannot be read is no reason, and what cannot be written raises nothing."""
+    """A reason that cannot be read does not count, and failing to write one raises nothing."""
     kept = Rejections(tmp_path, "litert")
     kept.keep(SHA, FILES, "it hangs", final=False)
     (file,) = tmp_path.iterdir()

@@ -12,7 +12,7 @@ ONE, TWO, THREE = (StoredVersion(number, Path(), (("saved_model.pb", 3, 1, 1),))
 
 
 class Scheduled:
-    """A schedule over a fake loader, and what it says came of its loads."""
+    """A schedule over a fake loader, and the results of its loads as it reports them."""
 
     def __init__(self, believed_seconds: float = 60.0) -> None:
         self.load = FakeLoader()
@@ -23,7 +23,7 @@ class Scheduled:
         self.ended.append((stored.number, type(loaded)))
 
     async def ask(self, *missing: StoredVersion, pinned: int | None = None) -> None:
-        """Ask for those that are not loaded yet, as one look at the store after the other does."""
+        """Ask again and again for the versions that are not loaded yet, as successive looks at the store do."""
         for _ in range(10):
             left = [stored for stored in missing if (stored.number, LoadedVersion) not in self.ended]
             self.schedule.load_next(left, pinned)
@@ -41,7 +41,7 @@ def run(scheduled: Scheduled, story: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_what_is_not_in_the_cache_is_prepared() -> None:
-    """It is looked for there first; that a load has ended is told, however it ended."""
+    """The cache is tried first; the end of each load is reported, however it ended."""
     scheduled = Scheduled()
 
     async def story() -> None:
@@ -58,7 +58,7 @@ def test_what_is_not_in_the_cache_is_prepared() -> None:
 
 
 def test_one_version_is_prepared_at_a_time_and_what_is_cached_passes_it() -> None:
-    """Preparing takes a core; out of the cache takes milliseconds."""
+    """Preparing takes a core; loading from the cache takes milliseconds."""
     scheduled = Scheduled()
     scheduled.load.cached = {1}
     prepared = scheduled.load.hanging[3] = asyncio.Event()
@@ -75,7 +75,7 @@ def test_one_version_is_prepared_at_a_time_and_what_is_cached_passes_it() -> Non
 
 
 def test_only_a_pin_interrupts_what_is_being_prepared() -> None:
-    """The one that was interrupted comes again, and nothing is said of it."""
+    """The interrupted version is prepared again later, and no result is reported for the interrupted try."""
     scheduled = Scheduled()
     scheduled.load.hanging[3] = asyncio.Event()
 
@@ -93,7 +93,7 @@ def test_only_a_pin_interrupts_what_is_being_prepared() -> None:
 
 
 def test_what_waits_to_be_prepared_is_looked_for_again() -> None:
-    """Another worker may have prepared it meanwhile; but not all the time."""
+    """Another worker may have prepared it meanwhile, but the cache is not checked all the time."""
     scheduled = Scheduled(believed_seconds=0.2)
     scheduled.load.hanging[3] = asyncio.Event()
 
@@ -111,7 +111,7 @@ def test_what_waits_to_be_prepared_is_looked_for_again() -> None:
 
 
 def test_what_is_gone_is_looked_for_again_when_it_comes_back() -> None:
-    """Nothing is believed of a version that was not there meanwhile."""
+    """That a version is not in the cache is forgotten once the version is gone from the store."""
     scheduled = Scheduled()
     scheduled.load.hanging[3] = asyncio.Event()
 

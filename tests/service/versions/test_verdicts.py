@@ -49,7 +49,7 @@ def test_a_postponed_version_waits_for_its_time(seconds: float, *, postponed: bo
 
 
 def test_a_postponement_takes_the_place_of_a_quarantine_for_other_files() -> None:
-    """What was wrong with files that are no longer there is not why the version waits now."""
+    """The fault of files that are no longer there is not the reason why the version waits now."""
     verdicts = Verdicts()
     verdicts.quarantine(version(), "it differs")
     verdicts.postpone(version(size=4), "the disk is full", 60.0)
@@ -57,7 +57,7 @@ def test_a_postponement_takes_the_place_of_a_quarantine_for_other_files() -> Non
 
 
 def test_a_postponement_keeps_the_quarantine_for_the_same_files() -> None:
-    """A bad version whose next try this machine cannot make stays one."""
+    """A bad version stays in quarantine if this machine cannot make the next try."""
     verdicts = Verdicts()
     verdicts.quarantine(version(), "it was killed", for_seconds=0.0)
     verdicts.postpone(version(), "the disk is full", 60.0)
@@ -86,7 +86,7 @@ def test_what_is_gone_is_forgotten() -> None:
     ],
 )
 def test_what_is_this_machine_s_fault_postpones(error: Exception, reason: str) -> None:
-    """It is held against no version, which waits for its time."""
+    """It is not held against the version, which waits for its next try."""
     verdicts = Verdicts()
     assert verdicts.judge(version(), error) == "postponed"
     assert verdicts.is_postponed(version())
@@ -94,7 +94,7 @@ def test_what_is_this_machine_s_fault_postpones(error: Exception, reason: str) -
 
 
 def test_what_is_put_off_again_and_again_is_tried_ever_later() -> None:
-    """Up to a bound, and soon again once its files have changed or it has been loaded."""
+    """The wait doubles up to a bound, and is short again once the files have changed or the version has been loaded."""
 
     def waits(stored: StoredVersion) -> float:
         before = time.monotonic()
@@ -119,7 +119,7 @@ def test_what_is_put_off_again_and_again_is_tried_ever_later() -> None:
     ],
 )
 def test_what_may_be_the_version_s_fault_is_a_quarantine(error: Exception, reason: str, *, again: bool) -> None:
-    """For good, or until the time comes that goes with the error; of what nobody has foreseen only the kind is told."""
+    """It lasts for good, or for the time that the error states; of an unforeseen error only the type is told."""
     verdicts = Verdicts(unforeseen_seconds=0.0)
     assert verdicts.judge(version(), error) == "rejected"
     assert (verdicts.is_quarantined(version()), verdicts.why_quarantined(1)) == (True, reason)

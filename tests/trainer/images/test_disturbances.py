@@ -1,4 +1,4 @@
-"""Disturbances: only the asked share, within 0 to 1, each kind doing something, the same for the same seed."""
+"""Disturbances change only the requested share, stay within 0 to 1, all do something, and follow the seed."""
 
 import numpy as np
 import pytest
@@ -20,13 +20,13 @@ def disturbed(fraction: float, seed: int) -> tuple[NDArray[np.float32], NDArray[
 
 @pytest.mark.parametrize(("fraction", "changed"), [(0.0, 0), (0.2, 20), (1.0, 100)])
 def test_only_the_asked_share_changes(fraction: float, changed: int) -> None:
-    """So many images change, the others stay as they are."""
+    """At most this many images change, and nearly as many; the others stay as they are."""
     before, after = disturbed(fraction, seed=1)
     assert 0.9 * changed / 100 <= np.mean((before != after).any(axis=1)) <= changed / 100
 
 
 def test_any_image_of_a_batch_may_change() -> None:
-    """Of each eight one is never moved, by its place: of the first ones some disturbances would meet none such."""
+    """Not only the first ones: every eighth image is unmoved, and each disturbance should meet unmoved images too."""
     changed = [(before != after).any(axis=1) for before, after in (disturbed(0.2, seed) for seed in range(40))]
     times = np.sum(changed, axis=0)
     assert times.min() > 0
@@ -42,7 +42,7 @@ def test_pixels_stay_pixels() -> None:
 
 
 def test_every_kind_changes_pictures() -> None:
-    """Each ten images in a row are of a kind, from some place on, and each kind changes most of its images."""
+    """From some place on, every ten images in a row have one kind of disturbance, which changes most of them."""
     before, after = disturbed(1.0, seed=3)
     changed = np.abs(before - after).max(axis=1) > 0.05
     of_each_kind = [np.roll(changed, -place).reshape(10, 10).sum(axis=1) for place in range(10)]

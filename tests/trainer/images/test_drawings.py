@@ -1,4 +1,4 @@
-"""Drawn digits: as many of each, and each told apart by someone who has only seen drawings."""
+"""Drawn digits: equally many of each, which can be told apart by comparing them with other drawings."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from trainer.images.drawings import draw_digits
 
 
 def test_as_many_of_each() -> None:
-    """A hundred drawings are ten of each digit, in no order."""
+    """A hundred drawings are ten of each digit, in random order."""
     images, labels = draw_digits(100, np.random.default_rng(0))
     assert images.shape == (100, 28, 28)
     assert images.dtype == labels.dtype == np.uint8

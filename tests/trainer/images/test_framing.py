@@ -1,4 +1,4 @@
-"""Framing: whatever ink comes in, it goes out in MNIST's form."""
+"""Framing brings any ink into MNIST's form."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from trainer.images.framing import frame
 
 @st.composite
 def drawings(draw: st.DrawFn) -> NDArray[np.float32]:
-    """A few filled rectangles on a page of any size, somewhere."""
+    """A few filled rectangles, anywhere on a page of any size."""
     height, width = draw(st.integers(30, 120)), draw(st.integers(30, 120))
     ink = np.zeros((height, width), np.float32)
     for _ in range(draw(st.integers(1, 4))):
@@ -54,7 +54,7 @@ def test_longest_side_is_twenty_pixels(ink: NDArray[np.float32]) -> None:
 @settings(max_examples=50)
 @given(drawings(), st.integers(0, 40), st.integers(0, 40))
 def test_margin_does_not_matter(ink: NDArray[np.float32], above: int, beside: int) -> None:
-    """Where on the page the ink lies changes nothing."""
+    """The ink's position on the page does not matter."""
     assert np.array_equal(frame(np.pad(ink, [(above, 3), (beside, 0)])), frame(ink))
 
 

@@ -31,7 +31,7 @@ def make(digits: NDArray[np.uint8]) -> Make:
 
 
 def test_every_kind_is_tested_here() -> None:
-    """No kind is without the tests of its form."""
+    """The form of every kind is tested."""
     assert sorted(NON_DIGITS) == sorted(DRAWN + ALL_OVER)
 
 
@@ -84,7 +84,7 @@ def test_half_fill_the_frame(kind: str, make: Make) -> None:
 
 
 def test_no_letter_is_a_digit() -> None:
-    """Letters that some writer's digit looks like are left out."""
+    """Letters that look like some writer's digit are left out."""
     assert not set(CLEAR_LETTERS) & set("OISZBDGQJYCoiszbgqjlyc0123456789")
 
 

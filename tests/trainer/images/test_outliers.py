@@ -7,7 +7,7 @@ from trainer.images.outliers import make_outliers
 
 
 def test_as_many_as_asked() -> None:
-    """The number is exact, whatever the number of kinds, and hardly two are alike but the empty ones."""
+    """The number is exact, whatever the number of kinds, and except for the empty ones hardly any two are alike."""
     digits, _ = draw_digits(50, seed=0)
     outliers = make_outliers(500, digits, np.random.default_rng(0))
     assert outliers.shape == (500, 28, 28)
@@ -24,14 +24,14 @@ def test_none_when_none_are_wanted() -> None:
 
 
 def test_none_is_a_digit_as_it_was() -> None:
-    """Digits are cut up and joined: none of them is an outlier as it is."""
+    """Digits are cut up and joined: no whole digit is an outlier."""
     digits, _ = draw_digits(50, seed=0)
     known = {digit.tobytes() for digit in digits}
     assert not any(image.tobytes() in known for image in make_outliers(500, digits, np.random.default_rng(0)))
 
 
 def test_same_seed_same_outliers() -> None:
-    """The same seed makes the same, and the digits stay as they were."""
+    """The same seed makes the same outliers, and the given digits are not changed."""
     digits, _ = draw_digits(50, seed=0)
     before = digits.copy()
     first, second = (make_outliers(100, digits, np.random.default_rng(7)) for _ in range(2))

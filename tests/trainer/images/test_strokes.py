@@ -1,4 +1,4 @@
-"""Strokes become pictures in MNIST's own form, whatever figure they are and whoever draws it."""
+"""Strokes become pictures in MNIST's own form, whatever the figure and the hand."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_mass_is_centred_and_not_the_box() -> None:
 
 @given(figure=st.lists(st.lists(points, min_size=2, max_size=6), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_any_figure_has_the_form_of_mnist(figure: Figure, seed: int) -> None:
-    """Any figure has ink, at most 20 pixels and their soft edges of it, with its mass near the centre."""
+    """Any figure gives ink of at most 20 pixels plus soft edges, with its mass near the centre."""
     (image,) = draw([figure], 1, Hand(), np.random.default_rng(seed))
     rows, columns = np.nonzero(image)
     assert max(np.ptp(rows), np.ptp(columns)) <= 22

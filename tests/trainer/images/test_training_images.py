@@ -1,4 +1,4 @@
-"""What a network learns from: what the recipe asks for, and never an image that is held out."""
+"""What a network learns from: the images that the recipe asks for, and never a held-out image."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def images(dataset: Dataset, recipe: StridedRecipe) -> TrainingImages:
 
 
 def test_plain_recipe_takes_mnist_alone(dataset: Dataset, recipe: StridedRecipe) -> None:
-    """Without drawings and outliers it is all training images but those held out, in their order."""
+    """Without drawings and outliers it is all training images except the held-out ones, in their order."""
     images = gather(replace(recipe, drawn_fraction=0.0, outliers_per_batch=0), dataset, seed=0)
     np.testing.assert_array_equal(images.digits, dataset.x_train[:550])
     np.testing.assert_array_equal(images.labels, dataset.y_train[:550])
@@ -31,6 +31,6 @@ def test_recipe_gets_what_it_asks_for(images: TrainingImages) -> None:
 
 
 def test_what_is_held_out_stays_out(dataset: Dataset, images: TrainingImages) -> None:
-    """No image that is held out is learned from, neither as a digit nor as an outlier."""
+    """No held-out image is learned from, neither as a digit nor as an outlier."""
     learned = {image.tobytes() for image in np.concatenate([images.digits, images.outliers])}
     assert not any(image.tobytes() in learned for image in dataset.x_train[550:])

@@ -49,7 +49,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
 
 
 def test_card_says_what_was_chosen_on_what(tmp_path: Path) -> None:
-    """What was fitted to the images held out, and what was chosen on which, are told apart."""
+    """The card says what was fitted to the held-out images, and what was chosen on which images."""
     findings = full_findings(recipe={"profile": "best", "drawn_fraction": 0.05})
     findings.manifest["dataset"]["canonical"] = True
     words = " ".join(written(tmp_path, findings).split())
@@ -59,7 +59,7 @@ def test_card_says_what_was_chosen_on_what(tmp_path: Path) -> None:
 
 
 def test_card_of_other_images_does_not_call_them_mnist(tmp_path: Path) -> None:
-    """Of images that are not MNIST as published the card claims neither its writers nor its choices."""
+    """For images other than MNIST as published the card claims neither MNIST's writers nor choices made on MNIST."""
     for drawn in (0.0, 0.05):
         findings = full_findings(recipe={"profile": "best", "drawn_fraction": drawn})
         words = " ".join(written(tmp_path, findings).split())
@@ -76,7 +76,7 @@ def test_card_of_other_images_does_not_call_them_mnist(tmp_path: Path) -> None:
 
 
 def test_what_it_learned_beside_mnist_is_said(tmp_path: Path) -> None:
-    """A version that learned from drawings and disturbances says so, and what its robustness figures are worth."""
+    """The card says if a version learned from drawings and disturbances, and what its robustness figures are worth."""
     findings = full_findings(recipe={"profile": "fast", "drawn_fraction": 0.0})
     findings.manifest["dataset"]["canonical"] = True
     assert "It learned from MNIST alone." in written(tmp_path, findings)
@@ -97,13 +97,13 @@ def test_tables_are_even(tmp_path: Path, findings: Findings) -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="<>&|`*_[]#\\\n$ab", min_size=1))
 def test_text_from_data_is_plain(tmp_path: Path, hostile: str) -> None:
-    """Whatever a value is called, it makes no heading, row, cell, code, link or element of its own."""
+    """Whatever text a value has, it adds no heading, row, cell, code, link or element."""
     plain = written(tmp_path, full_findings(recipe={"profile": "fast", "name": "value"}))
     card = written(tmp_path, full_findings(recipe={"profile": "fast", "name": f"value{hostile}"}))
     assert headings(card) == headings(plain)
     assert len(card.splitlines()) == len(plain.splitlines())
     (line,) = (line for line in card.splitlines() if line.startswith("| name |"))
     assert line.startswith("| name | value")
-    text = re.sub(r"\\.", "", line)  # without all that is escaped
+    text = re.sub(r"\\.", "", line)  # without escaped characters
     assert text.count("|") == 3
     assert not set(text) & set("<>&`*[]#\\")

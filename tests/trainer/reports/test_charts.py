@@ -1,4 +1,4 @@
-"""The charts: well-formed, inside their frame, told in words too, whatever the numbers are."""
+"""The charts: well-formed, inside their frame, and described in words, whatever the numbers are."""
 
 import math
 import re
@@ -65,7 +65,7 @@ def test_ticks_are_round(low: float, high: float, marks: list[float]) -> None:
 @given(st.integers(1, 60).flatmap(lambda count: st.lists(values, min_size=count, max_size=count)), st.text())
 def test_line_chart_is_sound(losses: list[float], name: str) -> None:
     """Any losses, of one epoch or many, under any name give a well-formed chart inside its frame."""
-    name = re.sub(r"[^\x20-\ud7ff\ue000-\ufffd]", "", name)  # XML has no place for the others at all
+    name = re.sub(r"[^\x20-\ud7ff\ue000-\ufffd]", "", name)  # XML cannot hold the others at all
     epochs = list(range(1, len(losses) + 1))
     root = read(line_chart("loss", name, epochs, [Line(name, losses), Line("b", losses)], "{:g}".format))
     assert_inside(root)
@@ -100,7 +100,7 @@ def test_reliability_chart_is_sound(counts: list[int], data: st.DataObject) -> N
 
 
 def test_charts_are_told_in_words() -> None:
-    """A chart is one picture to a screen reader, with a title and what is to be seen."""
+    """To a screen reader a chart is one picture, with a title and a description."""
     root = read(line_chart("loss", "Loss", [1, 2], [Line("training", [0.5, 0.25])], "{:g}".format))
     assert root.attrib["role"] == "img"
     said = {part.attrib["id"]: part.text for part in root if "id" in part.attrib}

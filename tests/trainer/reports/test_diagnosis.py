@@ -1,4 +1,4 @@
-"""Where a version goes wrong: the counts agree with the measures that the manifest holds."""
+"""Where a version goes wrong: the counts agree with the metrics of the manifest."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_confusion_rows_are_true_digits() -> None:
 
 
 def test_confusion_agrees_with_recall_and_precision() -> None:
-    """Rows and columns of the matrix give what the manifest says of each digit."""
+    """Rows and columns of the matrix give each digit's recall and precision, as in the manifest."""
     findings = bare_findings()
     counts = confusion(findings.answers.probabilities, findings.labels)
     for metrics in per_class(findings.answers.probabilities, findings.labels):

@@ -1,4 +1,4 @@
-"""What is told of a version: of how many images each share is, and of which."""
+"""The facts about a version: each share says of how many images it is, and of which."""
 
 from dataclasses import replace
 
@@ -12,11 +12,11 @@ from trainer.reports import facts
 
 
 def test_clean_images_are_those_that_are_corrupted() -> None:
-    """The row `clean` is of the images that the other rows are of, so that only the corruption differs."""
+    """The row `clean` is about the same images as the other rows, so that only the corruption differs."""
     labels = np.zeros(10_000, np.uint8)
     answers = np.zeros(10_000, int)
-    answers[0:1000:5] = 1  # 200 of every fifth
-    answers[5001:5101] = 1  # and others, of which 20 are
+    answers[0:1000:5] = 1  # 200 images, all of every fifth
+    answers[5001:5101] = 1  # 100 others, 20 of them of every fifth
     findings = full_findings()
     findings = replace(findings, labels=labels, answers=Answers(np.eye(10, dtype=np.float32)[answers], None))
     table = facts.corruptions(findings)
@@ -39,7 +39,7 @@ def test_corruptions_say_how_strong_they_are_and_what_they_come_to() -> None:
 
 
 def test_time_says_how_it_was_taken() -> None:
-    """A time alone would be taken for that of any machine and engine."""
+    """The time names its engine and machine, because alone it would seem to hold for any."""
     assert ("Time for an image", "43.2 µs (LiteRT, one thread, on the machine that trained it)") in list(
         facts.cost(full_findings().manifest).rows
     )
@@ -52,7 +52,7 @@ def test_shares_say_of_how_many() -> None:
 
 
 def test_kinds_are_shown_as_words_however_a_version_names_them() -> None:
-    """Names in a manifest have underscores; versions made before `two_digits` was called that show the same."""
+    """Underscores in a manifest's names become spaces; versions older than the name `two_digits` show the same."""
     findings = full_findings()
     findings.manifest["metrics"]["non_digits_accepted"] = dict.fromkeys([*NON_DIGITS, "two digits"], 0.5)
     assert not [name for name in NON_DIGITS if " " in name]

@@ -22,7 +22,7 @@ VOID = {"meta", "link", "img"}
 
 
 class Page(HTMLParser):
-    """A page's elements and words; fails for one that is not closed where it should be."""
+    """A page's elements and words; fails if an element is not closed where it should be."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
 
 
 def test_first_version_has_a_gate_without_comparison(tmp_path: Path) -> None:
-    """With nothing to compare with only the floor is told; force is owned up to."""
+    """Without a version to compare with only the floor is shown; that force was used is admitted."""
     findings = bare_findings()
     findings.manifest["gate"] = {**GATE, "compared_version": None, "p_value": None, "passed": False, "forced": True}
     words = Page(written(tmp_path, findings)).words
@@ -107,7 +107,7 @@ def test_first_version_has_a_gate_without_comparison(tmp_path: Path) -> None:
 
 
 def test_no_mistakes_no_pictures(tmp_path: Path) -> None:
-    """A version that errs nowhere has a report too."""
+    """A version without mistakes has a report too."""
     source = written(tmp_path, bare_findings(wrong_share=0))
     assert "Most confident mistakes" not in headings(source)
     assert "<img" not in source
@@ -115,7 +115,7 @@ def test_no_mistakes_no_pictures(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_shown_as_they_are(tmp_path: Path) -> None:
-    """The pictures are the misread test images to the pixel, with label, answer and confidence under each."""
+    """The pictures are the misread test images pixel for pixel, with label, answer and confidence under each."""
     findings = full_findings(wrong_share=0.3)
     source = written(tmp_path, findings)
     mistakes = confident_mistakes(findings.answers.probabilities, findings.labels, 24)
@@ -164,7 +164,7 @@ def test_identifiers_and_regions_are_unique(tmp_path: Path) -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="<>&\"'$/abc{}", min_size=1), st.text(alphabet="<>&\"'$/abc{}", min_size=1))
 def test_text_from_data_is_escaped(tmp_path: Path, name: str, value: str) -> None:
-    """Whatever a recipe, a library or a slice is called, it is text on the page, and adds no element."""
+    """Whatever the name of a recipe, a library or a slice, it is text on the page, and adds no element."""
     name, value = f"n{name}", f"v{value}v"
     plain, hostile = (
         full_findings(recipe={"profile": "p", "n": "v"}),
@@ -184,7 +184,7 @@ def test_text_from_data_is_escaped(tmp_path: Path, name: str, value: str) -> Non
 
 
 def test_loss_of_is_digit_is_owned_up_to(tmp_path: Path) -> None:
-    """The note says what the training loss is, and that it has a part more where there are outliers."""
+    """The note says what the training loss is, and that it has one more term if there are outliers."""
     plain = Page(written(tmp_path, full_findings(recipe={"profile": "fast", "outliers_per_batch": 0}))).words
     assert "the mean over the epoch's steps" in plain
     assert "(is_digit)" not in plain
@@ -194,7 +194,7 @@ def test_loss_of_is_digit_is_owned_up_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("losses", [[0.5], [float("nan")], [0.5, float("inf"), 0.25]])
 def test_history_of_any_kind(tmp_path: Path, losses: list[float]) -> None:
-    """One epoch is drawn; one whose loss is no number is left out; none at all leave no chart."""
+    """One epoch is drawn; one whose loss is not finite is left out; if none is left, there is no chart."""
     history = [epoch(number, loss) for number, loss in enumerate(losses, 1)]
     source = written(tmp_path, replace(bare_findings(), history=history))
     points = re.findall('<polyline points="([^"]*)"', source)

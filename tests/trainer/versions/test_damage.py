@@ -77,7 +77,7 @@ def test_what_a_server_refuses_is_damage(tmp_path: Path, members: dict[str, Any]
     ],
 )
 def test_what_may_be_loaded_must_be_listed(tmp_path: Path, path: str, damage: str | None) -> None:
-    """Weights that the manifest leaves out would be loaded unchecked; what TensorFlow never reads does no harm."""
+    """Weights that the manifest leaves out would be loaded unchecked; files that TensorFlow never reads do no harm."""
     folder = store_of(tmp_path, 1).folder / "1"
     (folder / path).parent.mkdir(exist_ok=True)
     (folder / path).write_bytes(b"anything")
@@ -89,7 +89,7 @@ def test_what_may_be_loaded_must_be_listed(tmp_path: Path, path: str, damage: st
 def test_fault_of_the_machine_is_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, code: int
 ) -> None:
-    """A disk that fails, or too many open files, say nothing about the version."""
+    """A failing disk or too many open files say nothing about the version."""
     read_bytes = Path.read_bytes
 
     def failing(path: Path) -> bytes:

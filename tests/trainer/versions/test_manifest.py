@@ -70,14 +70,14 @@ def test_installed_copy_has_no_commit(repository: Path) -> None:
 
 
 def test_libraries_are_named() -> None:
-    """All that shapes the result has its version."""
+    """The versions of Python and of each library that shapes the result are there."""
     libraries = library_versions()
     assert set(libraries) == {"python", "tensorflow", "keras", "numpy"}
     assert all(version[0].isdigit() for version in libraries.values())
 
 
 def test_released_model_matches_its_manifest() -> None:
-    """The released model's files are those its manifest lists, on MNIST itself, and small."""
+    """The released model's files are those its manifest lists, and small; it was trained on MNIST itself."""
     manifest = read(RELEASED_FOLDER)
     assert manifest["files"] == describe_files(RELEASED_FOLDER)
     assert manifest["dataset"]["canonical"]

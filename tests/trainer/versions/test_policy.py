@@ -1,4 +1,4 @@
-"""policy.json: written whole, read strictly, and what serves because of it."""
+"""policy.json: written whole, read strictly, and which version serves because of it."""
 
 import shutil
 from pathlib import Path
@@ -31,13 +31,13 @@ def test_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [1, None])
 def test_empty_store_can_serve_nothing(tmp_path: Path, version: int | None) -> None:
-    """Neither a number nor the latest can be chosen where there is nothing."""
+    """In an empty store neither a number nor the latest can be chosen."""
     with pytest.raises(StoreError, match="holds no version"):
         write_pin(ModelStore(tmp_path / "nowhere", "digits"), version)
 
 
 def test_damaged_version_is_refused(tmp_path: Path) -> None:
-    """Nobody goes back to a version that no server would take."""
+    """A version that no server would take can't be pinned."""
     store = store_of(tmp_path, 2)
     damage(store, 1)
     with pytest.raises(StoreError, match=r"version 1 can't serve: saved_model\.pb"):
@@ -54,7 +54,7 @@ def test_newest_whole_version_serves_in_place_of_a_damaged_one(tmp_path: Path) -
 
 
 def test_what_serves_in_place_of_a_pin_is_not_known(tmp_path: Path) -> None:
-    """A service that runs stays on what it has if the pinned version is damaged or gone."""
+    """A running service keeps the version that it has if the pinned one is damaged or gone."""
     store = store_of(tmp_path, 3)
     write_pin(store, 1)
     damage(store, 1)
@@ -66,7 +66,7 @@ def test_what_serves_in_place_of_a_pin_is_not_known(tmp_path: Path) -> None:
 
 
 def test_folder_in_the_policys_place_is_to_be_removed(tmp_path: Path) -> None:
-    """To write another policy would fail as well, so neither who reads nor who writes is told to; nothing is left."""
+    """Reading and writing both say to remove it, as writing another policy would fail too; nothing is left."""
     store = store_of(tmp_path, 1)
     (store.folder / "policy.json" / "of somebody").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"policy\.json is a folder: remove it$"):
@@ -77,21 +77,21 @@ def test_folder_in_the_policys_place_is_to_be_removed(tmp_path: Path) -> None:
 
 
 class ReadOnlyDisk(Disk):
-    """Takes no other name for a file, and says so of both names."""
+    """Refuses to rename a file, with both names in the error."""
 
     def rename(self, source: Path, target: Path) -> None:
         raise OSError(30, "Read-only file system", str(source), None, str(target))
 
 
 def test_what_cannot_be_written_is_the_policy(tmp_path: Path) -> None:
-    """The error names the file that people know, and not the one beside it that takes its place."""
+    """The error names the file that people know, not the temporary one that would replace it."""
     store = ModelStore(store_of(tmp_path, 1).root, "digits", ReadOnlyDisk())
     with pytest.raises(OSError, match=r"Read-only file system: '[^']*/policy\.json'$"):
         write_pin(store, 1)
 
 
 class FullDisk(Disk):
-    """Has no room when content is forced onto it."""
+    """Has no room when a policy's content is forced onto it."""
 
     def synchronise(self, path: Path) -> None:
         if "policy" in path.name:
@@ -100,7 +100,7 @@ class FullDisk(Disk):
 
 
 def test_policy_is_on_the_disk_before_it_takes_its_place(tmp_path: Path) -> None:
-    """If the new policy can't be written out, the old one stays, and nothing lies beside it."""
+    """If the new policy can't be written out, the old one stays, and no temporary file is left."""
     store = store_of(tmp_path, 2)
     write_pin(store, 1)
     with pytest.raises(OSError, match=r"No space left on device: '.*/policy\.json'$"):

@@ -1,4 +1,4 @@
-"""Pruning removes what is old, keeps what serves, and shows servers no half version."""
+"""Pruning removes old versions, keeps the serving one, and shows servers no half version."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from trainer.versions.store import Disk, ModelStore, StoreError
 def test_newest_and_the_serving_one_stay(
     tmp_path_factory: pytest.TempPathFactory, count: int, keep: int, pin: int | None
 ) -> None:
-    """What is left is the newest and the pinned version; what is said to be removed is the rest."""
+    """The newest versions and the pinned one are left; the rest is removed, and reported as removed."""
     store = store_of(tmp_path_factory.mktemp("store"), count)
     expected = {*range(max(1, count - keep + 1), count + 1)}
     if pin is not None and pin <= count:
@@ -30,7 +30,7 @@ def test_newest_and_the_serving_one_stay(
 
 
 def test_version_that_serves_because_newer_ones_are_damaged_stays(tmp_path: Path) -> None:
-    """The latest that can serve is kept beside the newest, damaged one."""
+    """The latest version that can serve is kept, and so is the newest, damaged one."""
     store = store_of(tmp_path, 3)
     damage(store, 3)
     assert prune(store, 1) == [1]
@@ -38,7 +38,7 @@ def test_version_that_serves_because_newer_ones_are_damaged_stays(tmp_path: Path
 
 
 def test_nothing_goes_while_the_policy_is_unreadable(tmp_path: Path) -> None:
-    """Where it is not known what serves, nothing is removed."""
+    """If it is not known which version serves, nothing is removed."""
     store = store_of(tmp_path, 3)
     (store.folder / "policy.json").write_text("serve 1")
     with pytest.raises(StoreError, match="serve-version"):
@@ -47,7 +47,7 @@ def test_nothing_goes_while_the_policy_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_nothing_goes_while_the_pin_leads_nowhere(tmp_path: Path) -> None:
-    """With a pin on what is not there a service stays on what it has, which nobody here knows: nothing is removed."""
+    """With a pin on a missing version a service keeps the one it has, which is unknown here: nothing is removed."""
     store = store_of(tmp_path, 3)
     (store.folder / "policy.json").write_text('{"serve": 99}')
     with pytest.raises(StoreError, match=r"nothing was removed.* pins version 99.* not in the store"):
@@ -56,7 +56,7 @@ def test_nothing_goes_while_the_pin_leads_nowhere(tmp_path: Path) -> None:
 
 
 def test_nothing_goes_while_the_pinned_version_is_damaged(tmp_path: Path) -> None:
-    """As with a pin on what is not there."""
+    """A pin on a damaged version is treated like one on a missing version."""
     store = store_of(tmp_path, 3)
     write_pin(store, 1)
     damage(store, 1)
@@ -74,7 +74,7 @@ def test_version_of_another_model_does_not_push_out_the_one_that_serves(tmp_path
 
 
 def test_version_that_may_serve_stays(tmp_path: Path) -> None:
-    """What is newer than the newest whole version stays: a server may have taken it before it was damaged."""
+    """Versions newer than the newest whole one stay: a server may have loaded one before it was damaged."""
     store = store_of(tmp_path, 4)
     damage(store, 3)
     damage(store, 4)
@@ -83,7 +83,7 @@ def test_version_that_may_serve_stays(tmp_path: Path) -> None:
 
 
 def test_version_that_answers_otherwise_does_not_push_out_the_one_that_serves(tmp_path: Path) -> None:
-    """Whatever is held against the newest beside its files, the newest that nothing is held against stays."""
+    """If the newest versions have trouble other than with their files, the newest one without trouble stays."""
     store, asked = store_of(tmp_path, 4), []
 
     def trouble_of(folder: Path) -> str | None:
@@ -100,12 +100,12 @@ def test_version_that_answers_otherwise_does_not_push_out_the_one_that_serves(tm
 
 
 def test_nobody_is_asked_where_nothing_may_go(tmp_path: Path) -> None:
-    """With no more versions than are kept no network has to run."""
+    """If there are no more versions than are kept, no network has to run."""
     assert prune(store_of(tmp_path, 2), 2, lambda folder: pytest.fail(str(folder))) == []
 
 
 def test_nothing_goes_while_all_are_damaged(tmp_path: Path) -> None:
-    """Where no version could serve one may still be serving; an empty store has nothing to remove."""
+    """If no version could serve, one may still be serving, so all stay; an empty store has nothing to remove."""
     store = store_of(tmp_path, 2)
     damage(store, 1)
     damage(store, 2)
@@ -116,7 +116,7 @@ def test_nothing_goes_while_all_are_damaged(tmp_path: Path) -> None:
 
 
 class WatchingDisk(Disk):
-    """Remembers which files the version to be removed has as it is renamed, and to what."""
+    """Records each rename, and whether the version still has its SavedModel at that moment."""
 
     def __init__(self) -> None:
         self.renamed: list[tuple[str, str, bool]] = []
@@ -127,7 +127,7 @@ class WatchingDisk(Disk):
 
 
 def test_version_goes_by_one_rename_first(tmp_path: Path) -> None:
-    """A version is whole under its number until it has a name that no server looks at."""
+    """A version stays whole under its number until it is renamed to a name that servers ignore."""
     root, disk = store_of(tmp_path, 2).root, WatchingDisk()
     prune(ModelStore(root, "digits", disk), 1)
     ((number, hidden, whole),) = disk.renamed
@@ -136,7 +136,7 @@ def test_version_goes_by_one_rename_first(tmp_path: Path) -> None:
 
 
 def test_link_goes_without_what_it_leads_to(tmp_path: Path) -> None:
-    """Of a version that lies elsewhere only the link is removed."""
+    """If a version is a link to another place, only the link is removed."""
     store = store_of(tmp_path, 2)
     elsewhere = tmp_path / "elsewhere"
     (store.folder / "1").rename(elsewhere)
@@ -147,7 +147,7 @@ def test_link_goes_without_what_it_leads_to(tmp_path: Path) -> None:
 
 
 def test_half_removed_version_is_cleared_away_later(tmp_path: Path) -> None:
-    """What a killed run left of a version that it was removing goes before the next training."""
+    """The remains of a version that a killed run was removing are deleted before the next training."""
     store = store_of(tmp_path, 1)
     left = store.folder / ".removing-9-0123"
     left.mkdir()

@@ -1,4 +1,4 @@
-"""The form of documents: where they differ from their types is named."""
+"""The form of documents: the place where one differs from its type is named."""
 
 from typing import Annotated, Any, TypedDict
 
@@ -9,7 +9,7 @@ from trainer.versions.schema import Count, Fraction, RelativePath, Sha256, Time,
 
 class Inner(TypedDict):
     share: Fraction | None
-    gate: str  # one of those that were added later
+    gate: str  # one of the members that were added later
 
 
 class Outer(TypedDict):
@@ -21,7 +21,7 @@ SOUND: dict[str, Any] = {"counts": [0, 1], "inner": {"a": {"share": None, "gate"
 
 
 def test_sound_document_fits() -> None:
-    """Members that were added later may be missing, and others may lie beside."""
+    """Members that were added later may be missing, and unknown members are allowed."""
     assert misfit(SOUND, Outer) is None
     assert misfit({**SOUND, "note": 1, "inner": {"a": {"share": 0.5}}}, Outer) is None
 
@@ -42,7 +42,7 @@ def test_sound_document_fits() -> None:
     ],
 )
 def test_first_misfit_is_named(document: object, place: str) -> None:
-    """The place is told by names and numbers from the outside in."""
+    """The place is given by names and indices from the outside in."""
     assert misfit(document, Outer) == place
 
 
@@ -58,6 +58,6 @@ def test_first_misfit_is_named(document: object, place: str) -> None:
     ],
 )
 def test_words_have_forms_too(form: object, right: str, wrong: str) -> None:
-    """Times, digests and paths are told from other text."""
+    """Times, digests and paths are distinguished from other text."""
     assert misfit(right, form) is None
     assert misfit(wrong, form) == "the document"

@@ -1,4 +1,4 @@
-"""Publication: a version is there whole or not at all, under a number of its own, whoever else publishes."""
+"""Publication: a version is there whole or not at all, under its own number, even if others publish too."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from trainer.versions.store import Disk, ModelStore, OvertakenError, StoreError
 
 @pytest.fixture
 def manifest() -> Manifest:
-    """Any manifest; name, version and files are stated anew on publication."""
+    """Any manifest; name, version and files are replaced on publication."""
     return read(RELEASED_FOLDER)
 
 
@@ -38,7 +38,7 @@ def publish(store: ModelStore, manifest: Manifest) -> Path:
 
 
 def unfinished(store: ModelStore) -> list[Path]:
-    """Lists what is being published."""
+    """Lists the unfinished publications."""
     return list(store.folder.glob(".publishing-*"))
 
 
@@ -51,7 +51,7 @@ def assert_whole(store: ModelStore) -> None:
 
 
 def test_numbers_count_up_from_the_highest(store: ModelStore, manifest: Manifest) -> None:
-    """The next number is one more than the highest, whatever is missing below or lies beside."""
+    """The next number is one more than the highest, whatever numbers are missing and whatever else is in the folder."""
     assert publish(store, manifest).name == "1"
     (store.folder / "9").mkdir()
     (store.folder / "012").mkdir()
@@ -62,7 +62,7 @@ def test_numbers_count_up_from_the_highest(store: ModelStore, manifest: Manifest
 
 
 def test_what_servers_do_not_read_is_no_version(store: ModelStore, manifest: Manifest) -> None:
-    """A file, a link to nowhere, a number of 19 digits or in other digits: none is listed, none is in the way."""
+    """Files, links to nowhere, numbers of 19 digits or in other digits are not listed, and hinder no publication."""
     (store.folder / "3").touch()
     (store.folder / "4").symlink_to("nowhere")
     for name in ("1700000000000000000", "\u0662", "\u00b2"):
@@ -73,7 +73,7 @@ def test_what_servers_do_not_read_is_no_version(store: ModelStore, manifest: Man
 
 
 def test_last_number_is_told(store: ModelStore, manifest: Manifest) -> None:
-    """After the last number that servers read nothing is published where they would not see it."""
+    """After the last number that servers read nothing is published, as they would not see it."""
     (store.folder / str(10**18 - 1)).mkdir()
     with pytest.raises(StoreError, match="last number"):
         publish(store, manifest)
@@ -81,14 +81,14 @@ def test_last_number_is_told(store: ModelStore, manifest: Manifest) -> None:
 
 
 def test_store_without_a_free_number_is_found_early(store: ModelStore) -> None:
-    """That the next version would get no number is known before any training."""
+    """A store without a number for the next version is an error before any training."""
     (store.folder / str(10**18 - 1)).touch()
     with pytest.raises(StoreError, match=r"last number.*--name"):
         store.prepare()
 
 
 def test_failure_leaves_nothing(store: ModelStore) -> None:
-    """An exception while a version is written, Ctrl-C too, removes what was written."""
+    """An exception while a version is written, including Ctrl-C, removes what was written."""
 
     def interrupted() -> None:
         with store.publication() as folder:
@@ -101,7 +101,7 @@ def test_failure_leaves_nothing(store: ModelStore) -> None:
 
 
 class RecordingDisk(Disk):
-    """Does nothing else than a disk, but remembers the order, and may let another trainer be faster."""
+    """A disk that also records the order of operations, and may let another trainer be faster."""
 
     def __init__(self, rivals: int = 0) -> None:
         self.done: list[str] = []
@@ -136,7 +136,7 @@ def test_everything_is_on_the_disk_before_the_rename(tmp_path: Path, manifest: M
 
 
 def test_taken_number_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
-    """If others take the number at the last instant, the next one is tried, with a manifest that says so."""
+    """If others take the number at the last instant, the next one is tried, with that number in the manifest."""
     store = ModelStore(tmp_path, "digits", RecordingDisk(rivals=2))
     store.prepare()
     assert publish(store, manifest).name == "3"
@@ -146,7 +146,7 @@ def test_taken_number_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("rivals", [0, 1])
 def test_number_that_is_taken_will_not_do(tmp_path: Path, manifest: Manifest, rivals: int) -> None:
-    """With a number given, a version that came before, or at the last instant, is told and nothing is published."""
+    """If a given number is taken already, or at the last instant, an error says so and nothing is published."""
     store = ModelStore(tmp_path, "digits", RecordingDisk(rivals))
     store.prepare()
     assert store.next_number() == 1
@@ -160,7 +160,7 @@ def test_number_that_is_taken_will_not_do(tmp_path: Path, manifest: Manifest, ri
 
 
 def test_concurrent_publishers_get_a_number_each(store: ModelStore, manifest: Manifest) -> None:
-    """Eight that publish at once have eight whole versions."""
+    """Eight that publish at once get eight whole versions."""
     start = threading.Barrier(8)
     folders: list[str] = []
 
@@ -194,7 +194,7 @@ while True:
 
 @pytest.mark.parametrize("published", [1, 2, 5, 9])
 def test_killed_publisher_leaves_only_an_unfinished_folder(store: ModelStore, published: int) -> None:
-    """SIGKILL at any instant leaves whole versions, and at most one folder that no server looks at."""
+    """SIGKILL at any instant leaves whole versions, and at most one folder that servers ignore."""
     with subprocess.Popen(
         [sys.executable, "-c", PUBLISH_FOREVER, str(store.root)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -210,7 +210,7 @@ def test_killed_publisher_leaves_only_an_unfinished_folder(store: ModelStore, pu
 
 
 def test_abandoned_folders_are_removed_after_a_day(store: ModelStore) -> None:
-    """A day-old unfinished folder goes at the next run; a younger one may be at work and stays."""
+    """A day-old unfinished folder is removed at the next run; a younger one may be in use and stays."""
     for name, age_seconds in (("old", 90_000), ("young", 3_600)):
         folder = store.folder / f".publishing-{name}"
         (folder / "variables").mkdir(parents=True)
@@ -221,7 +221,7 @@ def test_abandoned_folders_are_removed_after_a_day(store: ModelStore) -> None:
 
 
 def test_abandoned_policy_is_removed_after_a_day(store: ModelStore) -> None:
-    """A policy that was never put in place goes like an unfinished folder; the one in place stays."""
+    """A policy that was never put in place is removed like an unfinished folder; the one in place stays."""
     store.folder.mkdir(parents=True, exist_ok=True)
     for name in (".policy.json-old", "policy.json"):
         path = store.folder / name
@@ -245,14 +245,14 @@ def test_folder_that_goes_while_it_is_looked_at_is_no_failure(
 
 
 def test_store_that_cannot_be_written_is_found_early(tmp_path: Path) -> None:
-    """A store that is a file, say, is an error before any training."""
+    """A store that is a file, for example, is an error before any training."""
     (tmp_path / "models").touch()
     with pytest.raises(StoreError, match="--store"):
         ModelStore(tmp_path / "models", "digits").prepare()
 
 
 def test_damaged_versions_are_passed_over(tmp_path: Path) -> None:
-    """What a version says of itself counts only while it could serve: one without a manifest or a file says nothing."""
+    """A manifest counts only if its version could serve: damaged versions and those without a manifest are skipped."""
     store = store_of(tmp_path, 4)
     damage(store, 2)
     (store.folder / "4" / MANIFEST_PATH).unlink()

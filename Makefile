@@ -1,4 +1,4 @@
-# Every target builds .venv by itself when it is missing or older than what it is made from.
+# Every target builds .venv by itself if it is missing or older than requirements.lock and pyproject.toml.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Trains, gates and publishes once a day at DIGITS_TRAIN_AT (UTC): what compose's profile train-nightly runs.
+# Trains, gates and publishes once a day at DIGITS_TRAIN_AT (UTC); compose's profile train-nightly runs it.
 #
-# A run trains only if the store has no version of this recipe, code and data. Whatever becomes of it, the next one comes;
-# while the last one is a failed one, /tmp/failed exists, which is what the container's health tells.
+# A run trains only if the store has no version of this recipe, code and data. The next run follows whatever the result.
+# If the last run failed, /tmp/failed exists, which the container's health check looks for.
 set -u
 
 at=${DIGITS_TRAIN_AT:-02:30}
-every_seconds=${DIGITS_TRAIN_EVERY_SECONDS:-86400} # a shorter round is counted from DIGITS_TRAIN_AT too
+every_seconds=${DIGITS_TRAIN_EVERY_SECONDS:-86400} # a shorter interval is counted from DIGITS_TRAIN_AT too
 
 main() {
   offset_seconds=$(date --utc --date "1970-01-01 $at" +%s) || exit 2

@@ -27,7 +27,7 @@ class RowQueue:
 
         Args:
             metrics: Told how many rows wait, and how long each request's rows waited.
-            max_batch_size: Most rows of a batch.
+            max_batch_size: Largest number of rows in a batch.
             limit_rows: Most rows that may wait.
             longest_wait_seconds: More rows than a batch are refused if they would wait longer, at the measured rate.
         """

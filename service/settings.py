@@ -44,16 +44,16 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     workers: NonNegativeInt = 0
-    """How many processes serve; 0 is one for each core that the container may use. Elsewhere than on Linux one does."""
+    """How many processes serve; 0 means one for each core that the container may use. Only Linux can have several."""
 
     poll_seconds: PositiveSeconds = 2.0
-    """How often the model store is looked at."""
+    """How often the model store is polled."""
 
     max_batch_size: PositiveInt = Field(default=64, le=1024)
-    """Most rows of a batch."""
+    """Largest number of rows in a batch."""
 
     queue_limit: PositiveInt = 20_000
-    """Most rows, and pictures being decoded, that may wait in each worker; more are answered with 429."""
+    """How many rows, and pictures to be decoded, may wait in each worker; more are answered with 429."""
 
     request_timeout_seconds: PositiveSeconds = 10.0
     """Deadline of a request, its body included; the header X-Request-Timeout-Seconds can shorten it."""
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     """Largest picture, width x height; judged before it is decoded."""
 
     max_instances: PositiveInt = 10_000
-    """Most rows or pictures in one request."""
+    """Largest number of rows or pictures in one request."""
 
     drain_seconds: Seconds = 5.0
     """How long the service keeps answering after SIGTERM, so that load balancers can turn away."""
@@ -74,10 +74,10 @@ class Settings(BaseSettings):
     """How log lines are written to standard error: `text` or `json`."""
 
     api_keys: SecretStr | None = None
-    """Keys, separated by commas, of which everything below /v1/ then needs one; without any, anybody may ask."""
+    """Keys, separated by commas; if there are any, every request below /v1/ needs one of them."""
 
     api_keys_file: Path | None = None
-    """File of keys, one a line or a comment (`#`), instead of DIGITS_API_KEYS; read when a worker starts."""
+    """File with one key or comment (`#`) a line, instead of DIGITS_API_KEYS; read when a worker starts."""
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:

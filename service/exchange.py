@@ -213,7 +213,7 @@ class _Exchange:
         take_an_answer = self._scope["state"].pop(BROKEN_BODY, None)
         if take_an_answer is not None:
             take_an_answer()
-            await self.refuse(MalformedBody("The body breaks off in bytes that are no HTTP/1.1; send it whole."))
+            await self.refuse(MalformedBody("The body breaks off in bytes that are not HTTP/1.1; send it whole."))
 
     def finish(self) -> None:
         """Note how long it took."""

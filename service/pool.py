@@ -131,7 +131,7 @@ class Pool:
         calls_before = max(0, self._pending - self._thread_count + 1)  # that have to end before this one begins
         wait_seconds = calls_before * (self._seconds_per_call.value or _FIRST_GUESS_SECONDS) / self._thread_count
         if self._pending >= self._limit:
-            detail = f"{self._pending} pictures or bodies are being read, the most that may; try again later."
+            detail = f"{self._pending} pictures or bodies are being read, the most allowed at once; try again later."
             raise QueueFull(detail, retry_after_seconds=wait_seconds)
         if calls_before > 1 and wait_seconds > self._longest_wait_seconds:  # one may wait, however long a call takes
             detail = (

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
                 msg = f"cannot be read: {error.strerror}"
                 raise ValueError(msg) from error
             except UnicodeDecodeError:  # its message would show some of the keys' bytes
-                msg = "is no text in UTF-8"
+                msg = "is not UTF-8 text"
                 raise ValueError(msg) from None
         return _parse_keys(self.api_keys.get_secret_value().split(",")) if self.api_keys is not None else ()
 

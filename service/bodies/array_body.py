@@ -66,7 +66,7 @@ def pointer_to(*parts: object) -> str:
 def check_count(count: int, max_instances: int) -> None:
     """Raise `TooLarge` if one request holds more images than it may."""
     if count > max_instances:
-        detail = f"One request may hold {max_instances} images, this one holds {count}; send several requests."
+        detail = f"One request may hold at most {max_instances} images, this one holds {count}; send several requests."
         raise TooLarge(detail)
 
 

@@ -38,7 +38,7 @@ def media_type_of(headers: RawHeaders, taken: Sequence[str] = KNOWN) -> str:
     """
     content_type = headers.get(b"content-type", b"")
     if len(content_type) > _MOST_TYPE_BYTES:
-        detail = f"Content-Type has {len(content_type)} bytes and may have {_MOST_TYPE_BYTES}; send the type alone."
+        detail = f"Content-Type has {len(content_type)} bytes, more than {_MOST_TYPE_BYTES}; send the type alone."
         raise UnsupportedMediaType(detail)
     media_type = _PLAIN.get(content_type) or parse_options_header(content_type)[0].decode("latin-1")
     media_type = _ALIASES.get(media_type, media_type)
@@ -56,4 +56,4 @@ def media_type_of(headers: RawHeaders, taken: Sequence[str] = KNOWN) -> str:
 def check_size(size: int, most: int, media_type: str) -> None:
     """Raise `TooLarge` if a body has, or announces, more bytes than it may; the advice depends on its media type."""
     if size > most:
-        raise TooLarge(f"The body may have {most} bytes; {_LESS.get(media_type, 'make the picture smaller')}.")
+        raise TooLarge(f"The body may have at most {most} bytes; {_LESS.get(media_type, 'make the picture smaller')}.")

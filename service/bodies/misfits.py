@@ -65,7 +65,7 @@ def problem_of_large(body: bytes, most_bytes: int, validate: Validate) -> Proble
         problem = problem_of(error)
         if not (isinstance(problem, MalformedBody) and "EOF" in problem.detail):
             return problem
-    return InvalidInput(f"Of more than {most_bytes} bytes only plain batches are read; {_SEND_PLAIN}.")
+    return InvalidInput(f"A JSON body of more than {most_bytes} bytes must be a plain batch; {_SEND_PLAIN}.")
 
 
 def _malformed(body: bytes, reason: str) -> MalformedBody:

@@ -129,5 +129,5 @@ async def _check_parts(content: bytes, delimiter: bytes, most: int) -> None:
         found += content.count(delimiter, max(0, at - len(delimiter) + 1), end)
         if found > most:
             has = f"{found}" if end >= len(content) else f"{found} or more"
-            detail = f"A form may have {most} parts, this one has {has}; send the pictures in several requests."
+            detail = f"A form may have at most {most} parts, this one has {has}; send the pictures in several requests."
             raise TooLarge(detail)

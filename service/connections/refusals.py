@@ -18,7 +18,7 @@ _TLS_RECORD = b"\x16\x03"
 _METHOD = "its method is not known; send one such as GET or POST, in capitals"
 _TARGET = "its target is neither a path nor a URL; percent-encode spaces, control characters and letters beyond ASCII"
 _VERSION = "its version is not known; send HTTP/1.1"
-_NO_NUMBER = "its Content-Length is no whole number; send the body's length in bytes"
+_NO_NUMBER = "its Content-Length is not a whole number; send the body's length in bytes"
 _TWO_LENGTHS = "it has both Content-Length and Transfer-Encoding; send one of the two"
 _CODING = "its Transfer-Encoding does not end in chunked, once; send that or a Content-Length"
 _LINE_END = "a line does not end in CR and LF where it should; end each with both, and nothing else with either"
@@ -56,7 +56,9 @@ def no_http(error: HttpParserError, begins_with: bytes) -> Problem:
     """What the parser objects to; `begins_with` is the first two bytes that it was given."""
     if isinstance(error, HttpParserInvalidMethodError):
         if begins_with == _TLS_RECORD:
-            return MalformedBody("The bytes sent are no HTTP/1.1 request but TLS; send one without TLS, to http://.")
+            return MalformedBody(
+                "The bytes sent are not an HTTP/1.1 request but TLS; send one without TLS, to http://."
+            )
         return _not_read(_METHOD)
     if isinstance(error, HttpParserCallbackError):  # uvicorn reads the target once more, in a callback
         is_target = isinstance(error.__context__, HttpParserInvalidURLError)
@@ -85,4 +87,6 @@ def answer(problem: Problem, date_line: bytes) -> bytes:
 
 
 def _not_read(objection: str | None) -> Problem:
-    return MalformedBody(f"The bytes sent are no HTTP/1.1 request{f': {objection}' if objection else '; send one'}.")
+    return MalformedBody(
+        f"The bytes sent are not an HTTP/1.1 request{f': {objection}' if objection else '; send one'}."
+    )

@@ -99,7 +99,7 @@ class _Bmp(BmpImageFile):
         too_much = self.width * self.height > _MOST_RUN_PIXELS or file_bytes > _MOST_RUN_BYTES
         if too_much and self.info["compression"] in _RUN_LENGTHS:
             raise PictureError(
-                f"A BMP in run lengths may have {_MOST_RUN_PIXELS} pixels and {_MOST_RUN_BYTES} bytes. "
+                f"A run-length encoded BMP may have at most {_MOST_RUN_PIXELS} pixels and {_MOST_RUN_BYTES} bytes. "
                 "Save it again as PNG."
             )
 
@@ -266,5 +266,5 @@ def _check_tags(tiff: bytes) -> None:
     values = sum(count for _, kind, count in entries if kind not in _UNPARSED_TYPES)
     if tags > _MOST_TAGS or values > _MOST_TAG_VALUES:
         raise PictureError(
-            f"The TIFF may have {_MOST_TAGS} tags of {_MOST_TAG_VALUES} numbers in all. Save it again as PNG or JPEG."
+            f"The TIFF has over {_MOST_TAGS} tags, or {_MOST_TAG_VALUES} numbers in them. Save it again as PNG or JPEG."
         )

@@ -130,7 +130,7 @@ def test_what_is_admitted_already_is_not_refused() -> None:
         async with Pool(limit=1).running() as pool:
             running = asyncio.create_task(pool.run(lambda: gate.wait(30)))
             await asyncio.sleep(0)
-            with pytest.raises(QueueFull, match="1 pictures or bodies are being read, the most that may"):
+            with pytest.raises(QueueFull, match="1 pictures or bodies are being read, the most allowed at once"):
                 await pool.run(lambda: "new")
             continued = asyncio.create_task(pool.run(lambda: "continued", is_admitted=True))
             await asyncio.sleep(0)

@@ -429,9 +429,9 @@ class TestLimits:
 
         for response in responses:
             problem = assert_problem(response, 413, "too-large")
-            assert "may hold 2 images, this one holds 3" in problem["detail"]
+            assert "may hold at most 2 images, this one holds 3" in problem["detail"]
         parts = client.post(PATH, files=[("file", picture())] * 3)
-        assert "may have 2 parts, this one has 3" in assert_problem(parts, 413, "too-large")["detail"]
+        assert "may have at most 2 parts, this one has 3" in assert_problem(parts, 413, "too-large")["detail"]
 
 
 def keep_every_thread_busy(client: httpx.Client, threads: ThreadPoolExecutor) -> list[Future[httpx.Response]]:

@@ -148,7 +148,7 @@ def test_keys_are_given_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_shows_none_of_it(tmp_path: Path) -> None:
     """The error at the start says which file is wrong, without showing a byte of a key."""
     (tmp_path / "keys").write_bytes(b"key-\xff")
-    with pytest.raises(ValidationError, match="DIGITS_API_KEYS_FILE is no text in UTF-8") as raised:
+    with pytest.raises(ValidationError, match="DIGITS_API_KEYS_FILE is not UTF-8 text") as raised:
         Settings.model_validate({"api_keys_file": tmp_path / "keys"})
     assert "xff" not in str(raised.value)
 

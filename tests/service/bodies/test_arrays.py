@@ -262,7 +262,7 @@ def test_any_json_that_is_no_picture_is_refused_with_one_place(document: Any) ->
 def test_too_many_instances_are_told() -> None:
     """One image over the limit is too large, with both numbers; the limit itself is allowed."""
     assert len(from_json({"instances": [HALF] * MAX_INSTANCES})) == MAX_INSTANCES
-    with pytest.raises(TooLarge, match="may hold 5 images, this one holds 6"):
+    with pytest.raises(TooLarge, match="may hold at most 5 images, this one holds 6"):
         from_json({"instances": [HALF] * (MAX_INSTANCES + 1)})
 
 
@@ -277,7 +277,7 @@ def test_bytes_must_be_a_multiple_of_784(size: int) -> None:
 def test_too_many_rows_of_bytes_are_told() -> None:
     """One row over the limit is too large, with both numbers; the limit itself is allowed."""
     assert len(rows_from_bytes(bytes(MAX_INSTANCES * PIXELS), MAX_INSTANCES)) == MAX_INSTANCES
-    with pytest.raises(TooLarge, match="may hold 5 images, this one holds 6"):
+    with pytest.raises(TooLarge, match="may hold at most 5 images, this one holds 6"):
         rows_from_bytes(bytes((MAX_INSTANCES + 1) * PIXELS), MAX_INSTANCES)
 
 

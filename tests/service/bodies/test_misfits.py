@@ -151,8 +151,8 @@ def test_what_is_made_to_harm_is_refused_by_a_part_of_it(head: str, unit: str, t
     [
         ('{"pixels": nul, ', "The body is not JSON: expected ident at line 1 column 15; "),
         ("\ufeff{", "The body begins with a byte order mark"),
-        ('{"inst\\u0061nces": [', "Of more than 262144 bytes only plain batches are read; send {"),
-        ('{"pixels": [', "Of more than 262144 bytes only plain batches are read; send {"),
+        ('{"inst\\u0061nces": [', "A JSON body of more than 262144 bytes must be a plain batch; send {"),
+        ('{"pixels": [', "A JSON body of more than 262144 bytes must be a plain batch; send {"),
         ('{"images": "a", "instances": [', "/images: is unknown; use pixels, instances or max_value."),
         ('{"instances": [null, ', "/instances/0: is null; send each image as a list of 784 numbers"),
     ],

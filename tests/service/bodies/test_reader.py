@@ -72,7 +72,7 @@ def test_only_too_many_whole_rows_are_refused_by_the_header() -> None:
     headers = {b"content-type": BYTES.encode(), b"content-length": b"%d" % (4 * 784 - 1)}
 
     assert reader.admit(headers).media_type == BYTES
-    with pytest.raises(TooLarge, match="may hold 3 images, this one holds 4"):
+    with pytest.raises(TooLarge, match="may hold at most 3 images, this one holds 4"):
         reader.admit(headers | {b"content-length": b"%d" % (4 * 784)})
 
 
@@ -172,7 +172,7 @@ def test_a_body_over_the_limit_is_told_what_its_kind_can_do(media_type: str, adv
     reader = BodyReader(LIMITS, Pool(limit=1), Pool(limit=1))
     announced = Announced(media_type, media_type.encode())
     size = LIMITS.max_body_bytes + 1
-    expected = f"The body may have 100000 bytes; {advice}"
+    expected = f"The body may have at most 100000 bytes; {advice}"
 
     with pytest.raises(TooLarge) as by_header:
         reader.admit({b"content-type": media_type.encode(), b"content-length": b"%d" % size})
@@ -186,7 +186,7 @@ def test_a_body_over_the_limit_is_told_what_its_kind_can_do(media_type: str, adv
 
 def test_too_many_parts_are_refused_before_they_are_parsed() -> None:
     """A form with too many parts is too large, whatever they hold; the detail does not call them pictures."""
-    with pytest.raises(TooLarge, match="may have 3 parts, this one has 4"):
+    with pytest.raises(TooLarge, match="may have at most 3 parts, this one has 4"):
         rows_of(*form(("file", picture()), *[("note", b"")] * 3))
 
 

@@ -13,7 +13,7 @@ from tests.service.raw_http import connect, request_head
 from tests.service.running import running_service
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
-NO_REQUEST = "The bytes sent are no HTTP/1.1 request"
+NO_REQUEST = "The bytes sent are not an HTTP/1.1 request"
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def get(target: str = "/", method: str = "GET", version: str = "HTTP/1.1") -> by
         (b"GET / HTTP/1.1\r\nHost: test\r\n folded\r\n\r\n", "a header begins with a space"),
         (b"GET / HTTP/1.1\r\nHo st: test\r\n\r\n", "a header's name is empty, or has a character"),
         (b"GET / HTTP/1.1\r\nHost: te\0st\r\n\r\n", "a header's value has a control character"),
-        (post("Content-Length: abc"), "its Content-Length is no whole number"),
-        (post("Content-Length: -1"), "its Content-Length is no whole number"),
-        (post("Content-Length: "), "its Content-Length is no whole number"),
+        (post("Content-Length: abc"), "its Content-Length is not a whole number"),
+        (post("Content-Length: -1"), "its Content-Length is not a whole number"),
+        (post("Content-Length: "), "its Content-Length is not a whole number"),
         (post(f"Content-Length: {10**30}"), "its Content-Length is too large a number"),
         (post("Content-Length: 784", "Content-Length: 784"), "its Content-Length comes more than once"),
         (post("Content-Length: 784", "Transfer-Encoding: chunked"), "both Content-Length and Transfer-Encoding"),
@@ -123,7 +123,7 @@ def test_the_last_objection_is_told(client: httpx.Client) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 204")
         connection.sendall(b"POST / HTTP/1.1\r\nContent-")
         connection.sendall(b"Length: abc\r\n\r\n")
-        assert b"its Content-Length is no whole number" in connection.recv(4096)
+        assert b"its Content-Length is not a whole number" in connection.recv(4096)
 
 
 @pytest.mark.parametrize("kind", [HttpParserError, HttpParserCallbackError])

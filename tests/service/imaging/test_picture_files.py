@@ -173,7 +173,7 @@ class TestFiles:
         more = [struct.pack("<HHII", 1000 + number, 3, 1, 1) for number in range(tags)]
         resolution = struct.pack("<HHII", 282, 5, values, 8)
         directory = struct.pack("<H", count + tags + 1) + entries + resolution + b"".join(more) + bytes(4)
-        with pytest.raises(PictureError, match="10000 tags of 100000 numbers"):
+        with pytest.raises(PictureError, match="over 10000 tags, or 100000 numbers in them"):
             cleaned(whole[:4] + struct.pack("<I", len(whole)) + whole[8:] + directory)
 
     @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ class TestFiles:
         """Pillow decodes run lengths in Python: such a BMP may be as large as a screen, others as any picture."""
         page = np.full((side, side), 255, np.uint8)
         page[side // 4 : 3 * side // 4, side * 3 // 7 : side * 4 // 7] = 0
-        with pytest.raises(PictureError, match="A BMP in run lengths may have"):
+        with pytest.raises(PictureError, match="A run-length encoded BMP may have at most"):
             cleaned(bmp_in_runs(page) + more)
 
     @pytest.mark.parametrize("size", [(28, 28), (1200, 1600)])

@@ -235,7 +235,8 @@ class _WrittenWhole(_ClosedWhenLate):
     def whole_writer(self, scope: Scope) -> Callable[[int, bytes], None] | None:
         """A function that writes the answer to that request now; None if others wait behind it, or it is the last.
 
-        Also None if its body has not arrived completely, or if it asks for the headers only.
+        Also None if its body has not arrived completely, if it asks for the headers only, or if the client is gone or
+        does not read.
         """
         cycle, flow = self.cycle, self.flow
         if cycle.scope is not scope or cycle.disconnected or not cycle.keep_alive:

@@ -18,7 +18,7 @@ from service.versions.manifest import Baseline
 
 # The current minute is counted as well, so that the window is never shorter than this.
 WINDOW_MINUTES = 15
-# By chance alone, with 9 degrees of freedom, the index averages 9/500 = 0.02: a tenth of what raises an alert.
+# By chance alone, with 9 degrees of freedom, the index averages 9/500 = 0.02, far below the 0.25 of the alert.
 MINIMUM_ROWS = 500
 # A share of zero would make the index infinite. One in ten thousand is one of the test images.
 _LEAST_SHARE = 1e-4

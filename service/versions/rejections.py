@@ -12,7 +12,7 @@ from pathlib import Path
 
 from service.versions.model_store import Fingerprint
 
-# The first wait is as long as preparing may take: a version that hangs takes half a core at most, and soon a twelfth.
+# The first wait is as long as preparing may take: a version that hangs takes half a core at most, soon a thirteenth.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 300.0, 3600.0
 _SUFFIX = ".rejected"
 
